@@ -1,0 +1,89 @@
+"""The only door of the mind: ``advance(world, event) -> Step``.
+
+Rules
+  - Pure: the same world and event give the same step, in this process, in a rehearsal and in a replay.
+  - At most one rule fires per route, one for the mode and one for the lease, for one event.
+  - An order is answered in the step that takes it in.
+
+Theory of operation
+  Every event is folded in. A tick then judges the zones, lets each table look once, and compares the pages wanted
+  with those raised. An order lets its own table look at once; nothing else decides.
+"""
+
+from dataclasses import replace
+
+from envmon.core import pages
+from envmon.core.fold import fold
+from envmon.core.judge import judge
+from envmon.core.modes import step_lease, step_mode
+from envmon.core.step import Step
+from envmon.core.traffic import step_route
+from envmon.core.world import World
+from envmon.core.zone_rules import tell_zone
+from envmon.model.effect import Decision, PollFaster
+from envmon.model.event import Command, Event, Order, OrderReceived, Tick
+from envmon.model.policy import Policy
+from envmon.model.verdict import Verdict
+
+WATCHED_POLL_S = 2.0  # devices of a zone that is not well are wanted this often
+ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE})
+
+
+def advance(world: World, event: Event) -> Step:
+    """Take in one event and decide what follows from it."""
+    world = fold(world, event)
+    policy = world.policy
+    if policy is None:
+        if isinstance(event, OrderReceived):
+            return Step(world, (), (_refusal(event.order, "O00", "Refused: no policy is in force yet."),))
+        return Step(world)
+    match event:
+        case Tick():
+            return _tick(world, policy)
+        case OrderReceived(order=order):
+            return _order(world, policy, order)
+        case _:
+            return Step(world)
+
+
+def _tick(world: World, policy: Policy) -> Step:
+    step = _judge_zones(world, policy)
+    step = step.then(step_lease(step.world, policy))
+    step = step.then(step_mode(step.world, policy, None))
+    for route in policy.routes:
+        step = step.then(step_route(step.world, policy, route, None))
+    return step.then(pages.step_pages(step.world, policy))
+
+
+def _judge_zones(world: World, policy: Policy) -> Step:
+    zones = dict(world.zones)
+    decisions: list[Decision] = []
+    faster: dict[str, float] = {}
+    for zone in policy.zones:
+        before = zones[zone.id]
+        after = judge(policy, zone, before, world.now)
+        zones[zone.id] = after
+        if after.judgement.verdict is not before.judgement.verdict:
+            decisions.append(tell_zone(zone, before, after))
+        if after.judgement.verdict is not Verdict.OK:
+            faster[zone.id] = WATCHED_POLL_S
+    changed = [zone for zone in zones if faster.get(zone) != world.faster.get(zone)]
+    hints = tuple(PollFaster(zone, faster.get(zone, 0.0)) for zone in changed)
+    return Step(replace(world, zones=zones, faster=faster), hints, tuple(decisions))
+
+
+def _order(world: World, policy: Policy, order: Order) -> Step:
+    if order.command not in ROUTE_ORDERS:
+        return step_mode(world, policy, order)
+    routes = [route for route in policy.routes if order.route in ("", route.id)]
+    if not routes:
+        known = ", ".join(route.id for route in policy.routes)
+        return Step(world, (), (_refusal(order, "O01", f"Refused: no route {order.route!r}. Routes: {known}."),))
+    step = Step(world)
+    for route in routes:
+        step = step.then(step_route(step.world, policy, route, order))
+    return step
+
+
+def _refusal(order: Order, rule: str, sentence: str) -> Decision:
+    return Decision(rule, "order", sentence, "", (("order", order.command),), order=order.id, refused=True)

@@ -1,0 +1,154 @@
+"""Take an event into the world: what was read, reported or answered, before anything is judged or decided.
+
+Rules
+  - Folding never decides; it only remembers.
+  - An answer older than the one remembered is dropped, and an answer asked for before a command never confirms it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from envmon.core.world import (
+    Baseline,
+    EdgeView,
+    LeaseState,
+    ProbeView,
+    RouteState,
+    Seen,
+    World,
+    ZoneState,
+)
+from envmon.model.event import (
+    DeviceBatch,
+    EdgeReport,
+    EdgeStatus,
+    EffectReport,
+    Event,
+    LeaseReport,
+    OrderReceived,
+    PolicyLoaded,
+    ProbeReport,
+    Tick,
+)
+from envmon.model.reading import Reading
+
+
+def fold(world: World, event: Event) -> World:
+    """The world after ``event`` was taken in. Time never runs backwards."""
+    if event.at.boot_id != world.now.boot_id or event.at.mono_ns > world.now.mono_ns:
+        world = replace(world, now=event.at)
+    match event:
+        case PolicyLoaded():
+            return _policy(world, event)
+        case DeviceBatch():
+            return _batch(world, event)
+        case EdgeReport():
+            return _edge(world, event)
+        case ProbeReport():
+            return _probe(world, event)
+        case LeaseReport():
+            return _lease(world, event)
+        case Tick() | OrderReceived() | EffectReport():
+            return world
+
+
+def _policy(world: World, event: PolicyLoaded) -> World:
+    """Zones and routes the new policy keeps keep their state; the others go."""
+    policy = event.policy
+    return replace(
+        world,
+        policy=policy,
+        digest=event.digest,
+        zones={zone.id: world.zones.get(zone.id, ZoneState()) for zone in policy.zones},
+        routes={route.id: world.routes.get(route.id, RouteState()) for route in policy.routes},
+        devices={device: world.devices.get(device, "not polled yet") for device in policy.devices},
+        silent_ns={device: at for device, at in world.silent_ns.items() if device in policy.devices},
+    )
+
+
+def _batch(world: World, event: DeviceBatch) -> World:
+    if event.device not in world.devices:
+        return world
+    by_zone: dict[str, list[Reading]] = {}
+    for reading in event.readings:
+        zone = reading.point.zone
+        if reading.point.role is not None and zone is not None and zone in world.zones:
+            by_zone.setdefault(zone, []).append(reading)
+    zones = dict(world.zones)
+    for zone, readings in by_zone.items():
+        seen = dict(zones[zone].seen)
+        for reading in readings:
+            seen[reading.point.id] = _see(seen.get(reading.point.id), reading, event.at.mono_ns)
+        zones[zone] = replace(zones[zone], seen=seen)
+    silent = dict(world.silent_ns)
+    if event.error:
+        silent.setdefault(event.device, event.at.mono_ns)
+    else:
+        silent.pop(event.device, None)
+    return replace(world, zones=zones, devices={**world.devices, event.device: event.error}, silent_ns=silent)
+
+
+def _see(before: Seen | None, reading: Reading, at_ns: int) -> Seen:
+    if reading.good:
+        return Seen(reading, at_ns, reading, at_ns)
+    if before is None:
+        return Seen(reading, at_ns)
+    return replace(before, reading=reading, at_ns=at_ns)
+
+
+def _edge(world: World, event: EdgeReport) -> World:
+    routes = dict(world.routes)
+    by_route: Mapping[str, EdgeStatus] = {status.route: status for status in event.statuses}
+    for policy in world.policy.routes if world.policy else ():
+        state = routes[policy.id]
+        before = state.edges.get(event.edge, EdgeView())
+        if event.edge not in policy.edges or event.at.mono_ns < before.at_ns:
+            continue
+        status = by_route.get(policy.id)
+        if status is None:
+            error = event.error or f"the edge does not know the route {policy.id}"
+            view = replace(before, error=error)
+        else:
+            view = EdgeView(status, event.at.mono_ns, "")
+            state = _confirm(state, event.at.mono_ns, status)
+        routes[policy.id] = replace(state, edges={**state.edges, event.edge: view})
+    return replace(world, routes=routes)
+
+
+def _confirm(state: RouteState, asked_ns: int, status: EdgeStatus) -> RouteState:
+    """An edge that reports the command confirms it; its next report is the starting line of the counters."""
+    if status.percent != state.commanded or asked_ns < state.asserted_ns:
+        return state
+    if status.edge not in state.confirmed:
+        return replace(state, confirmed={**state.confirmed, status.edge: status})
+    start = state.baseline.get(status.edge)
+    if start is not None and start.up_since == status.up_since:
+        return state
+    start = Baseline(asked_ns, status.up_since, status.calls_primary, status.calls_backup)
+    return replace(
+        state,
+        confirmed={**state.confirmed, status.edge: status},
+        baseline={**state.baseline, status.edge: start},
+    )
+
+
+def _probe(world: World, event: ProbeReport) -> World:
+    state = world.routes.get(event.route)
+    if state is None:
+        return world
+    key = f"{event.edge}/{event.target}"
+    before = state.probes.get(key)
+    if before is not None and event.at.mono_ns < before.at_ns:
+        return world
+    earlier = before.in_a_row if before is not None and before.at_ns >= state.asserted_ns else 0
+    counts = event.answered and event.at.mono_ns >= state.asserted_ns
+    detail = event.detail or f"answered by {event.answered_by}"
+    view = ProbeView(event.answered, event.at.mono_ns, detail, earlier + 1 if counts else 0)
+    routes = {**world.routes, event.route: replace(state, probes={**state.probes, key: view})}
+    return replace(world, routes=routes)
+
+
+def _lease(world: World, event: LeaseReport) -> World:
+    same = event.epoch == world.lease.epoch
+    stamped_ns = world.lease.stamped_ns if same else 0
+    return replace(world, lease=LeaseState(event.held, event.epoch, event.detail, stamped_ns))

@@ -1,0 +1,109 @@
+"""What the mode's and the lease's rules do."""
+
+from dataclasses import replace
+
+from envmon.core.mode_rules import LEASE_RULES, MODE_RULES, Fence, Hand, LeaseFacts, ModeAct, ModeAsk, ModeFacts
+from envmon.core.readiness import reachable
+from envmon.core.route_facts import edges
+from envmon.core.route_rules import Edges
+from envmon.core.step import Step
+from envmon.core.table import answer, find, tell
+from envmon.core.traffic import adopt
+from envmon.core.world import World, age_s
+from envmon.model.effect import Decision, StampEpoch
+from envmon.model.event import EdgeStatus, Order
+from envmon.model.policy import Policy
+from envmon.model.verdict import Mode
+
+STAMP_EVERY_S = 5.0
+
+
+def step_mode(world: World, policy: Policy, order: Order | None) -> Step:
+    """Apply the one mode rule that matches, if any."""
+    ask = ModeAsk(order.command.value) if order is not None else ModeAsk.NONE
+    facts = ModeFacts(world.mode, answer(not policy.placement_faults), hand(world, policy), ask)
+    found = find(MODE_RULES, facts)
+    if found is None:
+        return Step(world)
+    why = _why(world, policy, facts, order)
+    decision = Decision(
+        rule=found.id,
+        subject="mode",
+        sentence=found.sentence,
+        why=why,
+        facts=tell(facts),
+        order=order.id if order is not None else "",
+        refused=found.refuses,
+    )
+    if found.action is not ModeAct.SAY:
+        world = replace(_enter(world, policy, found.action), mode_rule=found.id, mode_why=why)
+    return Step(world, (), (decision,))
+
+
+def _enter(world: World, policy: Policy, action: ModeAct) -> World:
+    match action:
+        case ModeAct.AUTOMATIC:
+            return replace(world, mode=Mode.AUTOMATIC)
+        case ModeAct.OBSERVE:
+            return replace(world, mode=Mode.OBSERVE)
+        case ModeAct.HOLD:
+            return replace(world, mode=Mode.HELD, mode_before_hold=world.mode)
+        case ModeAct.RESUME:
+            contested = [r for r in policy.routes if edges(world, policy, r, world.routes[r.id]) is Edges.CONTESTED]
+            adopted = {route.id: adopt(world, route, world.routes[route.id]) for route in contested}
+            return replace(world, mode=world.mode_before_hold, routes={**world.routes, **adopted})
+        case ModeAct.SAY:
+            return world
+
+
+def hand(world: World, policy: Policy) -> Hand:
+    """Whether somebody else's hand shows at the edges."""
+    if world.lease.held and any(s.fence > world.lease.epoch for s in _statuses(world, policy)):
+        return Hand.NEWER
+    contested = [r for r in policy.routes if edges(world, policy, r, world.routes[r.id]) is Edges.CONTESTED]
+    if not contested:
+        return Hand.NONE
+    views = [[v.status.percent for v in world.routes[r.id].edges.values() if v.status is not None] for r in contested]
+    return Hand.DIVIDED if any(len(set(percents)) > 1 for percents in views) else Hand.ELSEWHERE
+
+
+def _statuses(world: World, policy: Policy) -> list[EdgeStatus]:
+    """What the edges that answer last reported, all routes."""
+    return [
+        status
+        for route in policy.routes
+        for edge in reachable(world, policy, route)
+        if (status := world.routes[route.id].edges[edge].status) is not None
+    ]
+
+
+def _why(world: World, policy: Policy, facts: ModeFacts, order: Order | None) -> str:
+    parts = [f"{order.who}: {order.reason}"] if order is not None else []
+    parts.extend(policy.placement_faults)
+    if facts.hand is not Hand.NONE:
+        shown = {
+            f"{s.edge} sends {s.percent} % of {s.route} to the backup (epoch {s.fence})"
+            for s in _statuses(world, policy)
+        }
+        parts.extend(sorted(shown))
+    return "; ".join(parts)
+
+
+def step_lease(world: World, policy: Policy) -> Step:
+    """Stamp a newly taken epoch on the edges that have not seen it."""
+    low = tuple(dict.fromkeys(s.edge for s in _statuses(world, policy) if s.fence < world.lease.epoch))
+    facts = LeaseFacts(
+        world.mode,
+        answer(world.lease.held),
+        Fence.LOW if low else Fence.LEVEL,
+        answer(world.lease.stamped_ns == 0 or age_s(world.now, world.lease.stamped_ns) > STAMP_EVERY_S),
+    )
+    found = find(LEASE_RULES, facts)
+    if found is None:
+        return Step(world)
+    number = world.effects + 1
+    effect = StampEpoch(f"{world.lease.epoch}.{number}", low, world.lease.epoch)
+    why = f"epoch {world.lease.epoch} on {', '.join(low)}"
+    decision = Decision(found.id, "lease", found.sentence, why, tell(facts), (effect.id,))
+    lease = replace(world.lease, stamped_ns=world.now.mono_ns)
+    return Step(replace(world, lease=lease, effects=number), (effect,), (decision,))

@@ -1,0 +1,102 @@
+"""Readiness: can the backup take the calls of a route now, item by item.
+
+Rules
+  - An item passes, fails or is unknown; only a pass counts. A stale proof is no proof.
+  - Backup cooling must be good and known: a normal, sighted zone with capacity for its load.
+  - The probe call must have been answered through every edge that answers, after the threat began.
+"""
+
+from dataclasses import dataclass
+
+from envmon.core.route_rules import Ready
+from envmon.core.world import SECOND, RouteState, World, age_s
+from envmon.model.policy import Policy, RoutePolicy
+from envmon.model.verdict import Phase, Verdict
+
+PROBE_CALL = "probe_call"
+CALL_S = 10.0  # a probe call placed for a decision is back by then
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One check: ``passed`` None means unknown."""
+
+    name: str
+    passed: bool | None
+    why: str
+
+
+def readiness(world: World, policy: Policy, route: RoutePolicy) -> tuple[Item, ...]:
+    """Every item for a route."""
+    state = world.routes.get(route.id, RouteState())
+    return (
+        _backup_cooling(world, route),
+        _edges(world, policy, route, state),
+        _probe(world, policy, route, state),
+        Item("lease", world.lease.held, f"epoch {world.lease.epoch}" if world.lease.held else world.lease.detail),
+    )
+
+
+def ready(world: World, items: tuple[Item, ...], act_ns: int | None) -> Ready:
+    """Sum the items up; the lease is left out, it is a fact of its own in the rules."""
+    wanting = [item for item in items if item.passed is not True and item.name != "lease"]
+    if not wanting:
+        return Ready.YES
+    only_the_call = [(item.name, item.passed) for item in wanting] == [(PROBE_CALL, None)]
+    waiting = act_ns is not None and age_s(world.now, act_ns) <= CALL_S
+    return Ready.ASKED if only_the_call and waiting else Ready.NO
+
+
+def reachable(world: World, policy: Policy, route: RoutePolicy) -> tuple[str, ...]:
+    """The edges that have answered lately."""
+    state = world.routes.get(route.id, RouteState())
+    return tuple(
+        edge
+        for edge in route.edges
+        if (view := state.edges.get(edge)) is not None
+        and view.status is not None
+        and age_s(world.now, view.at_ns) <= policy.edge_stands_s
+    )
+
+
+def _backup_cooling(world: World, route: RoutePolicy) -> Item:
+    name = "backup_cooling"
+    if not route.backup_zones:
+        return Item(name, None, "no backup zone is configured")
+    for zone in route.backup_zones:
+        state = world.zones.get(zone)
+        if state is None or state.judgement.verdict is Verdict.UNKNOWN:
+            return Item(name, None, f"{zone} is unknown: {state.judgement.why if state else 'not configured'}")
+        poor = state.judgement.verdict is Verdict.CRITICAL or state.phase is not Phase.NORMAL
+        if poor or state.judgement.margin_kw < 0:
+            return Item(name, False, f"{zone} is {state.judgement.verdict}: {state.judgement.why}")
+    return Item(name, True, f"{', '.join(route.backup_zones)} good")
+
+
+def _edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Item:
+    alive = reachable(world, policy, route)
+    silent = [edge for edge in route.edges if edge not in alive]
+    if not alive:
+        why = "; ".join(f"{edge}: {state.edges[edge].error if edge in state.edges else 'not asked'}" for edge in silent)
+        return Item("edges", False, why or "no edge is configured")
+    return Item(
+        "edges", True, f"{', '.join(alive)} answer" + (f"; partial, {', '.join(silent)} silent" if silent else "")
+    )
+
+
+def _probe(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Item:
+    alive = reachable(world, policy, route)
+    if not alive:
+        return Item(PROBE_CALL, None, "no edge to call through")
+    since_ns = world.now.mono_ns - int(policy.probe_stands_s * SECOND)
+    for edge in alive:
+        view = state.probes.get(f"{edge}/backup")
+        if view is None:
+            return Item(PROBE_CALL, None, f"{edge}: no probe call yet")
+        if not view.answered:
+            return Item(PROBE_CALL, False, f"{edge}: the backup did not answer the probe call: {view.detail}")
+        if view.at_ns < max(since_ns, state.act_ns or 0):
+            return Item(
+                PROBE_CALL, None, f"{edge}: last probe call {age_s(world.now, view.at_ns):.0f} s ago, a new one is due"
+            )
+    return Item(PROBE_CALL, True, f"answered through {', '.join(alive)}")

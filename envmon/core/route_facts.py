@@ -1,0 +1,99 @@
+"""From the world to the finite facts of a route."""
+
+from envmon.core.judge import minutes, quorum_stands
+from envmon.core.proof import calls_left, proof
+from envmon.core.readiness import Item, reachable, readiness, ready
+from envmon.core.route_rules import Ask, Edges, Episode, RouteFacts, Threat
+from envmon.core.table import answer
+from envmon.core.world import RouteState, World, ZoneState, age_s
+from envmon.model.event import EdgeStatus
+from envmon.model.policy import Policy, RoutePolicy
+from envmon.model.verdict import Mode, Position, Sight
+
+GRACE_S = 3.0  # a write may be on its way for so long
+
+
+def route_facts(world: World, policy: Policy, route: RoutePolicy, order: Ask) -> RouteFacts:
+    """Everything the route's rules look at, now."""
+    state = world.routes[route.id]
+    return RouteFacts(
+        mode=world.mode,
+        position=state.position,
+        threat=threat(world, policy, route),
+        ready=ready(world, readiness(world, policy, route), state.act_ns),
+        lease=answer(world.lease.held),
+        episode=Episode.LATCHED if state.latched else Episode.OPEN if state.episode else Episode.NONE,
+        edges=edges(world, policy, route, state),
+        proof=proof(world, policy, route, state),
+        soaked=answer(soaked(world, route)),
+        drained=answer(
+            state.position is Position.BACKUP and not state.drain_said and calls_left(world, policy, route, state) == 0
+        ),
+        order=order,
+    )
+
+
+def threat(world: World, policy: Policy, route: RoutePolicy) -> Threat:
+    """The worst of the route's zones: does its time to limit still leave an evacuation."""
+    worst = Threat.NONE
+    for zone in route.zones:
+        state = world.zones[zone]
+        if not quorum_stands(policy, state, world.now):
+            continue
+        if _no_time_left(state, route, world):
+            return Threat.ACT
+        worst = Threat.WATCH
+    return worst
+
+
+def _no_time_left(state: ZoneState, route: RoutePolicy, world: World) -> bool:
+    limit = state.judgement.time_to_limit
+    if limit.sight is Sight.FORECAST and limit.lower is not None:
+        return limit.lower <= route.evacuate_s
+    blind_s = age_s(world.now, state.quorum_ns) if state.quorum_ns is not None else 0.0
+    return (
+        limit.sight is Sight.CANNOT_TELL
+        and state.last_lower is not None
+        and (state.last_lower - blind_s <= route.evacuate_s)
+    )
+
+
+def edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Edges:
+    """What the edges that answer show against what was commanded."""
+    alive = reachable(world, policy, route)
+    shown = [(edge, status) for edge in alive if (status := state.edges[edge].status) is not None]
+    if not shown:
+        return Edges.UNREAD
+    if state.commanded is None:
+        return Edges.AGREE if len({status.percent for _, status in shown}) == 1 else Edges.CONTESTED
+    found = {_edge(world, state, edge, status) for edge, status in shown}
+    return next(e for e in (Edges.CONTESTED, Edges.FORGOT, Edges.PENDING, Edges.AGREE) if e in found)
+
+
+def _edge(world: World, state: RouteState, edge: str, status: EdgeStatus) -> Edges:
+    if world.lease.held and status.fence > world.lease.epoch and world.mode is not Mode.OBSERVE:
+        return Edges.CONTESTED
+    if status.percent == state.commanded:
+        return Edges.AGREE
+    if (then := state.confirmed.get(edge)) is not None:
+        forgot = then.up_since != status.up_since or status.set_epoch < then.set_epoch
+        return Edges.FORGOT if forgot else Edges.CONTESTED
+    on_its_way = age_s(world.now, state.asserted_ns) <= GRACE_S and state.asserted_ns > 0
+    return Edges.PENDING if on_its_way else Edges.FORGOT
+
+
+def soaked(world: World, route: RoutePolicy) -> bool:
+    """Whether every zone of the route has been good and known for the soak time."""
+    return all(
+        (since := world.zones[zone].good_since_ns) is not None and age_s(world.now, since) >= route.soak_s
+        for zone in route.zones
+    )
+
+
+def explain(world: World, policy: Policy, route: RoutePolicy) -> str:
+    """The facts behind a decision on this route, in words."""
+    parts = [f"{zone}: {world.zones[zone].judgement.why}" for zone in route.zones]
+    parts.append(f"evacuation takes {minutes(route.evacuate_s)}")
+    items: tuple[Item, ...] = readiness(world, policy, route)
+    parts.extend(f"{item.name}: {item.why}" for item in items if item.passed is not True)
+    return "; ".join(parts)

@@ -1,0 +1,103 @@
+"""The world in plain values: what the status page, MQTT, the metrics and ``envmon status`` show."""
+
+from typing import Any
+
+from envmon.core.judge import say_limit
+from envmon.core.mode_rules import MODE_RULES
+from envmon.core.proof import calls_left, proof
+from envmon.core.readiness import reachable, readiness, ready
+from envmon.core.route_facts import edges, threat
+from envmon.core.route_rules import ROUTE_RULES, Threat
+from envmon.core.world import World, ZoneState
+from envmon.model.policy import Policy, RoutePolicy
+from envmon.model.verdict import Mode
+
+SENTENCES = {row.id: row.sentence for row in ROUTE_RULES} | {row.id: row.sentence for row in MODE_RULES}
+
+
+def status(world: World) -> dict[str, Any]:
+    """The whole status; numbers keep their unit in their name, None means not known."""
+    policy = world.policy
+    if policy is None:
+        return {"site": "", "mode": world.mode.value, "time": world.now.wall, "zones": {}, "routes": {}, "devices": {}}
+    return {
+        "site": policy.site,
+        "time": world.now.wall,
+        "mode": world.mode.value,
+        "mode_why": " ".join(filter(None, (SENTENCES.get(world.mode_rule, ""), world.mode_why))),
+        "policy": world.digest,
+        "armed": _armed(world, policy),
+        "lease": {"held": world.lease.held, "epoch": world.lease.epoch, "detail": world.lease.detail},
+        "zones": {zone.id: _zone(world.zones[zone.id], here=zone.here) for zone in policy.zones},
+        "routes": {route.id: _route(world, policy, route) for route in policy.routes},
+        "devices": {name: {"up": error == "", "error": error} for name, error in world.devices.items()},
+        "pages": dict(world.raised),
+    }
+
+
+def _armed(world: World, policy: Policy) -> dict[str, Any]:
+    """Can envmon act now, and if not, why."""
+    if world.mode is not Mode.AUTOMATIC:
+        return {"now": False, "why": f"the mode is {world.mode}"}
+    if not policy.routes:
+        return {"now": False, "why": "no route is configured"}
+    for route in policy.routes:
+        if not world.lease.held:
+            return {"now": False, "why": f"the lease is not held: {world.lease.detail}"}
+        items = readiness(world, policy, route)
+        failing = [f"{item.name}: {item.why}" for item in items if item.passed is not True]
+        if failing:
+            return {"now": False, "why": f"{route.id}: {'; '.join(failing)}"}
+        if world.routes[route.id].latched:
+            return {"now": False, "why": f"{route.id}: the one automatic failover of this episode is spent"}
+    return {"now": True, "why": "automatic, ready, lease held"}
+
+
+def _zone(state: ZoneState, *, here: bool) -> dict[str, Any]:
+    judgement = state.judgement
+    limit = judgement.time_to_limit
+    return {
+        "here": here,
+        "verdict": judgement.verdict.value,
+        "basis": judgement.basis.value,
+        "phase": state.phase.value,
+        "temperature_c": judgement.temperature,
+        "worst_c": judgement.worst,
+        "time_to_limit": {
+            "sight": limit.sight.value,
+            "lower_s": limit.lower,
+            "median_s": limit.median,
+            "says": say_limit(limit),
+        },
+        "margin_kw": judgement.margin_kw,
+        "n_plus": judgement.spare_units,
+        "lost_units": list(judgement.lost_units),
+        "evidence": [
+            {"kind": vote.kind.value, "says": vote.says, "points": list(vote.points)} for vote in judgement.votes
+        ],
+        "quorum": judgement.quorum,
+        "why": judgement.why,
+    }
+
+
+def _route(world: World, policy: Policy, route: RoutePolicy) -> dict[str, Any]:
+    state = world.routes[route.id]
+    items = readiness(world, policy, route)
+    alive = reachable(world, policy, route)
+    shown = {edge: view.status.percent for edge in alive if (view := state.edges[edge]).status is not None}
+    return {
+        "position": state.position.value,
+        "commanded": state.commanded,
+        "percent": shown[alive[0]] if len(set(shown.values())) == 1 else None,
+        "edges": {edge: shown.get(edge) for edge in route.edges},
+        "edges_say": edges(world, policy, route, state).value,
+        "proof": proof(world, policy, route, state).value,
+        "threat": threat(world, policy, route).value if world.zones else Threat.NONE.value,
+        "calls_left": calls_left(world, policy, route, state),
+        "episode": state.episode,
+        "latched": state.latched,
+        "ready": ready(world, items, state.act_ns).value,
+        "readiness": {item.name: {"pass": item.passed, "why": item.why} for item in items},
+        "time_to_evacuate_s": route.evacuate_s,
+        "why": SENTENCES.get(state.standing, ""),
+    }

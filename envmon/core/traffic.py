@@ -1,0 +1,183 @@
+"""What a route's rules do: the new position, the effect that reaches the edges, the decision that is journalled."""
+
+from dataclasses import replace
+
+from envmon.core.route_facts import explain, route_facts, threat
+from envmon.core.route_rules import ROUTE_RULES, Act, Ask, RouteFacts, Threat
+from envmon.core.step import Step
+from envmon.core.table import Row, find, tell
+from envmon.core.world import RouteState, World, age_s
+from envmon.model.effect import AskProbe, Decision, Effect, SetPercent
+from envmon.model.event import Order
+from envmon.model.policy import Policy, RoutePolicy
+from envmon.model.verdict import Position
+
+PROBE_EVERY_S = 5.0  # while a move is being proven
+
+
+def step_route(world: World, policy: Policy, route: RoutePolicy, order: Order | None) -> Step:
+    """Apply the one rule that matches this route now, if any."""
+    ask = Ask(order.command.value) if order is not None else Ask.NONE
+    world, effects = _follow(world, route, threat(world, policy, route))
+    facts = route_facts(world, policy, route, ask)
+    found = find(ROUTE_RULES, facts)
+    state = world.routes[route.id]
+    if found is None or (found.standing and found.id == state.standing):
+        return Step(_put(world, route, replace(state, standing=found.id if found else "")), effects, ())
+    return _apply(world, policy, route, found, facts, order, effects)
+
+
+def _follow(world: World, route: RoutePolicy, threatened: Threat) -> tuple[World, tuple[Effect, ...]]:
+    """Keep what time alone moves: since when the threat is acute, the episode, the probe calls a decision waits for."""
+    state = world.routes[route.id]
+    now_ns = world.now.mono_ns
+    acute = threatened is Threat.ACT
+    wants_probe = acute and state.act_ns is None
+    state = replace(state, act_ns=(state.act_ns or now_ns) if acute else None)
+    if threatened is not Threat.NONE and not state.episode:
+        state = replace(state, episode=f"{int(world.now.wall)}")
+    if state.position in (Position.SHIFTING, Position.RESTORING):
+        last_ns = max((view.at_ns for view in state.probes.values()), default=0)
+        wants_probe = wants_probe or age_s(world.now, max(last_ns, state.asked_ns)) >= PROBE_EVERY_S
+    if wants_probe:
+        state = replace(state, asked_ns=now_ns)
+    return _put(world, route, state), (AskProbe(route.id),) if wants_probe else ()
+
+
+def _apply(
+    world: World,
+    policy: Policy,
+    route: RoutePolicy,
+    found: Row[Act],
+    facts: RouteFacts,
+    order: Order | None,
+    effects: tuple[Effect, ...],
+) -> Step:
+    why = explain(world, policy, route)
+    world, traffic = _act(world, route, found.action, facts)
+    state = world.routes[route.id]
+    announced = {**state.announced, found.id: why} if found.page and not found.standing else state.announced
+    if found.action is Act.CLOSE:
+        announced = {}
+    world = _put(world, route, replace(state, standing=found.id if found.standing else "", announced=announced))
+    decision = Decision(
+        rule=found.id,
+        subject=f"route:{route.id}",
+        sentence=found.sentence,
+        why=why,
+        facts=(*tell(facts), *_numbers(world, route)),
+        effects=tuple(effect.id for effect in traffic),
+        order=order.id if order is not None else "",
+        refused=found.refuses,
+    )
+    return Step(world, (*effects, *traffic), (decision,))
+
+
+def _act(world: World, route: RoutePolicy, action: Act, facts: RouteFacts) -> tuple[World, tuple[SetPercent, ...]]:
+    state = world.routes[route.id]
+    match action:
+        case Act.ADOPT:
+            return _put(world, route, adopt(world, route, state)), ()
+        case Act.SHIFT_BY_RULE:
+            latched = facts.position is not Position.RESTORING or state.latched
+            return _command(world, route, replace(state, position=Position.SHIFTING, latched=latched), 100)
+        case Act.SHIFT_BY_ORDER:
+            return _command(world, route, replace(state, position=Position.SHIFTING), 100)
+        case Act.RESTORE:
+            return _command(world, route, replace(state, position=Position.RESTORING), 0)
+        case Act.ASSERT:
+            return _assert_again(world, route, state)
+        case Act.ARRIVE:
+            there = Position.BACKUP if state.position is Position.SHIFTING else Position.PRIMARY
+            return _put(world, route, replace(state, position=there)), ()
+        case Act.DRAINED:
+            return _put(world, route, replace(state, drain_said=True)), ()
+        case Act.CLOSE:
+            return _put(world, route, replace(state, episode="", latched=False)), ()
+        case Act.SAY:
+            return world, ()
+
+
+def _command(world: World, route: RoutePolicy, state: RouteState, percent: int) -> tuple[World, tuple[SetPercent, ...]]:
+    """Command a new position on every edge, silent ones included: they may hear what they do not answer."""
+    now_ns = world.now.mono_ns
+    state = replace(
+        state,
+        commanded=percent,
+        command_ns=now_ns,
+        asserted_ns=now_ns,
+        confirmed={},
+        baseline={},
+        drain_said=False,
+        episode=state.episode or f"{int(world.now.wall)}",
+    )
+    return _write(_put(world, route, state), route, route.edges, percent)
+
+
+def _assert_again(world: World, route: RoutePolicy, state: RouteState) -> tuple[World, tuple[SetPercent, ...]]:
+    """Write the commanded position to the edges that show another."""
+    forgot = tuple(
+        edge
+        for edge in route.edges
+        if (view := state.edges.get(edge)) is not None
+        and view.status is not None
+        and view.status.percent != state.commanded
+    )
+    state = replace(
+        state,
+        asserted_ns=world.now.mono_ns,
+        confirmed={edge: seen for edge, seen in state.confirmed.items() if edge not in forgot},
+        baseline={edge: start for edge, start in state.baseline.items() if edge not in forgot},
+    )
+    return _write(_put(world, route, state), route, forgot, state.commanded or 0)
+
+
+def _write(
+    world: World, route: RoutePolicy, edges: tuple[str, ...], percent: int
+) -> tuple[World, tuple[SetPercent, ...]]:
+    number = world.effects + 1
+    epoch = world.lease.epoch
+    effect = SetPercent(f"{epoch}.{number}", route.id, edges, percent, epoch)
+    return replace(world, effects=number), (effect,)
+
+
+def adopt(world: World, route: RoutePolicy, state: RouteState) -> RouteState:
+    """Take what the edges show as the commanded position; edges that differ leave it unread."""
+    shown = {
+        edge: view.status
+        for edge in route.edges
+        if (view := state.edges.get(edge)) is not None and view.status is not None
+    }
+    percents = {status.percent for status in shown.values()}
+    if len(percents) != 1:
+        return replace(state, position=Position.UNREAD, commanded=None, confirmed={}, baseline={})
+    percent = percents.pop()
+    named = {0: Position.PRIMARY, 100: Position.BACKUP}
+    return replace(
+        state,
+        position=named.get(percent, Position.SPLIT),
+        commanded=percent,
+        command_ns=world.now.mono_ns,
+        asserted_ns=world.now.mono_ns,
+        confirmed=shown,
+        baseline={},
+        drain_said=percent != 100,
+    )
+
+
+def _put(world: World, route: RoutePolicy, state: RouteState) -> World:
+    return replace(world, routes={**world.routes, route.id: state})
+
+
+def _numbers(world: World, route: RoutePolicy) -> tuple[tuple[str, str], ...]:
+    """The measured numbers behind the facts, for the journal."""
+    found: list[tuple[str, str]] = [("time_to_evacuate_s", f"{route.evacuate_s:.0f}")]
+    for zone in route.zones:
+        judgement = world.zones[zone].judgement
+        lower = judgement.time_to_limit.lower
+        found.append((f"{zone}.verdict", judgement.verdict))
+        found.append(
+            (f"{zone}.temperature_c", "none" if judgement.temperature is None else f"{judgement.temperature:.2f}")
+        )
+        found.append((f"{zone}.time_to_limit_s", judgement.time_to_limit.sight if lower is None else f"{lower:.0f}"))
+    return tuple(found)

@@ -1,0 +1,176 @@
+"""Everything the mind remembers, as frozen values.
+
+Rules
+  - Every monotonic time is a field ending in ``_ns``; ``snapshot`` relies on the name to carry it over a reboot.
+  - Mappings are replaced, never changed: a batch copies its zone's mapping and no other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from envmon.model.event import EdgeStatus, Stamp
+from envmon.model.policy import Policy
+from envmon.model.reading import Reading, Role
+from envmon.model.verdict import (
+    Basis,
+    Mode,
+    Phase,
+    Position,
+    Sight,
+    TimeToLimit,
+    Verdict,
+    Vote,
+)
+
+SECOND = 1_000_000_000  # nanoseconds
+NEVER = Stamp(0, 0.0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The latest reading of a point, and the latest good one behind it."""
+
+    reading: Reading
+    at_ns: int
+    good: Reading | None = None
+    good_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A zone temperature in degC at a moment."""
+
+    at_ns: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the judge said of a zone at the last tick. Temperatures degC, powers kW."""
+
+    verdict: Verdict = Verdict.UNKNOWN
+    basis: Basis = Basis.PROJECTED
+    temperature: float | None = None  # second-hottest good inlet
+    worst: float | None = None  # with age x slew
+    time_to_limit: TimeToLimit = TimeToLimit(Sight.CANNOT_TELL)
+    votes: tuple[Vote, ...] = ()
+    quorum: bool = False  # measured at this tick
+    margin_kw: float = 0.0
+    spare_units: int = 0  # how many more units may fail: N+k
+    lost_units: tuple[str, ...] = ()
+    why: str = "no reading yet"
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneState:
+    """A zone: its readings, its recent past, its judgement."""
+
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+    history: tuple[Sample, ...] = ()
+    normal: Mapping[Role, float] = field(default_factory=dict)  # slow averages of a healthy room, degC
+    phase: Phase = Phase.NORMAL
+    onset_ns: int | None = None  # plant evidence since
+    restart_until_ns: int | None = None
+    restart_spent: bool = False
+    quorum_ns: int | None = None  # last measured quorum
+    quorum_points: tuple[str, ...] = ()  # and the points behind it
+    judged_ns: int = 0
+    verdict_ns: int = 0  # since when the verdict is what it is
+    last_lower: float | None = None  # lower bound at the last measured quorum, s
+    good_since_ns: int | None = None
+    judgement: Judgement = Judgement()
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeView:
+    """The last answer of an edge about one route; ``error`` is "" when it answered."""
+
+    status: EdgeStatus | None = None
+    at_ns: int = 0
+    error: str = "not asked yet"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeView:
+    """The last probe call through an edge, and how many were answered in a row since the standing command."""
+
+    answered: bool
+    at_ns: int
+    detail: str
+    in_a_row: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The counters an edge showed just after it confirmed a command: the starting line of the proof."""
+
+    at_ns: int
+    up_since: int
+    calls_primary: int
+    calls_backup: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteState:
+    """The traffic position of a route and what is known about it.
+
+    ``asserted_ns`` is when ``commanded`` was last sent to edges; ``confirmed`` are the edges that have reported it
+    since, with what they reported then. ``announced`` are the pages of this episode, by class.
+    """
+
+    position: Position = Position.UNREAD
+    commanded: int | None = None  # percent to the backup
+    command_ns: int = 0
+    asserted_ns: int = 0
+    confirmed: Mapping[str, EdgeStatus] = field(default_factory=dict)
+    edges: Mapping[str, EdgeView] = field(default_factory=dict)
+    probes: Mapping[str, ProbeView] = field(default_factory=dict)  # "edge/target"
+    baseline: Mapping[str, Baseline] = field(default_factory=dict)
+    act_ns: int | None = None  # threat stands at ACT since
+    asked_ns: int = 0  # last probe call asked for
+    episode: str = ""
+    latched: bool = False
+    drain_said: bool = False
+    standing: str = ""  # id of the rule that stood at the last tick
+    announced: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseState:
+    """The right to act, as last reported; ``stamped_ns`` is when its epoch was last sent to the edges."""
+
+    held: bool = False
+    epoch: int = 0
+    detail: str = "not taken yet"
+    stamped_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The whole memory. ``effects`` counts the traffic effects ever issued and names the next one."""
+
+    now: Stamp = NEVER
+    policy: Policy | None = None
+    digest: str = ""
+    mode: Mode = Mode.OBSERVE
+    mode_before_hold: Mode = Mode.OBSERVE
+    mode_rule: str = ""  # the rule that put us into this mode
+    mode_why: str = ""
+    zones: Mapping[str, ZoneState] = field(default_factory=dict)
+    routes: Mapping[str, RouteState] = field(default_factory=dict)
+    devices: Mapping[str, str] = field(default_factory=dict)  # id -> error, "" when it answers
+    silent_ns: Mapping[str, int] = field(default_factory=dict)  # device -> silent since
+    lease: LeaseState = LeaseState()
+    raised: Mapping[str, str] = field(default_factory=dict)  # page key -> urgency as last sent
+    faster: Mapping[str, float] = field(default_factory=dict)  # zone -> poll interval asked for, s
+    effects: int = 0
+
+
+def initial() -> World:
+    """A mind that has seen nothing: it observes."""
+    return World()
+
+
+def age_s(now: Stamp, at_ns: int) -> float:
+    """Seconds since a monotonic moment."""
+    return (now.mono_ns - at_ns) / SECOND

@@ -1,0 +1,31 @@
+"""What every driver promises: one device, one connection, one request in flight, no way to write.
+
+Rules
+  - ``poll`` returns one reading per point of the device, in profile order, whatever happened to single points.
+  - ``poll`` raises ``DeviceError`` when the device as a whole did not answer; the poller marks every point missing.
+  - ``poll`` ends within the device's own deadline and leaves the driver ready for the next poll.
+"""
+
+from typing import Protocol, Self
+
+from envmon.model.reading import Reading, Reason
+
+
+class DeviceError(Exception):
+    """The device's fault or its network's: ``reason`` for the readings, the text for people."""
+
+    def __init__(self, reason: Reason, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class Driver(Protocol):
+    """An async context manager around one device; entering opens nothing that can fail, polling connects."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+    async def poll(self) -> tuple[Reading, ...]:
+        """Read every point once. Raises DeviceError."""
+        ...

@@ -1,0 +1,169 @@
+"""Everything that can happen to the mind: the inputs of ``core.advance``.
+
+Rules
+  - Time arrives inside events; durations use ``mono_ns`` only, ``wall`` is for people.
+  - One event per device poll (a batch), never one per reading.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from envmon.model.policy import Policy
+from envmon.model.reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A moment: monotonic nanoseconds since ``boot_id``'s boot, and Unix seconds for people."""
+
+    mono_ns: int
+    wall: float
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyLoaded:
+    """A policy takes force; ``text`` is the configuration as read, ``digest`` its SHA-256."""
+
+    at: Stamp
+    policy: Policy
+    digest: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBatch:
+    """One poll of one device: every point of the device, good or not. ``error`` is "" when it answered."""
+
+    at: Stamp
+    device: str
+    readings: tuple[Reading, ...]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Once a second: judge the zones, run the clocks, look for a rule."""
+
+    at: Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeStatus:
+    """What one SIP edge reports about one route.
+
+    ``percent`` is its share of new calls going to the backup, ``set_epoch`` the epoch of the write that put it
+    there (0: nobody since it started), ``fence`` the newest epoch the edge has seen, ``up_since`` its start in
+    Unix seconds. Counters count calls routed since ``up_since``; active counts are calls in progress.
+    """
+
+    edge: str
+    route: str
+    percent: int
+    set_epoch: int
+    fence: int
+    up_since: int
+    calls_primary: int
+    calls_backup: int
+    active_primary: int
+    active_backup: int
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeReport:
+    """An edge was asked: it answered with one status per route, or did not (``error``).
+
+    ``at`` is the moment it was asked, so that a write that finished meanwhile is never judged by an older answer.
+    """
+
+    at: Stamp
+    edge: str
+    statuses: tuple[EdgeStatus, ...]
+    error: str = ""
+
+
+class Target(StrEnum):
+    """Which far end a probe call was sent to."""
+
+    PRIMARY = "primary"
+    BACKUP = "backup"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """A probe call through ``edge`` to the ``target`` site of ``route`` was answered, or was not.
+
+    ``at`` is the moment the call was placed: a probe proves nothing about a command given after it began.
+    """
+
+    at: Stamp
+    route: str
+    edge: str
+    target: Target
+    answered: bool
+    answered_by: str
+    detail: str
+    millis: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseReport:
+    """The right to act: taken with ``epoch``, or not held, and why."""
+
+    at: Stamp
+    held: bool
+    epoch: int
+    detail: str
+
+
+class Outcome(StrEnum):
+    """How an effect ended at its executor."""
+
+    DONE = "done"
+    FENCED = "fenced"  # the edge has seen a newer epoch (HTTP 409)
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class EffectReport:
+    """The dispatcher's answer for one effect at one edge."""
+
+    at: Stamp
+    effect: str
+    edge: str
+    outcome: Outcome
+    detail: str
+
+
+class Command(StrEnum):
+    """What an operator can order."""
+
+    SHIFT = "shift"
+    RESTORE = "restore"
+    HOLD = "hold"
+    RESUME = "resume"
+    ARM = "arm"
+    DISARM = "disarm"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An authenticated operator command; ``route`` is "" for the orders that concern the control mode."""
+
+    id: str
+    command: Command
+    route: str
+    who: str
+    reason: str
+    approvals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReceived:
+    """An order arrived; it is answered in the same step, accepted or refused."""
+
+    at: Stamp
+    order: Order
+
+
+Event = PolicyLoaded | DeviceBatch | Tick | EdgeReport | ProbeReport | LeaseReport | EffectReport | OrderReceived

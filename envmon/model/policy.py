@@ -1,0 +1,79 @@
+"""The policy: what the site is and what envmon may do, compiled from configuration. Plain numbers, SI and degC."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Zone temperatures in degC. ``service`` is where equipment shuts down; ``deadband`` in K returns an alarm."""
+
+    recommended: float = 27.0  # ASHRAE TC 9.9 2021, recommended envelope
+    allowable: float = 32.0  # ASHRAE TC 9.9 2021, class A1
+    service: float = 40.0
+    deadband: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPolicy:
+    """One piece of cooling plant and its sensible capacity in kW."""
+
+    id: str
+    sensible_kw: float
+
+
+@dataclass(frozen=True, slots=True)
+class ZonePolicy:
+    """A thermal area: what heats it, what cools it, and what it can bear.
+
+    ``heat_capacity`` is kJ per K per kW of IT load (10-133 in published incidents); until the room's own rate is
+    measured it bounds how fast the room can warm. ``slew`` (K/s) ages a silent sensor towards the worst case.
+    """
+
+    id: str
+    here: bool  # False: a zone of the backup site
+    it_load_kw: float
+    limits: Limits
+    units: tuple[UnitPolicy, ...]
+    needed: int
+    heat_capacity: float = 30.0
+    slew: float = 0.033
+    restart_s: float = 240.0
+    min_inlets: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePolicy:
+    """A class of calls: its edges, the zones it depends on here and at the backup, and its times in seconds."""
+
+    id: str
+    edges: tuple[str, ...]
+    zones: tuple[str, ...]
+    backup_zones: tuple[str, ...]
+    max_call_s: float = 300.0
+    verify_s: float = 60.0
+    margin_s: float = 120.0
+    soak_s: float = 1800.0
+    proof_calls: int = 20
+
+    @property
+    def evacuate_s(self) -> float:
+        """Time to evacuate: drain, verification and a margin, in seconds."""
+        return self.max_call_s + self.verify_s + self.margin_s
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything the core may know of the configuration."""
+
+    site: str
+    zones: tuple[ZonePolicy, ...]
+    routes: tuple[RoutePolicy, ...]
+    devices: tuple[str, ...]
+    stale_s: float = 30.0  # a reading older than this no longer votes
+    quorum_kinds: int = 2
+    quorum_paths: int = 2
+    quorum_stands_s: float = 600.0
+    probe_stands_s: float = 60.0
+    edge_stands_s: float = 15.0
+    start_automatic: bool = False
+    placement_faults: tuple[str, ...] = ()

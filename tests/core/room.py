@@ -1,0 +1,199 @@
+"""A small world for the core's tests: one room, its units and probes, two edges, told second by second."""
+
+from dataclasses import dataclass, field, replace
+
+from envmon.core.advance import advance
+from envmon.core.world import SECOND, World, initial
+from envmon.model.effect import Decision, Effect
+from envmon.model.event import (
+    Command,
+    DeviceBatch,
+    EdgeReport,
+    EdgeStatus,
+    LeaseReport,
+    Order,
+    OrderReceived,
+    PolicyLoaded,
+    ProbeReport,
+    Stamp,
+    Target,
+    Tick,
+)
+from envmon.model.policy import Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
+from envmon.model.reading import Point, Quality, Reading, Reason, Role, Severity
+
+START_NS = 1_000 * SECOND
+START_WALL = 1_432_870_200.0  # 29 May 2015, 03:30 UTC
+
+
+def zone(name: str, *, here: bool = True, load: float = 60.0) -> ZonePolicy:
+    units = tuple(UnitPolicy(f"{name}_crac_{n}", 36.0) for n in (1, 2, 3))
+    return ZonePolicy(name, here, load, Limits(), units, 2)
+
+
+def policy(**changes: object) -> Policy:
+    route = RoutePolicy("outbound", ("edge_1", "edge_2"), ("hall_a",), ("hall_b",), soak_s=60.0)
+    devices = tuple(f"{z}_{d}" for z in ("hall_a", "hall_b") for d in ("crac_1", "crac_2", "crac_3", "probes"))
+    base = Policy("dallas", (zone("hall_a"), zone("hall_b", here=False, load=30.0)), (route,), devices)
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+@dataclass
+class Edge:
+    """An edge as it would answer: it obeys writes unless told otherwise."""
+
+    percent: int = 0
+    set_epoch: int = 0
+    fence: int = 0
+    up_since: int = 1_000
+    silent: bool = False
+    deaf: bool = False
+    calls_primary: int = 0
+    calls_backup: int = 0
+    active_primary: int = 0
+
+
+@dataclass
+class Room:
+    """Feeds the core what a site would, and keeps what the core answered."""
+
+    policy: Policy = field(default_factory=policy)
+    world: World = field(default_factory=initial)
+    now_ns: int = START_NS
+    boot: str = "boot-1"
+    inlets: dict[str, float] = field(default_factory=lambda: {"hall_a": 22.0, "hall_b": 22.0})
+    returns: dict[str, float] = field(default_factory=lambda: {"hall_a": 33.0, "hall_b": 33.0})
+    states: dict[str, str] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    edges: dict[str, Edge] = field(default_factory=lambda: {"edge_1": Edge(), "edge_2": Edge()})
+    backup_answers: bool = True
+    calls_per_s: int = 2
+    lease: LeaseReport | None = None
+    effects: list[Effect] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.tell(PolicyLoaded(self.at, self.policy, "digest", "test"))
+        self.take_lease(7)
+
+    @property
+    def at(self) -> Stamp:
+        return Stamp(self.now_ns, START_WALL + (self.now_ns - START_NS) / SECOND, self.boot)
+
+    def take_lease(self, epoch: int) -> None:
+        self.tell(LeaseReport(self.at, held=True, epoch=epoch, detail="local"))
+
+    def tell(self, event: object) -> tuple[Decision, ...]:
+        step = advance(self.world, event)  # type: ignore[arg-type]
+        self.world = step.world
+        self.effects.extend(step.effects)
+        self.decisions.extend(step.decisions)
+        self._carry_out(step.effects)
+        return step.decisions
+
+    def _carry_out(self, effects: tuple[Effect, ...]) -> None:
+        for effect in effects:
+            for name in getattr(effect, "edges", ()):
+                edge = self.edges[name]
+                if edge.silent or edge.deaf or effect.epoch < edge.fence:  # type: ignore[union-attr]
+                    continue
+                edge.fence = effect.epoch  # type: ignore[union-attr]
+                if hasattr(effect, "percent"):
+                    edge.percent, edge.set_epoch = effect.percent, effect.epoch  # type: ignore[union-attr]
+
+    def order(self, command: Command, route: str = "", who: str = "alice") -> Decision:
+        number = f"order-{len(self.decisions)}"
+        decisions = self.tell(OrderReceived(self.at, Order(number, command, route, who, "because")))
+        assert len(decisions) == 1
+        assert decisions[0].order == number
+        return decisions[0]
+
+    def readings(self, device: str, zone_name: str) -> tuple[Reading, ...]:
+        def point(name: str, role: Role, unit: str | None, measure: str) -> Point:
+            owner = unit or device
+            return Point(f"dallas.{zone_name}.{owner}.{name}", name, device, device, zone_name, unit, role, measure)
+
+        if device.endswith("probes"):
+            inlet = self.inlets[zone_name]
+            return tuple(
+                Reading(point(f"inlet_{n}", Role.RACK_INLET_TEMP, None, "degC"), inlet + 0.1 * n) for n in range(3)
+            )
+        state = self.states.get(device, "running")
+        severity = Severity.OK if state == "running" else Severity.CRITICAL
+        return (
+            Reading(point("mode", Role.UNIT_RUNNING, device, ""), state, severity=severity),
+            Reading(point("return_temp", Role.RETURN_TEMP, device, "degC"), self.returns[zone_name]),
+            Reading(point("inlet_temp", Role.RACK_INLET_TEMP, device, "degC"), self.inlets[zone_name]),
+        )
+
+    def poll(self) -> None:
+        for device in self.policy.devices:
+            zone_name = device[:6]
+            readings = self.readings(device, zone_name)
+            error = ""
+            if device in self.silent:
+                error = "no answer in 2 s"
+                readings = tuple(Reading(r.point, None, Quality.MISSING, Reason.TIMEOUT) for r in readings)
+            self.tell(DeviceBatch(self.at, device, readings, error))
+
+    def ask_edges(self) -> None:
+        for name, edge in self.edges.items():
+            if edge.silent:
+                self.tell(EdgeReport(self.at, name, (), "no answer"))
+                continue
+            status = EdgeStatus(
+                name, "outbound", edge.percent, edge.set_epoch, edge.fence, edge.up_since,
+                edge.calls_primary, edge.calls_backup, edge.active_primary, 0,
+            )  # fmt: skip
+            self.tell(EdgeReport(self.at, name, (status,)))
+
+    def probe(self) -> None:
+        for name, edge in self.edges.items():
+            for target in Target:
+                ok = not edge.silent and (self.backup_answers or target is Target.PRIMARY)
+                detail = "" if ok else "no final answer in 2 s"
+                self.tell(ProbeReport(self.at, "outbound", name, target, ok, "sip:b1@far", detail, 3.0))
+
+    def second(self) -> None:
+        """One second of the site: calls, polls every 5 s, edges every 2 s, probes every 5 s, a tick."""
+        self.now_ns += SECOND
+        elapsed = (self.now_ns - START_NS) // SECOND
+        for edge in self.edges.values():
+            if edge.percent == 100:
+                edge.calls_backup += self.calls_per_s
+                edge.active_primary = max(0, edge.active_primary - 1)
+            else:
+                edge.calls_primary += self.calls_per_s
+                edge.active_primary = 30
+        if elapsed % 5 == 1:
+            self.poll()
+            self.probe()
+        if elapsed % 2 == 1:
+            self.ask_edges()
+        self.tell(Tick(self.at))
+
+    def run(self, seconds: int, *, heat: float = 0.0) -> "Room":
+        """Let ``seconds`` pass; hall_a warms by ``heat`` K a second."""
+        for _ in range(seconds):
+            self.inlets["hall_a"] += heat
+            self.returns["hall_a"] += heat
+            self.second()
+        return self
+
+    def lose_units(self, *numbers: int) -> None:
+        for number in numbers:
+            self.states[f"hall_a_crac_{number}"] = "failed"
+
+    def armed(self) -> "Room":
+        """A quiet, armed site with everything proven."""
+        self.run(12)
+        assert self.order(Command.ARM).refused is False
+        return self.run(3)
+
+    @property
+    def rules(self) -> list[str]:
+        return [decision.rule for decision in self.decisions]
+
+    @property
+    def route(self):
+        return self.world.routes["outbound"]

@@ -1,0 +1,187 @@
+"""Judgement of one zone: no number from silence, no verdict from one witness, hysteresis by name."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from room import Room, policy, zone
+
+from envmon.core import forecast
+from envmon.core.evidence import quorum
+from envmon.core.judge import judge, minutes, quorum_stands
+from envmon.core.margin import capacity
+from envmon.core.world import SECOND, Sample, Seen, ZoneState
+from envmon.model.event import Stamp
+from envmon.model.reading import Point, Quality, Reading, Reason, Role, Severity
+from envmon.model.verdict import Basis, Kind, Phase, Sight, Verdict, Vote
+
+POLICY = policy()
+ZONE = zone("hall_a")
+
+
+def seen(name: str, role: Role, value, *, device: str = "", unit: str | None = None, at_s: float = 0.0, **quality):
+    point = Point(f"dallas.hall_a.{name}", name, device or name, device or name, "hall_a", unit, role, "degC")
+    reading = Reading(point, value, **quality)
+    at_ns = int((1000 + at_s) * SECOND)
+    return Seen(reading, at_ns, reading if reading.good else None, at_ns if reading.good else 0)
+
+
+def state(*entries: Seen, **more) -> ZoneState:
+    return ZoneState(seen={entry.reading.point.id: entry for entry in entries}, **more)
+
+
+def at(seconds: float) -> Stamp:
+    return Stamp(int((1000 + seconds) * SECOND), 1e9 + seconds, "b")
+
+
+def inlets(*values: float, at_s: float = 0.0) -> list[Seen]:
+    return [seen(f"inlet_{n}", Role.RACK_INLET_TEMP, value, at_s=at_s) for n, value in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [((22.0,), 22.0), ((22.0, 30.0), 30.0), ((22.0, 23.0, 55.0), 23.0), ((1, 2, 3, 4), 3)]
+)
+def test_the_zone_temperature_is_the_second_hottest_inlet(values, expected):
+    judged = judge(POLICY, ZONE, state(*inlets(*map(float, values))), at(1)).judgement
+    assert judged.temperature == expected
+
+
+@pytest.mark.parametrize("quality", [Quality.BAD, Quality.UNCERTAIN, Quality.MISSING])
+def test_only_good_readings_are_judged(quality):
+    entry = seen("inlet_0", Role.RACK_INLET_TEMP, 22.0, quality=quality, reason=Reason.SENTINEL)
+    judged = judge(POLICY, ZONE, state(entry), at(1)).judgement
+    assert judged.verdict is Verdict.UNKNOWN
+    assert judged.temperature is None
+
+
+def test_a_silent_room_is_unknown_and_its_worst_case_grows():
+    entries = inlets(24.0, 24.0, 24.0)
+    young = judge(POLICY, ZONE, state(*entries), at(40)).judgement
+    old = judge(POLICY, ZONE, state(*entries), at(400)).judgement
+    assert young.verdict is old.verdict is Verdict.UNKNOWN
+    assert young.basis is Basis.PROJECTED
+    assert old.worst == pytest.approx(24.0 + 400 * ZONE.slew)
+    assert young.time_to_limit.sight is Sight.CANNOT_TELL
+    assert not old.quorum
+
+
+def test_hysteresis_is_a_named_state():
+    room = state()
+    phases = []
+    for second, value in enumerate((26.9, 27.0, 26.9, 27.1, 25.1, 24.9, 26.0)):
+        room = judge(POLICY, ZONE, replace(room, seen=state(*inlets(value, value, value)).seen), at(1 + second / 10))
+        phases.append(room.phase)
+    assert phases == [
+        Phase.NORMAL, Phase.WARM, Phase.RECOVERING, Phase.WARM, Phase.RECOVERING, Phase.NORMAL, Phase.NORMAL,
+    ]  # fmt: skip
+
+
+def test_flapping_around_a_limit_makes_two_verdict_changes_not_hundreds():
+    room = Room().run(12)
+    count = len([rule for rule in room.rules if rule[0] == "Z"])
+    for second in range(600):
+        room.inlets["hall_a"] = 26.9 if second % 20 < 10 else 26.7
+        room.run(1)
+    assert len([rule for rule in room.rules if rule[0] == "Z"]) - count <= 1
+
+
+def unit_state(number: int, value: str) -> Seen:
+    unit = f"hall_a_crac_{number}"
+    return seen(f"{unit}.mode", Role.UNIT_RUNNING, value, device=unit, unit=unit, severity=Severity.OK)
+
+
+@pytest.mark.parametrize(
+    ("lost", "spare", "margin"), [((), 1, 48.0), ((1,), 0, 12.0), ((1, 2), -1, -24.0), ((1, 2, 3), -1, -60.0)]
+)
+def test_n_plus_k_is_counted_on_known_losses(lost, spare, margin):
+    units = capacity(ZONE, tuple(unit_state(n, "failed") for n in lost))
+    assert (units.spare_units, units.margin_kw) == (spare, margin)
+
+
+@pytest.mark.parametrize("word", ["running", "standby", "unknown"])
+def test_a_unit_is_not_lost_for_being_quiet_or_on_standby(word):
+    assert capacity(ZONE, (unit_state(1, word),)).lost == ()
+
+
+def vote(kind: Kind, *devices: str) -> Vote:
+    return Vote(kind, devices, devices, devices, "")
+
+
+@pytest.mark.parametrize(
+    ("cast", "agreed"),
+    [
+        ((), False),
+        ((vote(Kind.PLANT, "a", "b"),), False),
+        ((vote(Kind.PLANT, "a"), vote(Kind.INLET_AIR, "a")), False),
+        ((vote(Kind.PLANT, "a"), vote(Kind.INLET_AIR, "b")), True),
+        ((vote(Kind.PLANT, "a", "b"), vote(Kind.COOLING_AIR, "a")), True),
+        ((vote(Kind.PLANT, "a"), vote(Kind.INLET_AIR, "a"), vote(Kind.COOLING_AIR, "a")), False),
+    ],
+)
+def test_a_quorum_needs_two_kinds_on_two_devices(cast, agreed):
+    assert quorum(POLICY, cast) is agreed
+
+
+def test_two_probes_behind_one_gateway_are_one_witness():
+    one_path = (
+        Vote(Kind.PLANT, ("p",), ("gateway",), ("a",), ""),
+        Vote(Kind.INLET_AIR, ("q",), ("gateway",), ("b",), ""),
+    )
+    assert quorum(POLICY, one_path) is False
+
+
+def test_a_measured_quorum_outlives_its_witnesses_for_ten_minutes_and_no_longer():
+    witness = seen("w", Role.RETURN_TEMP, 40.0)
+    held = state(witness, quorum_ns=1000 * SECOND, quorum_points=(witness.reading.point.id,))
+    assert not quorum_stands(POLICY, held, at(5)), "the witness speaks and does not agree any more"
+    assert quorum_stands(POLICY, held, at(200)), "the witness fell silent"
+    assert not quorum_stands(POLICY, held, at(601))
+
+
+def ramp(rate: float, seconds: int = 300, start: float = 22.0) -> tuple[Sample, ...]:
+    return tuple(Sample(int((1000 + t) * SECOND), start + rate * t) for t in range(0, seconds + 1, 10))
+
+
+@given(rate=st.floats(0.001, 0.1), limit=st.floats(35.0, 60.0))
+def test_a_straight_ramp_is_forecast_right(rate, limit):
+    history = ramp(rate)
+    now = history[-1].value
+    said = forecast.time_to_limit(
+        temperature=now, worst=now, limit=limit, measured=forecast.trend(history), bound=0.0, settled=True
+    )
+    if now >= limit:
+        assert said.lower == 0.0
+    else:
+        assert said.lower == pytest.approx((limit - now) / rate, rel=1e-6)
+
+
+@given(st.lists(st.floats(10.0, 60.0), min_size=0, max_size=40), st.floats(0.0, 0.1), st.booleans())
+def test_a_forecast_is_never_negative_and_the_bound_never_later_than_the_median(values, bound, settled):
+    history = tuple(Sample((1000 + 10 * n) * SECOND, value) for n, value in enumerate(values))
+    now = values[-1] if values else None
+    said = forecast.time_to_limit(
+        temperature=now, worst=now, limit=40.0, measured=forecast.trend(history), bound=bound, settled=settled
+    )
+    if said.sight is Sight.FORECAST:
+        assert said.lower is not None
+        assert said.median is not None
+        assert 0.0 <= said.lower <= said.median
+    else:
+        assert said.lower is None
+    assert now is not None or said.sight is Sight.CANNOT_TELL
+
+
+def test_the_mixing_jump_is_not_extrapolated():
+    jump = ramp(0.08, 60)
+    bound = 1.0 / 30.0
+    said = forecast.time_to_limit(
+        temperature=jump[-1].value, worst=jump[-1].value, limit=40.0,
+        measured=forecast.trend(jump), bound=bound, settled=False,
+    )  # fmt: skip
+    assert said.lower == pytest.approx((40.0 - jump[-1].value) / bound)
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(45, "45 s"), (450, "7 min 30 s"), (11_100, "3 h 5 min")])
+def test_times_are_said_as_people_say_them(seconds, words):
+    assert minutes(seconds) == words
