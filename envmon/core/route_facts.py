@@ -10,7 +10,8 @@ from envmon.model.event import EdgeStatus
 from envmon.model.policy import Policy, RoutePolicy
 from envmon.model.verdict import Mode, Position, Sight
 
-GRACE_S = 3.0  # a write may be on its way for so long
+GRACE_S = 3.0  # a write may be on its way for so long; twice as long after every repetition
+GRACE_DOUBLINGS = 4
 
 
 def route_facts(world: World, policy: Policy, route: RoutePolicy, order: Ask) -> RouteFacts:
@@ -78,7 +79,8 @@ def _edge(world: World, state: RouteState, edge: str, status: EdgeStatus) -> Edg
     if (then := state.confirmed.get(edge)) is not None:
         forgot = then.up_since != status.up_since or status.set_epoch < then.set_epoch
         return Edges.FORGOT if forgot else Edges.CONTESTED
-    on_its_way = age_s(world.now, state.asserted_ns) <= GRACE_S and state.asserted_ns > 0
+    grace_s = GRACE_S * 2 ** min(state.asserts, GRACE_DOUBLINGS)
+    on_its_way = age_s(world.now, state.asserted_ns) <= grace_s and state.asserted_ns > 0
     return Edges.PENDING if on_its_way else Edges.FORGOT
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from envmon.core.route_facts import explain, route_facts, threat
-from envmon.core.route_rules import ROUTE_RULES, Act, Ask, RouteFacts, Threat
+from envmon.core.route_rules import ROUTE_RULES, Act, Ask, Edges, RouteFacts, Threat
 from envmon.core.step import Step
 from envmon.core.table import Row, find, tell
 from envmon.core.world import RouteState, World, age_s
@@ -22,6 +22,9 @@ def step_route(world: World, policy: Policy, route: RoutePolicy, order: Order | 
     facts = route_facts(world, policy, route, ask)
     found = find(ROUTE_RULES, facts)
     state = world.routes[route.id]
+    if facts.edges is Edges.AGREE and state.asserts:
+        state = replace(state, asserts=0)
+        world = _put(world, route, state)
     if found is None or (found.standing and found.id == state.standing):
         return Step(_put(world, route, replace(state, standing=found.id if found else "")), effects, ())
     return _apply(world, policy, route, found, facts, order, effects)
@@ -59,7 +62,8 @@ def _apply(
     announced = {**state.announced, found.id: why} if found.page and not found.standing else state.announced
     if found.action is Act.CLOSE:
         announced = {}
-    world = _put(world, route, replace(state, standing=found.id if found.standing else "", announced=announced))
+    standing = found.id if found.standing else state.standing if found.action is Act.ASSERT else ""
+    world = _put(world, route, replace(state, standing=standing, announced=announced))
     decision = Decision(
         rule=found.id,
         subject=f"route:{route.id}",
@@ -106,6 +110,7 @@ def _command(world: World, route: RoutePolicy, state: RouteState, percent: int) 
         commanded=percent,
         command_ns=now_ns,
         asserted_ns=now_ns,
+        asserts=0,
         confirmed={},
         baseline={},
         drain_said=False,
@@ -126,6 +131,7 @@ def _assert_again(world: World, route: RoutePolicy, state: RouteState) -> tuple[
     state = replace(
         state,
         asserted_ns=world.now.mono_ns,
+        asserts=state.asserts + 1,
         confirmed={edge: seen for edge, seen in state.confirmed.items() if edge not in forgot},
         baseline={edge: start for edge, start in state.baseline.items() if edge not in forgot},
     )

@@ -122,6 +122,7 @@ class RouteState:
     commanded: int | None = None  # percent to the backup
     command_ns: int = 0
     asserted_ns: int = 0
+    asserts: int = 0  # writes repeated since the edges last agreed
     confirmed: Mapping[str, EdgeStatus] = field(default_factory=dict)
     edges: Mapping[str, EdgeView] = field(default_factory=dict)
     probes: Mapping[str, ProbeView] = field(default_factory=dict)  # "edge/target"

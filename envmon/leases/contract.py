@@ -15,7 +15,7 @@ class Lease(Protocol):
     async def __aexit__(self, *exc: object) -> None: ...
 
     async def acquire(self, above: int) -> int:
-        """Take the lease; returns an epoch greater than ``above`` and than any epoch given before. Raises LeaseError."""
+        """Take the lease; the epoch is greater than ``above`` and than any given before. Raises LeaseError."""
         ...
 
     async def held(self) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from room import Edge, Room, policy
+from tests.core.room import Edge, Room, policy
 
 from envmon.core.status import status
 from envmon.model.effect import Page, SetPercent, StampEpoch, Urgency
@@ -263,7 +263,9 @@ def test_a_deaf_edge_is_commanded_unproven_and_written_again():
     room.edges["edge_2"].deaf = True
     storm(room, 300)
     assert room.route.position is Position.SHIFTING
-    assert room.rules.count("T30") > 3
+    assert 3 < room.rules.count("T30") < 15
+    pages = [e for e in room.effects if isinstance(e, Page) and e.key.endswith("/T21")]
+    assert [page.raised for page in pages] == [True]
     room.edges["edge_2"].deaf = False
     room.run(60)
     assert room.route.position is Position.BACKUP

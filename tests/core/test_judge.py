@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from room import Room, policy, zone
+from tests.core.room import Room, policy, zone
 
 from envmon.core import forecast
 from envmon.core.evidence import quorum

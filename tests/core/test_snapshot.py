@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 
 import pytest
-from room import Room
-from test_failover import storm
+from tests.core.room import Room
+from tests.core.test_failover import storm
 
 from envmon.core.advance import advance
 from envmon.core.snapshot import dump, load

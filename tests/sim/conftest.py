@@ -1,4 +1,4 @@
-"""Makes ``room`` importable for the stories of this folder."""
+"""Makes ``switchboard`` importable for the tests of this folder."""
 
 import sys
 from pathlib import Path

@@ -1,0 +1,17 @@
+"""What commands the SIP edges: one kind of actuator per way to command one.
+
+Rules
+  - ``ACTUATORS`` is the whole list; a configuration's ``kind`` is one of its keys.
+"""
+
+from collections.abc import Callable
+
+from envmon.actuators.contract import Actuator
+from envmon.actuators.kamailio import KamailioEdge
+from envmon.actuators.simulated import SimulatedEdge
+from envmon.config.settings import EdgeSettings
+
+ACTUATORS: dict[str, Callable[[EdgeSettings], Actuator]] = {
+    "kamailio": KamailioEdge,
+    "simulated": SimulatedEdge,
+}

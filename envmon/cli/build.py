@@ -1,0 +1,203 @@
+"""Builds a daemon from settings: the only place where adapters, loops and the mind meet.
+
+Rules
+  - Nothing here decides; every choice is a key of the configuration looked up in a registry.
+  - What outlives a reload (counters, metrics page, journal) is held here; the rest is built anew from new settings.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from envmon import __version__
+from envmon.actuators import ACTUATORS
+from envmon.config import ConfigError, load
+from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
+from envmon.core import snapshot
+from envmon.core.advance import advance
+from envmon.core.status import status
+from envmon.core.world import World, initial
+from envmon.drivers import open_driver
+from envmon.journal.store import Journal
+from envmon.leases.local import LocalLease
+from envmon.model.event import Target
+from envmon.pagers import PAGERS
+from envmon.pagers.queue import PageQueue
+from envmon.probes.sip import SipProbe
+from envmon.profiles.loader import load_builtin
+from envmon.profiles.schema import Profile, bind
+from envmon.publishers.contract import Publisher
+from envmon.publishers.daemon_metrics import DaemonMetrics
+from envmon.publishers.metrics import MetricsPublisher
+from envmon.publishers.mqtt import MqttCounts, MqttPublisher
+from envmon.runtime.clock import Clock
+from envmon.runtime.counters import Counters
+from envmon.runtime.daemon import Daemon
+from envmon.runtime.engine import Mind
+from envmon.runtime.notify import Notifier
+from envmon.runtime.parts import Frame, Parts, ReloadError
+from envmon.runtime.poller import PolledDevice
+from envmon.runtime.watch import ProbeTarget
+from envmon.web.server import WebServer
+
+log = logging.getLogger(__name__)
+
+PRIMARY_PROBE = "envmon-probe-primary"
+SLOW_TICK_S = 10.0  # real seconds without a tick: the engine is stuck
+JOURNAL = "journal.db"
+PAGES = "pages.db"
+
+
+class Assembly:
+    """One daemon and what serves it. ``config`` is read again at a reload."""
+
+    def __init__(self, config: Path, settings: Settings, clock: Clock, journal: Journal) -> None:
+        self.settings = settings
+        self.counters = Counters()
+        self._config = config
+        self._journal = journal
+        self._profiles: Mapping[str, Profile] = load_builtin()
+        self._mqtt: MqttPublisher | None = None
+        self._own = self._daemon_metrics()
+        self._metrics = MetricsPublisher(settings.policy.site, self._own, _stale_s(settings))
+        self.daemon = Daemon(
+            mind=Mind(advance, snapshot.dump, status),
+            world=remembered(journal, clock),
+            frame=self._frame(),
+            parts=self.parts(settings),
+            reload=self._reload,
+            clock=clock,
+            notifier=Notifier(),
+            counters=self.counters,
+        )
+
+    def web(self) -> WebServer | None:
+        """The HTTP server, where one is configured."""
+        if self.settings.http is None:
+            return None
+        return WebServer(self.settings.http, self._metrics.scrape, self.daemon.status, self._health)
+
+    def parts(self, settings: Settings) -> Parts:
+        """What a reload replaces."""
+        publishers: list[Publisher] = [self._metrics]
+        self._metrics.keep_only(settings.policy.devices)
+        self._mqtt = None
+        if settings.mqtt is not None:
+            self._mqtt = MqttPublisher(settings.mqtt, settings.policy.site, self._own.publish_lag.observe)
+            publishers.append(self._mqtt)
+        pagers = {pager.id: PAGERS[pager.kind](pager) for pager in settings.pagers}
+        self.pages = PageQueue(settings.daemon.state_dir / PAGES, settings.policy.site, pagers)
+        return Parts(
+            policy=settings.policy,
+            digest=settings.digest,
+            devices=tuple(self._device(settings, device) for device in settings.devices),
+            publishers=tuple(publishers),
+            pages=self.pages,
+            fixed=(settings.edges, settings.http, settings.daemon, [r.edges for r in settings.policy.routes]),
+            fixed_names="edges, the routes' edges, publish.http, daemon, mode",
+        )
+
+    def _device(self, settings: Settings, device: DeviceSettings) -> PolledDevice:
+        profile = self._profiles[device.profile]
+        points = bind(
+            profile,
+            site=settings.policy.site,
+            device=device.id,
+            path=device.path,
+            zone=device.zone,
+            serves=device.serves,
+        )
+        return PolledDevice(
+            id=device.id,
+            zone=device.zone,
+            interval_s=device.interval_s,
+            deadline_s=device.deadline_s,
+            points=tuple(bound.point for bound in points),
+            driver=open_driver(device, profile, points),
+        )
+
+    def _frame(self) -> Frame:
+        edges = {edge.id: edge for edge in self.settings.edges}
+        return Frame(
+            actuators={name: ACTUATORS[edge.kind](edge) for name, edge in edges.items()},
+            targets=tuple(
+                _probe_target(route.id, edges[edge], target)
+                for route in self.settings.policy.routes
+                for edge in route.edges
+                for target in Target
+            ),
+            probe=SipProbe(),
+            lease=LocalLease(self.settings.daemon.state_dir),
+            journal=self._journal,
+            socket=self.settings.daemon.socket,
+            version=__version__,
+        )
+
+    def _reload(self) -> Parts:
+        try:
+            settings = load(self._config, profiles=self._profiles)
+        except ConfigError as error:
+            raise ReloadError("; ".join(str(fault) for fault in error.faults)) from None
+        return self.parts(settings)
+
+    def _daemon_metrics(self) -> DaemonMetrics:
+        metrics = DaemonMetrics(__version__)
+        metrics.watch_runtime(lambda: {name: getattr(self.counters, name) for name in Counters.__slots__})
+        metrics.watch_mqtt(lambda: self._mqtt.counts if self._mqtt else MqttCounts())
+        metrics.journal_seq.set_function(lambda: self._journal.head.seq)
+        return metrics
+
+    def _health(self) -> Mapping[str, str]:
+        """What is wrong, by part; empty when healthy."""
+        told: dict[str, Any] = self.daemon.status()["daemon"]
+        found: dict[str, str] = {}
+        if self.counters.engine_lag_s > SLOW_TICK_S or self.counters.ticks == 0:
+            found["engine"] = f"the last tick was taken {self.counters.engine_lag_s:.1f} s late"
+        if told["journal"]["failure"]:
+            found["journal"] = told["journal"]["failure"]
+        if told["reload_error"]:
+            found["reload"] = told["reload_error"]
+        return found
+
+
+def _stale_s(settings: Settings) -> float:
+    """Seconds after which a device that says nothing has no values on ``/metrics``."""
+    return max(settings.policy.stale_s, *(3 * device.interval_s for device in settings.devices), 1.0)
+
+
+def _probe_target(route: str, edge: EdgeSettings, target: Target) -> ProbeTarget:
+    user = edge.probe_user if target is Target.BACKUP else PRIMARY_PROBE
+    return ProbeTarget(route, edge.id, target, edge.sip_host, edge.sip_port, user)
+
+
+def remembered(journal: Journal, clock: Clock) -> World:
+    """The world as the journal remembers it; without a memory the daemon observes and adopts what it reads."""
+    text = journal.latest_snapshot()
+    if text is None:
+        log.warning("the journal holds no memory: starting in observe, the position is read from the edges")
+        return initial()
+    try:
+        return snapshot.load(text, clock.stamp())
+    except ValueError as error:
+        log.error("starting in observe, the position is read from the edges: %s", error)  # noqa: TRY400 - no bug
+        return initial()
+
+
+async def serve(assembly: Assembly) -> None:
+    """Run a daemon with its HTTP server until it is told to stop."""
+    async with assembly.web() or nullcontext():
+        await assembly.daemon.run()
+
+
+def open_journal(settings: Settings) -> Journal:
+    """Open the site's journal. Raises JournalError."""
+    settings.daemon.state_dir.mkdir(parents=True, exist_ok=True)
+    return Journal.open(settings.daemon.state_dir / JOURNAL)
+
+
+def run_forever(assembly: Assembly) -> None:
+    """Run on an event loop of its own."""
+    asyncio.run(serve(assembly))

@@ -1,0 +1,99 @@
+"""The command line: ``envmon COMMAND``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from envmon import __version__
+from envmon.cli import check as checking
+from envmon.cli import journal, orders, rules
+from envmon.cli.build import JOURNAL
+from envmon.model.event import Command
+
+CONFIG = Path("/etc/envmon/envmon.yaml")
+SOCKET = Path("/run/envmon/envmon.sock")
+STATE = Path("/var/lib/envmon")
+SAYS = {
+    Command.SHIFT: "send new calls to the backup",
+    Command.RESTORE: "bring new calls home",
+    Command.HOLD: "freeze automation, keep the position",
+    Command.RESUME: "end a hold",
+    Command.ARM: "let envmon act by its rules (mode automatic)",
+    Command.DISARM: "let envmon only observe",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    asked = _parser().parse_args(arguments)
+    match asked.command:
+        case "run":
+            from envmon.cli.run import run  # noqa: PLC0415 - the daemon's libraries, not needed to give an order
+
+            return run(asked.config)
+        case "check":
+            return checking.check(asked.config, asked.schema)
+        case "status":
+            return orders.status(asked.socket, as_json=asked.json)
+        case "journal" if asked.what == "show":
+            return journal.show(asked.path, as_lines=asked.json, since=asked.since)
+        case "journal":
+            return journal.verify(asked.path, asked.head)
+        case "rules":
+            return rules.rules()
+        case "demo":
+            from envmon.cli.demo import demo  # noqa: PLC0415 - the simulated site, not needed otherwise
+
+            return demo(asked)
+        case _:
+            return orders.order(asked.socket, asked.command, getattr(asked, "route", ""), asked.reason)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="envmon", description="Watches data center cooling; moves calls before the room is lost."
+    )
+    parser.add_argument("--version", action="version", version=f"envmon {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run the daemon")
+    run.add_argument("--config", type=Path, default=CONFIG)
+    check = commands.add_parser("check", help="check a configuration, or print its JSON Schema")
+    check.add_argument("--config", type=Path, default=CONFIG)
+    check.add_argument("--schema", action="store_true", help="print the JSON Schema")
+    status = commands.add_parser("status", help="what the daemon sees and would do")
+    status.add_argument("--socket", type=Path, default=SOCKET)
+    status.add_argument("--json", action="store_true")
+    for command, says in SAYS.items():
+        order = commands.add_parser(command, help=says)
+        order.add_argument("--reason", required=True, help="why; it goes into the journal")
+        order.add_argument("--socket", type=Path, default=SOCKET)
+        if command in (Command.SHIFT, Command.RESTORE):
+            order.add_argument("--route", default="", help="one route; all of them unless given")
+    _journal(commands.add_parser("journal", help="what was decided and done"))
+    commands.add_parser("rules", help="print the rule tables")
+    _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
+    return parser
+
+
+def _journal(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_subparsers(dest="what", required=True, metavar="show|verify")
+    show = what.add_parser("show", help="print the lines")
+    show.add_argument("--json", action="store_true", help="one JSON object a line")
+    show.add_argument("--since", type=int, default=0, help="first line number")
+    verify = what.add_parser("verify", help="check the hash chain")
+    verify.add_argument("--head", help="a head published earlier, NUMBER:HASH")
+    for each in (show, verify):
+        each.add_argument("--path", type=Path, default=STATE / JOURNAL)
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--scenario", default="june-2015")
+    parser.add_argument("--seed", type=int, default=1, help="varies loads, thermal mass, failures and noise")
+    parser.add_argument("--speed", type=float, default=20.0, help="virtual seconds in a real one")
+    parser.add_argument("--headless", action="store_true", help="no screen; the last line is the result as JSON")
+    parser.add_argument("--without-envmon", action="store_true", help="the same storm with nobody watching")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""``envmon status`` and the orders: ask the running daemon over its socket, and say what it answered.
+
+Rules
+  - Exit code 0: done; 2: refused, with the rule and the facts; 1: could not be asked.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from envmon.runtime.ask import AskError, ask
+
+REFUSED = 2
+
+
+def status(socket: Path, *, as_json: bool) -> int:
+    """Print the status of the daemon behind ``socket``."""
+    try:
+        answer = ask(socket, {"command": "status"})
+    except AskError as error:
+        print(f"envmon: {error}", file=sys.stderr)
+        return 1
+    told = answer["status"]
+    print(json.dumps(told, indent=2, sort_keys=True) if as_json else "\n".join(lines(told)))
+    return 0
+
+
+def order(socket: Path, command: str, route: str, reason: str) -> int:
+    """Give an order and print how it was answered."""
+    try:
+        answer = ask(socket, {"command": command, "route": route, "reason": reason})
+    except AskError as error:
+        print(f"envmon: {error}", file=sys.stderr)
+        return 1
+    for decision in answer.get("decisions", ()):
+        print(f"{decision['rule']} {decision['subject']}: {decision['sentence']}")
+        if decision["why"]:
+            print(f"   {decision['why']}")
+        if decision["refused"]:
+            print("   facts: " + ", ".join(f"{name}={value}" for name, value in decision["facts"].items()))
+    if answer.get("error"):
+        print(f"envmon: {answer['error']}", file=sys.stderr)
+        return 1
+    return REFUSED if answer["refused"] else 0
+
+
+def lines(told: Mapping[str, Any]) -> Iterator[str]:
+    """The status for people, most important first."""
+    armed = told.get("armed", {"now": False, "why": "no policy in force"})
+    yield f"{told['site']}: {told['mode']}, {'armed' if armed['now'] else 'not armed'} ({armed['why']})"
+    for name, route in told["routes"].items():
+        percent = "?" if route["percent"] is None else route["percent"]
+        yield f"route {name}: {route['position']}, {percent} % to the backup, ready: {route['ready']}"
+        if route["why"]:
+            yield f"   {route['why']}"
+        for item, check in route["readiness"].items():
+            mark = {True: "pass", False: "FAIL", None: "unknown"}[check["pass"]]
+            yield f"   {item}: {mark}, {check['why']}"
+    for name, zone in told["zones"].items():
+        yield f"zone {name}: {zone['verdict']} ({zone['basis']}), N+{zone['n_plus']}, {zone['why']}"
+    for name, device in told["devices"].items():
+        if not device["up"]:
+            yield f"device {name}: {device['error']}"
+    if told.get("daemon", {}).get("reload_error"):
+        yield f"reload refused: {told['daemon']['reload_error']}"

@@ -1,0 +1,44 @@
+"""``envmon run``: the daemon.
+
+Rules
+  - What an operator can mend ends the start with one line and exit code 1; a fault of ours ends with 70 (EX_SOFTWARE),
+    so that systemd starts it again. Calls stay where they are either way.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+from envmon.cli.build import Assembly, open_journal, run_forever
+from envmon.config import ConfigError, load
+from envmon.config.secret import SecretError
+from envmon.journal.record import JournalError
+from envmon.profiles.loader import load_builtin
+from envmon.runtime.clock import SystemClock
+from envmon.runtime.orders import DeskError
+from envmon.runtime.supervisor import VitalTaskError
+from envmon.web.server import ListenError
+
+EX_SOFTWARE = 70  # sysexits.h
+
+
+def run(config: Path) -> int:
+    """Run the daemon of ``config`` until SIGTERM; returns the exit code."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("mqtt").setLevel(logging.ERROR)
+    try:
+        settings = load(config, profiles=load_builtin())
+    except ConfigError as error:
+        for fault in error.faults:
+            print(fault, file=sys.stderr)
+        return 1
+    try:
+        with open_journal(settings) as journal:
+            run_forever(Assembly(config, settings, SystemClock(), journal))
+    except (JournalError, DeskError, ListenError, SecretError, OSError) as error:
+        print(f"envmon: {error}", file=sys.stderr)
+        return 1
+    except VitalTaskError as error:
+        print(f"envmon: {error}; calls stay where they are", file=sys.stderr)
+        return EX_SOFTWARE
+    return 0

@@ -1,0 +1,173 @@
+"""A sound configuration file to the frozen settings and the policy that the daemon runs on."""
+
+from hashlib import sha256
+from pathlib import Path
+
+from envmon.config.settings import (
+    DaemonSettings,
+    DeviceSettings,
+    EdgeSettings,
+    HttpSettings,
+    MqttSettings,
+    PagerSettings,
+    Settings,
+    SnmpSettings,
+)
+from envmon.config.shape import (
+    DeviceEntry,
+    EdgeEntry,
+    LimitsEntry,
+    MqttEntry,
+    PagerEntry,
+    RouteEntry,
+    SiteFile,
+    SnmpEntry,
+    ZoneEntry,
+)
+from envmon.model.policy import Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
+from envmon.model.verdict import Mode
+
+
+def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...]) -> Settings:
+    """Build the settings of a site whose references hold."""
+    http = site.publish.http
+    return Settings(
+        policy=_policy(site, placement_faults),
+        daemon=DaemonSettings(
+            zone=site.daemon.zone,
+            state_dir=Path(site.daemon.state_dir),
+            socket=Path(site.daemon.socket),
+            mode=Mode(site.mode),
+        ),
+        devices=tuple(_device(name, entry) for name, entry in site.devices.items()),
+        edges=tuple(_edge(name, entry) for name, entry in site.edges.items()),
+        pagers=tuple(_pager(name, entry) for name, entry in site.pagers.items()),
+        mqtt=_mqtt(site.publish.mqtt) if site.publish.mqtt else None,
+        http=HttpSettings(http.listen.host, http.listen.port) if http else None,
+        text=text,
+        digest=sha256(text.encode()).hexdigest(),
+        places=tuple(site.places),
+        backup_site=site.backup.site if site.backup else "",
+    )
+
+
+def _policy(site: SiteFile, placement_faults: tuple[str, ...]) -> Policy:
+    judgement = site.judgement
+    return Policy(
+        site=site.site,
+        zones=tuple(_zone(name, entry) for name, entry in site.zones.items()),
+        routes=tuple(_route(name, entry) for name, entry in site.routes.items()),
+        devices=tuple(site.devices),
+        stale_s=judgement.stale,
+        quorum_kinds=judgement.quorum_kinds,
+        quorum_paths=judgement.quorum_paths,
+        quorum_stands_s=judgement.quorum_stands,
+        probe_stands_s=judgement.probe_stands,
+        edge_stands_s=judgement.edge_stands,
+        start_automatic=site.mode == "automatic",
+        placement_faults=placement_faults,
+    )
+
+
+def _zone(name: str, entry: ZoneEntry) -> ZonePolicy:
+    return ZonePolicy(
+        id=name,
+        here=entry.at == "here",
+        it_load_kw=entry.it_load_kw,
+        limits=_limits(entry.limits),
+        units=tuple(UnitPolicy(unit, each.sensible_kw) for unit, each in entry.units.items()),
+        needed=entry.units_needed,
+        heat_capacity=entry.heat_capacity_kj_per_k_kw,
+        slew=entry.slew_k_per_min / 60,
+        restart_s=entry.restart_expected,
+        min_inlets=entry.min_inlets,
+    )
+
+
+def _limits(entry: LimitsEntry) -> Limits:
+    return Limits(entry.recommended_c, entry.allowable_c, entry.service_c, entry.deadband_k)
+
+
+def _route(name: str, entry: RouteEntry) -> RoutePolicy:
+    return RoutePolicy(
+        id=name,
+        edges=tuple(entry.edges),
+        zones=tuple(entry.depends_on),
+        backup_zones=tuple(entry.backup),
+        max_call_s=entry.max_call,
+        verify_s=entry.verify,
+        margin_s=entry.margin,
+        soak_s=entry.soak,
+        proof_calls=entry.proof_calls,
+    )
+
+
+def _device(name: str, entry: DeviceEntry) -> DeviceSettings:
+    zone, _, unit = (entry.serves or "").partition(".")
+    return DeviceSettings(
+        id=name,
+        profile=entry.profile,
+        host=entry.address.host,
+        port=entry.address.port,
+        zone=zone or entry.zone or "",
+        serves=unit,
+        path=entry.path or entry.address.host,
+        interval_s=entry.every,
+        deadline_s=entry.deadline,
+        unit_id=entry.unit_id,
+        snmp=_snmp(entry.snmp) if entry.snmp else SnmpSettings(),
+    )
+
+
+def _snmp(entry: SnmpEntry) -> SnmpSettings:
+    return SnmpSettings(
+        version=entry.version,
+        community=entry.community,
+        user=entry.user or "",
+        auth_protocol=entry.auth,
+        auth_password=entry.auth_password,
+        privacy_protocol=entry.privacy,
+        privacy_password=entry.privacy_password,
+    )
+
+
+def _edge(name: str, entry: EdgeEntry) -> EdgeSettings:
+    return EdgeSettings(
+        id=name,
+        kind=entry.kind,
+        zone=entry.zone,
+        url=entry.url,
+        sip_host=entry.sip.host,
+        sip_port=entry.sip.port or 5060,
+        token=entry.token,
+        probe_user=entry.probe_user,
+        deadline_s=entry.deadline,
+    )
+
+
+def _pager(name: str, entry: PagerEntry) -> PagerSettings:
+    return PagerSettings(name, entry.kind, entry.zone, entry.url, entry.token, entry.deadline)
+
+
+def _mqtt(entry: MqttEntry) -> MqttSettings:
+    tls = entry.tls
+    return MqttSettings(
+        host=entry.host,
+        port=entry.port or (8883 if tls else 1883),
+        zone=entry.zone,
+        version=entry.version,
+        prefix=entry.prefix,
+        client_id=entry.client_id or "",
+        username=entry.username or "",
+        password=entry.password,
+        tls_ca=_path(tls.ca) if tls else None,
+        tls_cert=_path(tls.cert) if tls else None,
+        tls_key=_path(tls.key) if tls else None,
+        tls=tls is not None,
+        qos=entry.qos,
+        queue=entry.queue,
+    )
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None

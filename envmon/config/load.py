@@ -1,0 +1,57 @@
+"""Load a configuration: files, shape, entries, references, the whole site; then compile it.
+
+Rules
+  - Every fault of a stage is told at once, and so are those of the stages that do not need it to be clean: only a
+    file that is not YAML, and the questions about the whole site, stand alone.
+  - One place and one key is told once, by the first stage that objects; a secret in the file speaks before all.
+  - With ``mode: automatic`` a misplaced lever is a fault; otherwise it is kept in the policy, and arming is refused.
+"""
+
+from pathlib import Path
+
+from envmon.config.compile import compile_settings
+from envmon.config.entries import entry_faults
+from envmon.config.explain import shape_faults
+from envmon.config.fault import ConfigError, Fault
+from envmon.config.files import read_files
+from envmon.config.placement import placement
+from envmon.config.profiles_known import Profiles, known_profiles
+from envmon.config.references import reference_faults
+from envmon.config.settings import Settings
+from envmon.config.shape import SiteFile
+from envmon.config.values import INLINE
+from envmon.config.whole import whole_faults
+
+
+def load(path: Path, *, profiles: Profiles) -> Settings:
+    """Read ``path`` and the ``conf.d/*.yaml`` beside it. Raises ConfigError with every fault, by file and line."""
+    known = known_profiles(profiles)
+    document, written = read_files(path)
+    shape = shape_faults(document)
+    faults = _told_once(written, shape, [*entry_faults(document), *reference_faults(document, known)])
+    if faults:
+        raise ConfigError(faults)
+    site = SiteFile.model_validate(document.data)
+    misplaced = placement(site)
+    settings = compile_settings(site, document.text, tuple(each.text for each in misplaced))
+    faults = whole_faults(document, settings.policy, settings.devices, known)
+    if site.mode == "automatic":
+        faults += [document.fault(each.path, f"automatic is refused: {each.text}") for each in misplaced]
+    if faults:
+        raise ConfigError(faults)
+    return settings
+
+
+def _told_once(written: list[Fault], shape: list[Fault], later: list[Fault]) -> list[Fault]:
+    """Drop what an earlier stage said of the same key, and what stands inside a value of the wrong shape."""
+    wrong = tuple(f"{fault.path}." for fault in shape if fault.path)
+    inline = [fault for fault in shape if fault.text == INLINE]
+    told: list[Fault] = []
+    for stage in (inline, [fault for fault in written if not fault.path.startswith(wrong)], shape, later):
+        spoken = {_key(fault) for fault in told}
+        told += [fault for fault in stage if _key(fault) not in spoken]
+    return told
+
+
+def _key(fault: Fault) -> tuple[str, int, int, str]:
+    return fault.file, fault.line, fault.col, fault.path

@@ -1,0 +1,59 @@
+"""What the configuration must know of device profiles, without knowing the package that holds them.
+
+Rules
+  - Names alone are enough to check references; a protocol adds the log-in rules, roles add the kinds of evidence.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from envmon.model.reading import Role
+
+
+class HasRole(Protocol):
+    """A point of a profile."""
+
+    @property
+    def role(self) -> Role | None:
+        """What the point means to cooling."""
+        ...
+
+
+class Profile(Protocol):
+    """A profile, as far as the configuration is concerned."""
+
+    @property
+    def protocol(self) -> str:
+        """Whether it is "snmp" or "modbus"."""
+        ...
+
+    @property
+    def points(self) -> Sequence[HasRole]:
+        """What its devices answer."""
+        ...
+
+
+Profiles = Mapping[str, Profile] | Mapping[str, str] | Collection[str]
+"""Profiles by name, or the protocol of each by name, or the names alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One profile: ``protocol`` "" and ``roles`` None where nobody said."""
+
+    protocol: str = ""
+    roles: tuple[Role, ...] | None = None  # one for every point that has a role
+
+
+def known_profiles(profiles: Profiles) -> dict[str, Known]:
+    """Return what is known of each profile, by name."""
+    if not isinstance(profiles, Mapping):
+        return {name: Known() for name in profiles}
+    return {name: _known(value) for name, value in profiles.items()}
+
+
+def _known(value: Profile | str) -> Known:
+    if isinstance(value, str):
+        return Known(value)
+    return Known(str(value.protocol), tuple(point.role for point in value.points if point.role))

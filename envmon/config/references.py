@@ -1,0 +1,184 @@
+"""Every name in the file that stands for something described elsewhere in it.
+
+Rules
+  - References are read from the plain document, so that they are checked even beside entries that have other faults.
+  - A name that resolves to nothing is told with the nearest name there is.
+  - One unit has one device and one address has one device: points and connections would collide.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from pydantic_core import PydanticCustomError
+
+from envmon.config.document import Document
+from envmon.config.fault import Fault, Path, as_name, did_you_mean, nearest, shown
+from envmon.config.profiles_known import Known
+from envmon.config.values import address
+
+PORTS = {"snmp": 161, "modbus": 502}
+"""The ports the protocols use unless told otherwise (RFC 3417; Modbus Messaging on TCP/IP V1.0b)."""
+
+
+def reference_faults(document: Document, profiles: Mapping[str, Known]) -> list[Fault]:
+    """Every reference that does not hold."""
+    return [
+        *_standing(document),
+        *_places(document),
+        *_served(document),
+        *_units(document),
+        *_protocols(document, profiles),
+        *_addresses(document, profiles),
+        *_urls(document),
+        *_routes(document),
+    ]
+
+
+def _standing(document: Document) -> Iterator[Fault]:
+    """Check everything that names the zone or place it stands in."""
+    rooms = [*document.names("zones"), *(place for _, place in document.words("places"))]
+    stand: list[tuple[str, ...]] = [("daemon",), ("publish", "mqtt")]
+    stand += [(section, name) for section in ("devices", "edges", "pagers") for name in document.names(section)]
+    for path in stand:
+        zone = document.word(*path, "zone")
+        if zone and zone not in _named(rooms):
+            yield document.fault(
+                (*path, "zone"), f"no zone or place is called {shown(zone)}{did_you_mean(zone, rooms)}"
+            )
+
+
+def _places(document: Document) -> Iterator[Fault]:
+    seen = set(document.names("zones"))
+    for at, place in document.words("places"):
+        if place in seen:
+            what = "is a zone already" if place in document.names("zones") else "stands twice"
+            yield document.fault(("places", at), f"{shown(place)} {what}; keep one")
+        seen.add(place)
+    for zone in document.names("zones"):
+        if document.word("zones", zone, "at") == "backup" and "backup" not in document.data:
+            yield document.fault(("zones", zone, "at"), "there is no backup site; add backup: {site: NAME}")
+
+
+def _served(document: Document) -> Iterator[Fault]:
+    """Check what devices serve: the unit exists, and has no other device."""
+    first: dict[str, str] = {}
+    zones = document.names("zones")
+    for device in document.names("devices"):
+        path = ("devices", device, "serves")
+        serves = document.word(*path)
+        zone, dot, unit = serves.partition(".")
+        if not (zone and dot and unit):
+            continue
+        if zone not in _named(zones):
+            yield document.fault(path, f"no zone is called {shown(zone)}{did_you_mean(zone, zones)}")
+        elif unit not in (units := document.names("zones", zone, "units")):
+            if units:
+                yield document.fault(path, f"zone {shown(zone)} has no unit {shown(unit)}{did_you_mean(unit, units)}")
+        elif serves in first:
+            text = f"{serves} is served by {first[serves]} already; a unit has one device, give this one a zone instead"
+            yield document.fault(path, text)
+        first.setdefault(serves, device)
+
+
+def _units(document: Document) -> Iterator[Fault]:
+    """Check that every unit is served, and that no other device of its zone has its name."""
+    served = {document.word("devices", device, "serves") for device in document.names("devices")}
+    resolved = {f"{zone}.{unit}" for zone in document.names("zones") for unit in document.names("zones", zone, "units")}
+    misspelt = [serves.rpartition(".")[2] for serves in served - resolved]
+    for zone in document.names("zones"):
+        units = document.names("zones", zone, "units")
+        meant = {nearest(word, units) for word in misspelt}
+        for unit in units:
+            if f"{zone}.{unit}" not in served and unit not in meant:
+                text = f"no device serves this unit; add serves: {shown(zone)}.{shown(unit)} to its device"
+                yield document.fault(("zones", zone, "units", unit), text, key=True)
+        for device in document.names("devices"):
+            path = ("devices", device)
+            if device in units and document.word(*path, "zone") == zone and "serves" not in document.names(*path):
+                text = f"zone {shown(zone)} has a unit of this name; points would collide, name the device otherwise"
+                yield document.fault(path, text, key=True)
+
+
+def _protocols(document: Document, profiles: Mapping[str, Known]) -> Iterator[Fault]:
+    """Check that the profile exists, and that the log-in is the one its protocol needs."""
+    for device in document.names("devices"):
+        path = ("devices", device)
+        name = document.word(*path, "profile")
+        keys = document.names(*path)
+        if name and name not in profiles:
+            yield document.fault(
+                (*path, "profile"), f"no profile is called {shown(name)}{did_you_mean(name, profiles)}"
+            )
+            continue
+        match profiles.get(name, Known()).protocol:
+            case "snmp" if "snmp" not in keys:
+                text = f'is missing: {name} speaks SNMP; add snmp: {{version: "2c", community: credential:NAME}}'
+                yield document.fault((*path, "snmp"), text)
+            case "snmp" if "unit_id" in keys:
+                yield document.fault((*path, "unit_id"), f"{name} speaks SNMP, which has no unit identifier", key=True)
+            case "modbus" if "snmp" in keys:
+                yield document.fault((*path, "snmp"), f"{name} speaks Modbus; leave the SNMP log-in out", key=True)
+
+
+def _addresses(document: Document, profiles: Mapping[str, Known]) -> Iterator[Fault]:
+    """Check that no two devices are one: the same address and unit identifier, or the same SNMP agent and profile."""
+    first: dict[tuple[object, ...], str] = {}
+    for device in document.names("devices"):
+        path: Path = ("devices", device, "address")
+        try:
+            there = address(document.at(path))
+        except PydanticCustomError:
+            continue
+        profile = document.word("devices", device, "profile")
+        protocol = profiles.get(profile, Known()).protocol
+        unit = profile if protocol == "snmp" else (document.at(("devices", device, "unit_id")) or 1)
+        key = (there.host.lower(), there.port or PORTS.get(protocol, 0), protocol, unit)
+        if key in first:
+            hint = "" if protocol == "snmp" else "; devices behind one gateway differ in unit_id"
+            yield document.fault(path, f"{first[key]} is polled there already{hint}")
+        first.setdefault(key, device)
+
+
+def _urls(document: Document) -> Iterator[Fault]:
+    """Check that no two edges are one: it would count as two levers."""
+    first: dict[str, str] = {}
+    for edge in document.names("edges"):
+        url = document.word("edges", edge, "url").rstrip("/").lower()
+        if url and url in first:
+            yield document.fault(("edges", edge, "url"), f"{shown(first[url])} is commanded there already")
+        first.setdefault(url, edge)
+
+
+def _routes(document: Document) -> Iterator[Fault]:
+    zones = document.names("zones")
+    away = [zone for zone in zones if document.word("zones", zone, "at") == "backup"]
+    here = [zone for zone in zones if zone not in away]
+    edges = document.names("edges")
+    for route in document.names("routes"):
+        yield from _list(document, (route, "edges"), "edge", edges)
+        yield from _list(document, (route, "depends_on"), "zone", here, dict.fromkeys(away, "is at the backup site"))
+        yield from _list(document, (route, "backup"), "zone", away, dict.fromkeys(here, "is here, not at the backup"))
+
+
+def _list(
+    document: Document,
+    where: tuple[str, str],
+    what: str,
+    known: list[str] | tuple[str, ...],
+    other: Mapping[str, str] = {},
+) -> Iterator[Fault]:
+    """Check one list of names of a route; ``other`` says why a known name does not belong in it."""
+    seen: set[str] = set()
+    for at, name in document.words("routes", *where):
+        path = ("routes", *where, at)
+        if name in other:
+            yield document.fault(path, f"zone {shown(name)} {other[name]}; name another, or change its at:")
+        elif name not in _named(known):
+            yield document.fault(path, f"no {what} is called {shown(name)}{did_you_mean(name, known)}")
+        elif name in seen:
+            yield document.fault(path, f"{shown(name)} stands twice; keep one")
+        seen.add(name)
+
+
+def _named(names: Iterable[str]) -> set[str]:
+    """Return the names as they are, and as they must become: a malformed name is told once, where it is given."""
+    return {form for name in names for form in (name, as_name(name))}

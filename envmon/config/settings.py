@@ -1,0 +1,128 @@
+"""What the configuration compiles to: frozen settings for every adapter, beside the core's ``Policy``.
+
+Rules
+  - Credentials are ``Secret`` references; the text is read when a connection needs it, and never printed.
+  - Durations are seconds, temperatures degC, powers kW.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from envmon.config.secret import Secret
+from envmon.model.policy import Policy
+from envmon.model.verdict import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class SnmpSettings:
+    """How to log in to an SNMP agent. ``version`` is "1", "2c" or "3" (RFC 3414 user-based security)."""
+
+    version: str = "2c"
+    community: Secret | None = None
+    user: str = ""
+    auth_protocol: str = "sha"  # md5 sha sha224 sha256 sha384 sha512
+    auth_password: Secret | None = None
+    privacy_protocol: str = "aes128"  # des aes128 aes256
+    privacy_password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """A network endpoint we poll. ``serves`` is the plant unit its points belong to, "" for a sensor device.
+
+    ``port`` 0 means the protocol's own (161, 502). ``path`` names its network path, the host unless given.
+    """
+
+    id: str
+    profile: str
+    host: str
+    port: int
+    zone: str
+    serves: str
+    path: str
+    interval_s: float = 5.0
+    deadline_s: float = 2.0
+    unit_id: int = 1  # Modbus unit identifier
+    snmp: SnmpSettings = SnmpSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """A SIP edge. ``kind`` is a key of ``actuators.ACTUATORS``; ``sip`` is host:port (UDP) for probe calls."""
+
+    id: str
+    kind: str
+    zone: str
+    url: str
+    sip_host: str
+    sip_port: int
+    token: Secret | None
+    probe_user: str = "envmon-probe-backup"
+    deadline_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings:
+    """The MQTT broker readings are published to. ``version`` is "3.1.1" or "5"."""
+
+    host: str
+    port: int
+    zone: str
+    version: str = "5"
+    prefix: str = "envmon/v1"
+    client_id: str = ""
+    username: str = ""
+    password: Secret | None = None
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls: bool = False
+    qos: int = 1
+    queue: int = 10_000  # messages kept while the broker is away; the oldest go first
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """Where ``/metrics``, ``/healthz`` and the status are served."""
+
+    host: str = "127.0.0.1"
+    port: int = 9713
+
+
+@dataclass(frozen=True, slots=True)
+class PagerSettings:
+    """One way to reach people. ``kind`` is a key of ``pagers.PAGERS``; ``zone`` is where its path starts."""
+
+    id: str
+    kind: str
+    zone: str
+    url: str
+    token: Secret | None = None
+    deadline_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    """This daemon: where it stands, where it keeps its state, who may talk to it."""
+
+    zone: str
+    state_dir: Path
+    socket: Path
+    mode: Mode = Mode.OBSERVE
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A whole, valid configuration. ``text`` is what was read, ``digest`` its SHA-256."""
+
+    policy: Policy
+    daemon: DaemonSettings
+    devices: tuple[DeviceSettings, ...]
+    edges: tuple[EdgeSettings, ...]
+    pagers: tuple[PagerSettings, ...]
+    mqtt: MqttSettings | None
+    http: HttpSettings | None
+    text: str
+    digest: str
+    places: tuple[str, ...] = ()  # rooms where things stand but that are not judged
+    backup_site: str = ""

@@ -1,0 +1,194 @@
+"""Modbus TCP devices: every point once per poll, over one connection, with as few reads as the profile allows.
+
+Rules
+  - One request in flight; one deadline for the whole poll, connecting and pauses included.
+  - An exception response concerns the points it was asked for: illegal data address is ``absent``, any other code
+    ``refused``. Both are asked again at the next poll, because devices also answer so before their data is ready.
+  - What was answered stays good when a later read fails; the points left over say why they are missing.
+  - Only a poll in which nothing was answered raises, closes the connection and starts the backoff.
+
+Theory of operation
+  Points are merged into blocks (``modbus_plan``). When a block of several points is refused, its points are read
+  singly in the same poll, and those refused again are kept apart from the blocks until they answer. A block that
+  met silence or garbage is asked last from then on, so that one bad block cannot starve the others. A gateway that
+  reports its target missing (exceptions 10 and 11) speaks for the whole device. Late answers carry an old
+  transaction identifier and are dropped, so a slow device costs its poll and nothing more.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Self, assert_never
+
+from envmon.config.settings import DeviceSettings
+from envmon.drivers.backoff import Backoff
+from envmon.drivers.contract import DeviceError
+from envmon.drivers.modbus_link import Link, connect
+from envmon.drivers.modbus_plan import Block, Span, plan
+from envmon.model.reading import Reading, Reason
+from envmon.profiles.decode import decode_modbus, missing
+from envmon.profiles.schema import Address, BoundPoint, ModbusLimits, Profile, Register
+from envmon.wire.modbus import ExceptionCode, Function, Refusal
+
+Answers = dict[Span, bytes | Refusal]
+
+_GATEWAY = {
+    ExceptionCode.GATEWAY_PATH_UNAVAILABLE: Reason.UNREACHABLE,
+    ExceptionCode.GATEWAY_TARGET_FAILED_TO_RESPOND: Reason.TIMEOUT,
+}
+_ABOUT_ADDRESSES = {
+    ExceptionCode.ILLEGAL_DATA_ADDRESS,
+    ExceptionCode.ILLEGAL_DATA_VALUE,
+    ExceptionCode.SERVER_DEVICE_FAILURE,
+    ExceptionCode.MEMORY_PARITY_ERROR,
+}
+
+
+class ModbusDriver:
+    """One Modbus TCP device. ``clock`` is monotonic seconds and ``jitter`` gives 0.0 to 1.0, both for the backoff."""
+
+    def __init__(
+        self,
+        device: DeviceSettings,
+        profile: Profile,
+        points: tuple[BoundPoint, ...],
+        *,
+        clock: Callable[[], float],
+        jitter: Callable[[], float],
+    ) -> None:
+        self._limits = profile.modbus or ModbusLimits()
+        self._points = points
+        self._host = device.host
+        self._port = device.port or self._limits.port
+        self._unit_id = device.unit_id
+        self._deadline_s = device.deadline_s
+        self._where = f"modbus {self._host}:{self._port} unit {self._unit_id}"
+        self._backoff = Backoff(clock, jitter)
+        self._spans = frozenset(_span(address) for bound in points for address in _addresses(bound))
+        self._refused: frozenset[Span] = frozenset()
+        self._blocks = plan(self._spans, self._limits)
+        self._link: Link | None = None
+        self._quiet_until = 0.0  # loop time before which the device wants no request
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._drop()
+
+    async def poll(self) -> tuple[Reading, ...]:
+        """Read every point once. Raises DeviceError when nothing answered or a backoff runs."""
+        self._backoff.check()
+        answers: Answers = {}
+        fault = await self._collect(answers)
+        if fault is not None and not answers:
+            self._backoff.failed(fault)
+            await self._drop()
+            raise fault
+        self._backoff.succeeded()
+        self._learn(answers)
+        left = fault.reason if fault is not None else Reason.TIMEOUT
+        return tuple(_reading(bound, answers, left) for bound in self._points)
+
+    async def _collect(self, answers: Answers) -> DeviceError | None:
+        try:
+            async with asyncio.timeout(20):
+                await self._read_all(answers)
+        except TimeoutError:
+            late = self._link.late if self._link is not None else 0
+            hint = f" ({late} answers came late or with a wrong transaction identifier)" if late else ""
+            return DeviceError(Reason.TIMEOUT, f"{self._where}: no answer within {self._deadline_s:g} s{hint}")
+        except DeviceError as fault:
+            return fault
+        return None
+
+    async def _read_all(self, answers: Answers) -> None:
+        link, reused = self._link, True
+        if link is None or not link.usable:
+            link, reused = await self._connect(), False
+        try:
+            await self._read_blocks(link, answers)
+        except DeviceError as fault:
+            if answers or not reused or fault.reason is not Reason.UNREACHABLE or link.usable:
+                raise
+            await self._read_blocks(await self._connect(), answers)  # it had closed an idle connection
+
+    async def _read_blocks(self, link: Link, answers: Answers) -> None:
+        for block in self._blocks:
+            try:
+                await self._read_block(link, block, answers)
+            except (DeviceError, asyncio.CancelledError):
+                self._blocks = (*(other for other in self._blocks if other is not block), block)
+                raise
+
+    async def _read_block(self, link: Link, block: Block, answers: Answers) -> None:
+        outcome = await self._ask(link, block.span)
+        if isinstance(outcome, bytes):
+            answers.update((part, block.cut(part, outcome)) for part in block.parts)
+        elif len(block.parts) == 1 or not _is_hole(outcome):
+            answers.update((part, outcome) for part in block.parts)
+        else:
+            for part in block.parts:
+                answers[part] = await self._ask(link, part)
+
+    async def _ask(self, link: Link, span: Span) -> bytes | Refusal:
+        loop = asyncio.get_running_loop()
+        if (pause := self._quiet_until - loop.time()) > 0:
+            await asyncio.sleep(pause)
+        try:
+            outcome = await link.ask(span)
+        finally:
+            self._quiet_until = loop.time() + self._limits.pause_ms / 1000
+        if isinstance(outcome, Refusal) and outcome.code in _GATEWAY:
+            raise DeviceError(_GATEWAY[ExceptionCode(outcome.code)], f"{self._where}: the gateway answers {outcome}")
+        return outcome
+
+    async def _connect(self) -> Link:
+        await self._drop()
+        self._link = await connect(self._host, self._port, self._where, self._unit_id)
+        self._quiet_until = asyncio.get_running_loop().time() + self._limits.pause_after_connect_ms / 1000
+        return self._link
+
+    async def _drop(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            await link.close()
+
+    def _learn(self, answers: Answers) -> None:
+        """Read refused spans by themselves from now on, and merge those that answer again."""
+        refused = frozenset(
+            span for span in self._spans if (_is_hole(answers[span]) if span in answers else span in self._refused)
+        )
+        if refused != self._refused:
+            self._refused = refused
+            self._blocks = plan(self._spans, self._limits, refused)
+
+
+def _is_hole(outcome: bytes | Refusal) -> bool:
+    return isinstance(outcome, Refusal) and outcome.code in _ABOUT_ADDRESSES
+
+
+def _reading(bound: BoundPoint, answers: Answers, left: Reason) -> Reading:
+    match answers.get(_span(bound.spec.address)):
+        case None:
+            return missing(bound, left)
+        case Refusal(code=ExceptionCode.ILLEGAL_DATA_ADDRESS):
+            return missing(bound, Reason.ABSENT)
+        case Refusal():
+            return missing(bound, Reason.REFUSED)
+        case bytes() as data:
+            check = bound.spec.cross_check
+            cross = answers.get(_span(check.address)) if check is not None else None
+            return decode_modbus(bound, data, cross if isinstance(cross, bytes) else None)
+        case other:
+            assert_never(other)
+
+
+def _addresses(bound: BoundPoint) -> tuple[Address, ...]:
+    check = bound.spec.cross_check
+    return (bound.spec.address,) if check is None else (bound.spec.address, check.address)
+
+
+def _span(address: Address) -> Span:
+    if not isinstance(address, Register):
+        raise TypeError("a Modbus device was bound to a profile with SNMP addresses")
+    return Span(Function(address.function), address.address, address.registers)

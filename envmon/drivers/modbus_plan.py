@@ -1,0 +1,73 @@
+"""Which Modbus reads fetch all points of a device in few requests, and how to cut their answers apart again.
+
+Rules
+  - A read never crosses more unnamed addresses than the profile's ``max_gap_fill``; a device may answer a hole inside
+    a block with zeros, and zero must never become a temperature.
+  - A span the device refused is read by itself until it answers, and no block reaches across it.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from envmon.profiles.schema import ModbusLimits
+from envmon.wire.modbus import Function, slice_bits
+
+_REGISTER_BITS = 16
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """``count`` bits or registers of ``function`` from wire address ``address``: what one point needs."""
+
+    function: Function
+    address: int
+    count: int
+
+    @property
+    def end(self) -> int:
+        """The first address after the span."""
+        return self.address + self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One request: the span it reads and the points' spans inside it."""
+
+    span: Span
+    parts: tuple[Span, ...]
+
+    def cut(self, part: Span, data: bytes) -> bytes:
+        """Take the bytes of ``part`` out of the block's data; bits come out packed from bit 0."""
+        start = part.address - self.span.address
+        if self.span.function.reads_bits:
+            return slice_bits(data, start, part.count)
+        return data[2 * start : 2 * (start + part.count)]
+
+
+def plan(spans: Iterable[Span], limits: ModbusLimits, apart: Collection[Span] = ()) -> tuple[Block, ...]:
+    """Merge ``spans`` into as few blocks as the limits allow, those in ``apart`` left alone.
+
+    ``max_read`` counts registers; for bits it bounds the same amount of data.
+    """
+    blocks: list[Block] = []
+    open_block = False
+    for span in sorted(set(spans)):
+        alone = span in apart
+        merged = _join(blocks[-1], span, limits) if open_block and not alone else None
+        if merged is not None:
+            blocks[-1] = merged
+        else:
+            blocks.append(Block(span, (span,)))
+        open_block = not alone
+    return tuple(blocks)
+
+
+def _join(block: Block, span: Span, limits: ModbusLimits) -> Block | None:
+    whole = block.span
+    if span.function is not whole.function or span.address - whole.end > limits.max_gap_fill:
+        return None
+    count = max(whole.end, span.end) - whole.address
+    per_read = limits.max_read * _REGISTER_BITS if whole.function.reads_bits else limits.max_read
+    if count > min(per_read, whole.function.limit):
+        return None
+    return Block(Span(whole.function, whole.address, count), (*block.parts, span))

@@ -1,0 +1,173 @@
+"""Logging in to an SNMP agent: credentials, name resolution, v3 engine discovery, and one GET at a time.
+
+Rules
+  - Passwords and communities are read when the session opens and are not kept by us; no error names them.
+  - Whatever the client library does with hostile bytes, only ``DeviceError`` comes out: its native code panics on
+    some malformed answers, and a panic is no ``Exception``.
+
+User-based security after RFC 3414 (MD5, SHA, DES), RFC 3826 (AES-128) and RFC 7860 (SHA-2); AES-256 with the
+Blumenthal key expansion that net-snmp and most agents use.
+"""
+
+import asyncio
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+from gufo.snmp import (
+    Aes128Key,
+    Aes256Key,
+    BaseAuthKey,
+    BasePrivKey,
+    DesKey,
+    Md5Key,
+    Sha1Key,
+    Sha224Key,
+    Sha256Key,
+    Sha384Key,
+    Sha512Key,
+    SnmpAuthError,
+    SnmpDecodeError,
+    SnmpError,
+    SnmpVersion,
+    User,
+    ValueType,
+)
+from gufo.snmp.aio import SnmpSession
+
+from envmon.config.secret import Secret, SecretError
+from envmon.config.settings import SnmpSettings
+from envmon.drivers.contract import DeviceError
+from envmon.model.reading import Reason
+
+Key = TypeVar("Key", BaseAuthKey, BasePrivKey)
+
+_NEVER_S = 3600.0  # the poll's own deadline ends every wait
+_MIN_PASSWORD = 8  # RFC 3414 section 11.2
+
+_AUTH: Mapping[str, type[BaseAuthKey]] = {
+    "md5": Md5Key,
+    "sha": Sha1Key,
+    "sha224": Sha224Key,
+    "sha256": Sha256Key,
+    "sha384": Sha384Key,
+    "sha512": Sha512Key,
+}
+_PRIVACY: Mapping[str, type[BasePrivKey]] = {"des": DesKey, "aes128": Aes128Key, "aes256": Aes256Key}
+_COMMUNITY_VERSIONS = {"1": SnmpVersion.v1, "2c": SnmpVersion.v2c}
+
+
+class TooBigError(Exception):
+    """The agent, or our receive buffer, cannot carry the answer in one datagram."""
+
+
+class Session:
+    """A logged-in session with one agent. ``where`` names the device in every error."""
+
+    def __init__(self, session: SnmpSession, where: str) -> None:
+        self._session = session
+        self._where = where
+
+    async def get(self, oids: tuple[str, ...]) -> dict[str, ValueType]:
+        """Read ``oids`` in one request; those the agent does not have are left out.
+
+        Raises DeviceError, and TooBigError when fewer OIDs may succeed: the agent answered nothing at all, as it
+        does with tooBig, or in v1 when a single object is missing (noSuchName, RFC 1157 section 4.1.2).
+        """
+        with _device_errors(self._where):
+            try:
+                found: dict[str, ValueType] = await self._session.get_many(oids)
+            except SnmpDecodeError:
+                if len(oids) == 1:
+                    raise
+                raise TooBigError from None
+        if not found and len(oids) > 1:
+            raise TooBigError
+        return found
+
+
+async def open_session(host: str, port: int, settings: SnmpSettings, where: str) -> Session:
+    """Resolve the name, log in, and for v3 learn the agent's engine. Raises DeviceError."""
+    address = await _resolve(host, port, where)
+    with _device_errors(where):
+        session = _session(address, port, settings, where)
+        await session.refresh()
+    return Session(session, where)
+
+
+async def _resolve(host: str, port: int, where: str) -> str:
+    """Resolve here: the library would do it on the event loop's own thread."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        raise DeviceError(Reason.UNREACHABLE, f"{where}: cannot resolve the name: {error.strerror or error}") from None
+    return str(found[0][4][0])
+
+
+def _session(address: str, port: int, settings: SnmpSettings, where: str) -> SnmpSession:
+    if settings.version == "3":
+        return SnmpSession(address, port, user=_user(settings, where), version=SnmpVersion.v3, timeout=_NEVER_S)
+    if settings.version not in _COMMUNITY_VERSIONS:
+        raise DeviceError(Reason.REFUSED, f'{where}: SNMP version "{settings.version}" is not "1", "2c" or "3"')
+    if settings.community is None:
+        raise DeviceError(Reason.REFUSED, f"{where}: SNMP version {settings.version} needs a community")
+    community = _reveal(settings.community, where)
+    version = _COMMUNITY_VERSIONS[settings.version]
+    return SnmpSession(address, port, community=community, version=version, timeout=_NEVER_S)
+
+
+def _user(settings: SnmpSettings, where: str) -> User:
+    if not settings.user:
+        raise DeviceError(Reason.REFUSED, f"{where}: SNMP version 3 needs a user")
+    if settings.auth_password is None:
+        if settings.privacy_password is not None:
+            raise DeviceError(Reason.REFUSED, f"{where}: privacy_password needs an auth_password too (RFC 3414)")
+        return User(settings.user)
+    auth = _chosen(_AUTH, settings.auth_protocol, "auth_protocol", where)
+    auth_key = auth(_password(settings.auth_password, "auth_password", where))
+    if settings.privacy_password is None:
+        return User(settings.user, auth_key=auth_key)
+    privacy = _chosen(_PRIVACY, settings.privacy_protocol, "privacy_protocol", where)
+    privacy_key = privacy(_password(settings.privacy_password, "privacy_password", where))
+    return User(settings.user, auth_key=auth_key, priv_key=privacy_key)
+
+
+def _chosen(table: Mapping[str, type[Key]], name: str, field: str, where: str) -> type[Key]:
+    if name not in table:
+        raise DeviceError(Reason.REFUSED, f'{where}: {field} "{name}" is none of {", ".join(table)}')
+    return table[name]
+
+
+def _password(secret: Secret, field: str, where: str) -> bytes:
+    password = _reveal(secret, where).encode()
+    if len(password) < _MIN_PASSWORD:
+        raise DeviceError(Reason.REFUSED, f"{where}: {field} is shorter than {_MIN_PASSWORD} characters (RFC 3414)")
+    return password
+
+
+def _reveal(secret: Secret, where: str) -> str:
+    try:
+        return secret.reveal()
+    except SecretError as error:
+        raise DeviceError(Reason.REFUSED, f"{where}: {error}") from None
+
+
+@contextmanager
+def _device_errors(where: str) -> Iterator[None]:
+    """Turn what the client library raises into a DeviceError."""
+    try:
+        yield
+    except SnmpAuthError:
+        text = "the agent refused the login; check user, protocols, passwords and the agent's access list"
+        raise DeviceError(Reason.REFUSED, f"{where}: {text}") from None
+    except (SnmpError, RuntimeError, ValueError) as error:
+        raise DeviceError(Reason.GARBAGE, f"{where}: the answer is not SNMP: {error}") from None
+    except TimeoutError:  # at once: the library reports a refused datagram (ICMP port unreachable) this way
+        raise DeviceError(Reason.UNREACHABLE, f"{where}: nothing listens there") from None
+    except OSError as error:
+        raise DeviceError(Reason.UNREACHABLE, f"{where}: cannot send: {error.strerror or error}") from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # pyo3's own type cannot be imported
+            raise
+        raise DeviceError(Reason.GARBAGE, f"{where}: the answer is not SNMP") from None

@@ -1,0 +1,1 @@
+"""What places probe calls through an edge, to prove that the backup answers."""

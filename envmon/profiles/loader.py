@@ -1,0 +1,108 @@
+"""Profiles from YAML: the ones that ship with envmon, and the operator's own.
+
+Rules
+  - A profile is wholly right or refused; ``ProfileError`` carries every fault, as ``file:line:col: path: what``.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from envmon.profiles import document
+from envmon.profiles.build import build
+from envmon.profiles.check import check
+from envmon.profiles.document import ModbusProfileShape, ProfileShape, SnmpProfileShape
+from envmon.profiles.schema import Profile
+from envmon.profiles.tree import Fault, Tree, read_tree
+
+_SHAPES: Mapping[str, type[SnmpProfileShape] | type[ModbusProfileShape]] = {
+    "snmp": SnmpProfileShape,
+    "modbus": ModbusProfileShape,
+}
+
+
+class ProfileError(Exception):
+    """A profile is refused. ``faults`` has one line per fault; the text is all of them."""
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+def load_builtin() -> Mapping[str, Profile]:
+    """Return the profiles that ship with envmon, by name. Raises ProfileError (a broken installation)."""
+    profiles = {}
+    for entry in sorted(files("envmon.profiles").iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".yaml"):
+            profile = load_text(entry.read_text(encoding="utf-8"), entry.name)
+            profiles[profile.name] = profile
+    return profiles
+
+
+def load_file(path: Path) -> Profile:
+    """Read the operator's own profile. Raises ProfileError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ProfileError((f"{path}:1:1: the file is not UTF-8 text",)) from None
+    except OSError as error:
+        raise ProfileError((f"{path}: cannot be read: {error.strerror}",)) from None
+    return load_text(text, str(path))
+
+
+def load_text(text: str, name: str) -> Profile:
+    """Read a profile from text; ``name`` stands for the file in faults. Raises ProfileError."""
+    tree = read_tree(text)
+    shape, faults = _shape(tree)
+    faults += tree.faults
+    if shape is not None:
+        faults += [tree.fault(way, what) for way, what in check(shape)]
+    if shape is None or faults:
+        ordered = sorted(faults, key=lambda fault: (fault.line, fault.column))
+        raise ProfileError(tuple(_line(name, fault) for fault in ordered))
+    return build(shape)
+
+
+def known_keys() -> list[str]:
+    """Return every key a profile may use, whatever its level."""
+    shapes = [value for value in vars(document).values() if isinstance(value, type) and issubclass(value, BaseModel)]
+    return sorted({key for shape in shapes for key in shape.model_fields})
+
+
+def _shape(tree: Tree) -> tuple[ProfileShape | None, list[Fault]]:
+    if tree.data is None and tree.faults:
+        return None, []
+    if not isinstance(tree.data, dict):
+        return None, [tree.fault((), "a profile is a mapping that starts with 'profile: NAME'")]
+    protocol = tree.data.get("protocol")
+    if not isinstance(protocol, str) or protocol not in _SHAPES:
+        return None, [tree.fault(("protocol",), "give the protocol: snmp or modbus")]
+    try:
+        return _SHAPES[protocol].model_validate(tree.data), []
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        return None, [tree.fault(tuple(map(str, item["loc"])), _say(dict(item))) for item in found]
+
+
+def _say(item: dict[str, Any]) -> str:
+    given = repr(item.get("input"))
+    short = given if len(given) <= 40 else f"{given[:37]}..."
+    match item["type"]:
+        case "extra_forbidden":
+            close = get_close_matches(str(item["loc"][-1]), known_keys(), n=1)
+            return "unknown key" + (f"; did you mean {close[0]}?" if close else "")
+        case "missing":
+            return "this key is required"
+        case "string_type":
+            return f"a text belongs here, not {short}; put it in quotes"
+        case _:
+            return f"{item['msg']}, not {short}"
+
+
+def _line(name: str, fault: Fault) -> str:
+    where = f"{name}:{fault.line}:{fault.column}:"
+    return f"{where} {fault.path}: {fault.text}" if fault.path else f"{where} {fault.text}"

@@ -1,0 +1,1 @@
+"""Listeners to the loop: an MQTT broker and the Prometheus page."""

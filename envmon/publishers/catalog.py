@@ -1,0 +1,44 @@
+"""Writes deploy/prometheus/METRICS.md from the code: ``python -m envmon.publishers.catalog > METRICS.md``."""
+
+import sys
+from collections.abc import Iterator
+
+from envmon.publishers.daemon_metrics import RUNTIME, DaemonMetrics
+from envmon.publishers.families import FAMILIES, Family
+from envmon.publishers.mqtt import MqttCounts
+
+_INTRO = """# Metrics
+
+Written by `python -m envmon.publishers.catalog`; do not edit. Units are base units, ratios run from 0 to 1. A reading
+that is bad or missing has no value series; `envmon_reading_fault` says why. `zone`, `role`, `severity` and `reason` are
+left out where there is none; `unit` is the piece of plant, or the device where it serves none.
+The usual `process_*` families (CPU, memory, file descriptors) are there as well.
+"""
+
+
+def catalog() -> str:
+    """Render the document."""
+    daemon = DaemonMetrics("0")
+    daemon.watch_mqtt(MqttCounts)
+    daemon.watch_runtime(lambda: {key: {"": 0} if row.label else 0 for key, row in RUNTIME.items()})
+    daemon.pages_waiting.labels(pager="")  # a family shows its labels once it has a child
+    daemon.page_failures.labels(pager="")
+    return "\n".join([_INTRO, _table("Plant, zones and routes", iter(FAMILIES)), _table("The daemon", _own(daemon))])
+
+
+def _own(daemon: DaemonMetrics) -> Iterator[Family]:
+    for metric in daemon.families():
+        if metric.name.startswith("process_"):
+            continue
+        suffix = {"counter": "_total", "info": "_info"}.get(metric.type, "")
+        labels = tuple(label for label in metric.samples[0].labels if label != "le")
+        yield Family(metric.name + suffix, metric.type, metric.documentation, labels)
+
+
+def _table(title: str, families: Iterator[Family]) -> str:
+    rows = [f"| `{f.name}` | {f.kind} | {', '.join(f.labels)} | {f.help} |" for f in families]
+    return "\n".join([f"## {title}", "", "| name | type | labels | meaning |", "| --- | --- | --- | --- |", *rows, ""])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(catalog())

@@ -1,0 +1,140 @@
+"""The daemon's own metrics: what it does, how late it is, what it could not deliver.
+
+Rules
+  - One registry of its own; nothing is registered globally.
+  - Counters that live elsewhere (the runtime, the MQTT publisher) are read at scrape time.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from envmon.publishers.mqtt import MqttCounts
+
+LAG_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How a number of the runtime is exposed; ``label`` names what a number per name is counted by."""
+
+    name: str
+    help: str
+    label: str = ""
+    gauge: bool = False
+
+    def metric(self, value: Any) -> Metric:
+        """Return the family with its samples; a mapping gives one sample per key."""
+        labelled = isinstance(value, Mapping)
+        kind = GaugeMetricFamily if self.gauge else CounterMetricFamily
+        metric = kind(self.name, self.help, labels=[self.label] if labelled else [])
+        for key, number in value.items() if labelled else [("", value)]:
+            metric.add_metric([key] if labelled else [], float(number))
+        return metric
+
+
+RUNTIME: Mapping[str, Row] = {
+    "polls": Row("envmon_polls", "Polls that ended, answered or not."),
+    "failed_polls": Row("envmon_failed_polls", "Polls that were not answered.", "device"),
+    "late_polls": Row("envmon_late_polls", "Polls not started: the one before was still running.", "device"),
+    "coalesced_batches": Row("envmon_coalesced_batches", "Polls replaced by a newer one before the engine saw them."),
+    "coalesced_reports": Row("envmon_coalesced_reports", "Edge reports replaced by a newer one before being seen."),
+    "coalesced_ticks": Row("envmon_coalesced_ticks", "Ticks replaced by a newer one before the engine saw them."),
+    "events": Row("envmon_events", "Events the engine took."),
+    "ticks": Row("envmon_ticks", "Ticks the engine took, one a second."),
+    "decisions": Row("envmon_decisions", "Decisions, by the rule that fired.", "rule"),
+    "engine_lag_s": Row("envmon_engine_lag_seconds", "Age of the last tick when the engine took it.", gauge=True),
+    "writes": Row("envmon_edge_writes", "Writes to edges that ended, by outcome.", "outcome"),
+    "superseded_writes": Row("envmon_superseded_edge_writes", "Writes to edges given up for a newer one."),
+    "journal_failures": Row("envmon_journal_failures", "Attempts to write the journal that failed."),
+    "journal_failing": Row("envmon_journal_failing", "1 while the journal cannot be written.", gauge=True),
+    "journal_lost": Row("envmon_journal_lost", "Lines given up while the journal could not be written."),
+    "orders": Row("envmon_orders", "Orders received."),
+    "refused_requests": Row("envmon_refused_requests", "Requests on the control socket that were refused."),
+    "task_restarts": Row("envmon_task_restarts", "Tasks that ended unexpectedly and were started again.", "task"),
+    "reloads": Row("envmon_reloads", "Configurations loaded while running."),
+    "failed_reloads": Row("envmon_failed_reloads", "Configurations refused while running; the old one stays."),
+}
+"""By the field name of the runtime's counters."""
+
+
+class DaemonMetrics:
+    """The registry, and the instruments nobody else counts: the journal's head, the pagers' queues, the lag."""
+
+    def __init__(self, version: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads
+        self._registry = registry = CollectorRegistry()
+        Info("envmon_build", "The version that runs.", registry=registry).info({"version": version})
+        self.journal_seq = Gauge(
+            "envmon_journal_seq", "The number of the newest line in the journal.", registry=registry
+        )
+        self.pages_waiting = Gauge(
+            "envmon_page_queue_depth", "Pages not yet taken by a pager.", ["pager"], registry=registry
+        )
+        self.page_failures = Counter(
+            "envmon_page_failures", "Attempts to page that failed.", ["pager"], registry=registry
+        )
+        self.publish_lag = Histogram(
+            "envmon_mqtt_publish_lag_seconds",
+            "From the answer of a device to the broker's acknowledgement of its state.",
+            buckets=LAG_S,
+            registry=registry,
+        )
+        ProcessCollector(registry=registry)
+
+    def watch_mqtt(self, counts: Callable[[], MqttCounts]) -> None:
+        """Show these counters from now on."""
+        self._registry.register(_MqttCollector(counts))
+
+    def watch_runtime(self, counters: Callable[[], Mapping[str, Any]]) -> None:
+        """Show these numbers from now on: a key of ``RUNTIME`` each, any other is not shown."""
+        self._registry.register(_RuntimeCollector(counters))
+
+    def families(self) -> Iterator[Metric]:
+        """Every family as it would be exposed now."""
+        yield from self._registry.collect()
+
+    def render(self) -> bytes:
+        """Return the text exposition format 0.0.4."""
+        return generate_latest(self._registry)
+
+
+class _RuntimeCollector(Collector):
+    def __init__(self, counters: Callable[[], Mapping[str, Any]]) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        for key, value in self._counters().items():
+            if row := RUNTIME.get(key):
+                yield row.metric(value)
+
+
+class _MqttCollector(Collector):
+    def __init__(self, counts: Callable[[], MqttCounts]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        counts = self._counts()
+        for row, value in (
+            (Row("envmon_mqtt_connected", "1 while the broker is connected.", gauge=True), counts.connected),
+            (Row("envmon_mqtt_waiting", "States the broker has not yet acknowledged.", gauge=True), counts.waiting),
+            (Row("envmon_mqtt_sent", "Messages the broker acknowledged."), counts.sent),
+            (Row("envmon_mqtt_refused", "Messages the broker refused; see its ACL."), counts.refused),
+            (Row("envmon_mqtt_dropped", "States dropped, oldest first: the queue was full."), counts.dropped),
+            (Row("envmon_mqtt_replaced", "States replaced by a newer one before being sent."), counts.replaced),
+            (Row("envmon_mqtt_reconnects", "Connections made after the first."), counts.reconnects),
+        ):
+            yield row.metric(value)

@@ -1,0 +1,183 @@
+"""Renders batches and statuses as pieces of Prometheus text, one piece per metric family, and joins them.
+
+Rules
+  - A block maps a family's name to its finished lines. Joining groups by family, because the text exposition format
+    0.0.4 wants every family's lines together under one HELP and one TYPE.
+  - Only a value somebody may believe becomes a value: a bad or missing reading gets ``envmon_reading_fault`` instead.
+  - A text that is no listed state (a serial number, an alarm's wording) is no label: it would make endless series.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from envmon.core.route_rules import Edges, Proven, Threat
+from envmon.model.effect import Urgency
+from envmon.model.event import DeviceBatch
+from envmon.model.reading import Point, Quality, Reading, Severity
+from envmon.model.verdict import Basis, Mode, Phase, Position, Sight, Verdict
+from envmon.publishers import families as f
+
+Block = Mapping[str, str]
+
+
+def labels(names: Iterable[str], values: Iterable[object]) -> str:
+    """``{a="x",b="y"}`` without the labels that have no value."""
+    pairs = [f'{name}="{escape(str(value))}"' for name, value in zip(names, values, strict=True) if value]
+    return "{" + ",".join(pairs) + "}" if pairs else ""
+
+
+def escape(text: str) -> str:
+    """A label value as the format wants it."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """What of a point's lines never changes."""
+
+    point: Point
+    family: f.Family
+    worth: float
+    head: str  # name, labels and the blank before the value
+    open: str  # the labels without the closing brace
+
+
+class BatchText:
+    """Renders the polls of one site; remembers each point's fixed text."""
+
+    def __init__(self, site: str) -> None:
+        self._site = site
+        self._series: dict[str, _Series] = {}
+
+    def render(self, batch: DeviceBatch) -> Block:
+        """The block of one poll: values, states and faults."""
+        lines: dict[str, list[str]] = {}
+        for reading in batch.readings:
+            series = self._series.get(reading.point.id)
+            if series is None or series.point is not reading.point:
+                series = self._series[reading.point.id] = self._fix(reading.point)
+            if reading.quality is not Quality.GOOD:
+                fault = f'{series.open},quality="{reading.quality}",reason="{reading.reason}"}} 1'
+                lines.setdefault(f.FAULT.name, []).append(f.FAULT.name + fault)
+            _value(reading, series, lines)
+        return {name: "\n".join(text) + "\n" for name, text in lines.items()}
+
+    def _fix(self, point: Point) -> _Series:
+        family, worth = f.family_of(point.measure, point.role, point.name)
+        where = (self._site, point.zone, point.unit or point.device, point.name, point.role)
+        text = labels(f.POINT, where)
+        head = labels(family.labels, (*where, point.measure)) if family is f.OTHER else text
+        return _Series(point, family, worth, f"{family.name}{head} ", text[:-1])
+
+
+def _value(reading: Reading, series: _Series, lines: dict[str, list[str]]) -> None:
+    value = reading.value
+    if value is None or reading.quality in {Quality.BAD, Quality.MISSING}:
+        return
+    if isinstance(value, str):
+        if reading.severity is not Severity.NONE or reading.point.role is not None:
+            severity = "" if reading.severity is Severity.NONE else f',severity="{reading.severity}"'
+            state = f'{f.STATE.name}{series.open},state="{escape(value)}"{severity}}} 1'
+            lines.setdefault(f.STATE.name, []).append(state)
+    elif math.isfinite(value):
+        lines.setdefault(series.family.name, []).append(f"{series.head}{value * series.worth:.10g}")
+
+
+def device_block(site: str, zone: str | None, device: str, *, up: bool, last_success: float | None) -> Block:
+    """Whether a device answers, and when it last did (Unix seconds)."""
+    text = labels(f.DEVICE, (site, zone, device))
+    block = {f.DEVICE_UP.name: f"{f.DEVICE_UP.name}{text} {int(up)}\n"}
+    if last_success is not None:
+        block[f.LAST_SUCCESS.name] = f"{f.LAST_SUCCESS.name}{text} {last_success:.3f}\n"
+    return block
+
+
+class _Lines:
+    """A block in the making."""
+
+    def __init__(self) -> None:
+        self.block: dict[str, str] = {}
+
+    def add(self, family: f.Family, where: tuple[object, ...], value: Any) -> None:
+        """One sample; a value that is not a finite number is left out."""
+        if isinstance(value, int | float) and math.isfinite(value):
+            line = f"{family.name}{labels(family.labels, where)} {value:.13g}\n"
+            self.block[family.name] = self.block.get(family.name, "") + line
+
+    def add_set(self, family: f.Family, where: tuple[object, ...], states: type[StrEnum], now: Any) -> None:
+        """One sample per state: 1 for ``now``, 0 for the others."""
+        for state in states:
+            self.add(family, (*where, state), int(state == now))
+
+
+def status_block(site: str, status: Mapping[str, Any]) -> Block:
+    """The loop's status, zone by zone and route by route."""
+    lines = _Lines()
+    where = (site,)
+    lines.add_set(f.MODE, where, Mode, status.get("mode"))
+    lines.add(f.ARMED, where, int(bool((status.get("armed") or {}).get("now"))))
+    lease = status.get("lease") or {}
+    lines.add(f.LEASE, where, int(bool(lease.get("held"))))
+    lines.add(f.EPOCH, where, lease.get("epoch"))
+    lines.add(f.STATUS_TIME, where, status.get("time"))
+    raised = list((status.get("pages") or {}).values())
+    for urgency in Urgency:
+        lines.add(f.PAGES, (*where, urgency), raised.count(urgency))
+    for name, zone in (status.get("zones") or {}).items():
+        _zone(lines, (site, name), zone)
+    for name, route in (status.get("routes") or {}).items():
+        _route(lines, (site, name), route)
+    return lines.block
+
+
+def _zone(lines: _Lines, where: tuple[str, str], zone: Mapping[str, Any]) -> None:
+    forecast = zone.get("time_to_limit") or {}
+    margin = zone.get("margin_kw")
+    lines.add_set(f.VERDICT, where, Verdict, zone.get("verdict"))
+    lines.add_set(f.PHASE, where, Phase, zone.get("phase"))
+    lines.add_set(f.SIGHT, where, Sight, forecast.get("sight"))
+    lines.add(f.PROJECTED, where, int(zone.get("basis") == Basis.PROJECTED))
+    lines.add(f.HERE, where, int(zone.get("here") is not False))
+    lines.add(f.ZONE_TEMPERATURE, where, zone.get("temperature_c"))
+    lines.add(f.WORST, where, zone.get("worst_c"))
+    lines.add(f.LOST, where, len(zone.get("lost_units") or ()))
+    if forecast.get("sight") == Sight.FORECAST:
+        lines.add(f.TO_LIMIT, where, forecast.get("lower_s"))
+        lines.add(f.TO_LIMIT_MEDIAN, where, forecast.get("median_s"))
+    lines.add(f.MARGIN, where, None if margin is None else margin * 1000)
+    lines.add(f.SPARE, where, zone.get("n_plus"))
+
+
+def _route(lines: _Lines, where: tuple[str, str], route: Mapping[str, Any]) -> None:
+    lines.add_set(f.POSITION, where, Position, route.get("position"))
+    lines.add_set(f.PROOF, where, Proven, route.get("proof"))
+    lines.add_set(f.THREAT, where, Threat, route.get("threat"))
+    lines.add_set(f.EDGES, where, Edges, route.get("edges_say"))
+    lines.add(f.BACKUP, where, _share(route.get("percent")))
+    lines.add(f.COMMANDED, where, _share(route.get("commanded")))
+    for edge, percent in (route.get("edges") or {}).items():
+        lines.add(f.EDGE, (*where, edge), _share(percent))
+    lines.add(f.CALLS_LEFT, where, route.get("calls_left"))
+    lines.add(f.EVACUATE, where, route.get("time_to_evacuate_s"))
+    lines.add(f.LATCHED, where, int(route.get("latched") is True))
+    lines.add(f.READY, where, int(route.get("ready") is True))
+    for item, check in (route.get("readiness") or {}).items():
+        lines.add(f.READINESS, (*where, item), int(check.get("pass") is True))
+
+
+def _share(percent: float | None) -> float | None:
+    return None if percent is None else percent / 100
+
+
+def join(blocks: Iterable[Block]) -> str:
+    """All blocks as one text, family by family, each under its header."""
+    pieces: dict[str, list[str]] = {family.name: [] for family in f.FAMILIES}
+    for block in blocks:
+        for name, text in block.items():
+            pieces[name].append(text)
+    return "".join(
+        text for family in f.FAMILIES if pieces[family.name] for text in (family.header, *pieces[family.name])
+    )

@@ -1,0 +1,82 @@
+"""Keeps the newest readings and status as finished Prometheus text, so that a scrape only joins it.
+
+Rules
+  - A block nobody renewed for ``stale_s`` is left out: a reading is dropped rather than repeated. What remains of
+    such a device is when it last answered, so that its age can be alerted on.
+  - The text is rendered when a device is polled, not when somebody scrapes: a scrape costs the joining only.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from envmon.model.event import DeviceBatch
+from envmon.publishers.daemon_metrics import DaemonMetrics
+from envmon.publishers.exposition import BatchText, Block, device_block, join, status_block
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class _Device:
+    """The newest poll of one device, rendered."""
+
+    at: float
+    zone: str | None
+    last_success: float | None
+    readings: Block
+    health: Block
+
+
+class MetricsPublisher:
+    """A ``Publisher`` whose ``scrape`` is the whole ``/metrics`` page.
+
+    ``stale_s``: seconds after which a device or the loop that says nothing any more has no values; more than the
+    longest poll interval.
+    """
+
+    def __init__(self, site: str, daemon: DaemonMetrics, stale_s: float = 30.0) -> None:
+        self._site = site
+        self._daemon = daemon
+        self._stale_s = stale_s
+        self._text = BatchText(site)
+        self._devices: dict[str, _Device] = {}
+        self._status: tuple[float, Block] | None = None
+
+    def offer_batch(self, batch: DeviceBatch) -> None:
+        """Render this device's poll."""
+        before = self._devices.get(batch.device)
+        up = not batch.error
+        zone = batch.readings[0].point.zone if batch.readings else before.zone if before else None
+        last_success = batch.at.wall if up else before.last_success if before else None
+        health = device_block(self._site, zone, batch.device, up=up, last_success=last_success)
+        readings = self._text.render(batch)
+        self._devices[batch.device] = _Device(time.monotonic(), zone, last_success, readings, health)
+
+    def offer_status(self, status: Mapping[str, Any]) -> None:
+        """Render the loop's status."""
+        self._status = (time.monotonic(), status_block(self._site, status))
+
+    def keep_only(self, devices: Iterable[str]) -> None:
+        """Forget every device a new configuration no longer names."""
+        wanted = set(devices)
+        self._devices = {name: device for name, device in self._devices.items() if name in wanted}
+
+    def scrape(self) -> bytes:
+        """The page in text exposition format 0.0.4, without timestamps."""
+        oldest = time.monotonic() - self._stale_s
+        blocks: list[Block] = []
+        for name, device in self._devices.items():
+            if device.at >= oldest:
+                blocks += (device.readings, device.health)
+            else:
+                blocks.append(device_block(self._site, device.zone, name, up=False, last_success=device.last_success))
+        if self._status and self._status[0] >= oldest:
+            blocks.append(self._status[1])
+        return join(blocks).encode() + self._daemon.render()
+
+    async def run(self) -> None:
+        """Nothing to deliver: readers come and fetch."""
+        await asyncio.Event().wait()

@@ -1,0 +1,182 @@
+"""One connection to an MQTT broker that says how the broker answered every single message.
+
+Rules
+  - This file alone knows aiomqtt and paho. aiomqtt drives the socket; publishing goes to the paho client below it,
+    because aiomqtt ignores the reason code of a PUBACK and calls a refused message published.
+  - MQTT 3.1.1 has no failure code in its PUBACK: a broker that refuses there does so in silence. Use version 5.
+  - A broker that holds the connection but does not answer is left: after ``ANSWER_S`` when a message waits for its
+    answer, else after at most two keepalives.
+"""
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiomqtt
+from paho.mqtt.client import Client as PahoClient
+from paho.mqtt.client import DisconnectFlags
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from envmon.config.settings import MqttSettings
+
+WINDOW = 20  # messages ahead of their answers: the Receive Maximum a mosquitto grants by default (MQTT 5, 3.3.4)
+KEEPALIVE_S = 10
+ANSWER_S = 5.0
+EXPIRY_S = 300
+
+LinkError = aiomqtt.MqttError
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who is told: ``on_answer(topic, refusal or "")`` per message, ``on_lost()`` once when the connection ends."""
+
+    on_answer: Callable[[str, str], None]
+    on_lost: Callable[[], None]
+
+
+class Link(aiomqtt.Client):
+    """A connection; made by ``connect``."""
+
+    def __init__(self, settings: MqttSettings, arguments: Mapping[str, Any], listener: Listener) -> None:
+        super().__init__(**arguments)
+        self._client.connect_timeout = ANSWER_S
+        self._qos = settings.qos
+        self._listener = listener
+        self._unanswered: dict[int, tuple[str, float]] = {}
+        self._expiry: Properties | None = None
+        if settings.version == "5":
+            self._expiry = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+            self._expiry.MessageExpiryInterval = EXPIRY_S
+
+    def send(self, topic: str, text: str, *, expires: bool) -> None:
+        """Hand a retained message to the socket; never waits. Raises LinkError when the connection is gone."""
+        properties = self._expiry if expires else None
+        info = self._client.publish(topic, text.encode(), self._qos, retain=True, properties=properties)
+        if info.rc:
+            raise LinkError(f"the connection was lost: {info.rc!s}")
+        if info.is_published():  # QoS 0 that already left: its callback came before the message id was known here
+            self._listener.on_answer(topic, "")
+        else:
+            self._unanswered[info.mid] = (topic, time.monotonic())
+
+    def check(self) -> None:
+        """Raise LinkError when the connection ended or the broker owes an answer for too long."""
+        if self._disconnected.done():
+            reason = self._disconnected.exception()
+            raise LinkError(f"the connection was lost: {reason}" if reason else "the broker ended the connection")
+        if self._unanswered:
+            topic, sent = next(iter(self._unanswered.values()))
+            if time.monotonic() - sent > ANSWER_S:
+                raise LinkError(f"the broker did not answer a message on {topic} within {ANSWER_S:g} s")
+
+    def hang_up(self) -> None:
+        """Let go of the socket, whatever state it is in."""
+        self._client.disconnect()
+
+    async def lost(self) -> None:
+        """Wait until the connection ends. Raises LinkError then."""
+        async for _ in self.messages:
+            pass
+
+    def _on_disconnect(
+        self, client: PahoClient, userdata: Any, flags: DisconnectFlags, reason_code: ReasonCode, *rest: Any
+    ) -> None:
+        if not self._connected.done():  # aiomqtt would wait for the CONNACK of a connection that is gone
+            self._connected.set_exception(
+                LinkError(f"the broker ended the connection before accepting it: {reason_code}")
+            )
+            self._connected.exception()
+        super()._on_disconnect(client, userdata, flags, reason_code, *rest)
+
+    def _on_publish(
+        self, client: PahoClient, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
+    ) -> None:
+        del client, userdata, properties
+        if mid in self._unanswered:
+            topic, _ = self._unanswered.pop(mid)
+            self._listener.on_answer(topic, str(reason_code) if reason_code.is_failure else "")
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    settings: MqttSettings, client_id: str, will: tuple[str, str], listener: Listener
+) -> AsyncIterator[Link]:
+    """Connect, with a retained will (topic, text).
+
+    Raises LinkError (unreachable, refused, lost), OSError (a TLS file cannot be read or is not valid) and
+    SecretError (the password cannot be read).
+    """
+    link = Link(settings, await asyncio.to_thread(_arguments, settings, client_id, will), listener)
+    entering = asyncio.ensure_future(link.__aenter__())
+    try:
+        await asyncio.shield(entering)
+    except BaseException:
+        link.hang_up()
+        await asyncio.gather(entering, return_exceptions=True)  # paho connects in a thread: awaited, never cancelled
+        link.hang_up()
+        raise
+    lost = asyncio.ensure_future(link.lost())
+    lost.add_done_callback(lambda _: listener.on_lost())
+    try:
+        yield link
+    finally:
+        lost.cancel()
+        await asyncio.gather(lost, return_exceptions=True)
+        with contextlib.suppress(LinkError):
+            await link.__aexit__(None, None, None)
+        link.hang_up()
+
+
+def _arguments(settings: MqttSettings, client_id: str, will: tuple[str, str]) -> dict[str, Any]:
+    """What aiomqtt needs; reads the password and the TLS files, so it belongs into a thread."""
+    topic, text = will
+    five = settings.version == "5"
+    return {
+        "hostname": settings.host,
+        "port": settings.port,
+        "identifier": client_id,
+        "username": settings.username or None,
+        "password": settings.password.reveal() if settings.password else None,
+        "protocol": aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
+        "clean_session": None if five else True,
+        "will": aiomqtt.Will(topic, text, qos=1, retain=True),
+        "tls_context": _tls(settings),
+        "timeout": ANSWER_S,
+        "keepalive": KEEPALIVE_S,
+        "max_inflight_messages": WINDOW,
+        "max_queued_incoming_messages": 1,
+    }
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """A socket that is closed when its handshake fails; paho would leave that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
+def _tls(settings: MqttSettings) -> ssl.SSLContext | None:
+    if not (settings.tls or settings.tls_ca or settings.tls_cert):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.tls_ca)
+    except OSError as error:
+        raise OSError(f"mqtt.tls_ca: cannot use {settings.tls_ca}: {error}") from None
+    context.sslsocket_class = _TlsSocket
+    if settings.tls_cert:
+        try:
+            context.load_cert_chain(settings.tls_cert, settings.tls_key)
+        except OSError as error:
+            raise OSError(f"mqtt.tls_cert: cannot use {settings.tls_cert}, {settings.tls_key}: {error}") from None
+    return context

@@ -1,0 +1,56 @@
+"""The client's side of the order socket: ask once, get one answer.
+
+Rules
+  - Blocking: it is for the command line, never for the daemon's loop.
+  - Every fault is one AskError that says what to do.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+WAIT_S = 20.0  # longer than the daemon takes to answer an order
+LARGEST = 64 * 2**20  # bytes of an answer; a status of thousands of devices is a few MiB
+
+
+class AskError(Exception):
+    """The daemon could not be asked; the text says why and what to do."""
+
+
+def ask(path: Path, request: Mapping[str, str], wait_s: float = WAIT_S) -> dict[str, Any]:
+    """Send one request, ``{"command", "route", "reason"}``, and return the answer. Raises AskError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(wait_s)
+        try:
+            connection.connect(os.fspath(path))
+            connection.sendall(json.dumps(dict(request)).encode() + b"\n")
+            line = _read_line(connection)
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise AskError(f"{path}: no daemon answers there; is envmon running?") from None
+        except PermissionError:
+            raise AskError(f"{path}: permission denied; you must be in the socket's group") from None
+        except TimeoutError:
+            raise AskError(f"{path}: no answer within {wait_s:g} s; look at the daemon's log") from None
+        except OSError as fault:
+            raise AskError(f"{path}: {fault.strerror or fault}") from None
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        raise AskError(f"{path}: the answer is no JSON; is that envmon's socket?") from None
+    if not isinstance(answer, dict):
+        raise AskError(f"{path}: the answer is no JSON object; is that envmon's socket?")
+    return answer
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while part := connection.recv(65536):
+        parts.append(part)
+        size += len(part)
+        if part.endswith(b"\n") or size > LARGEST:
+            break
+    return b"".join(parts)

@@ -1,0 +1,259 @@
+"""The daemon: every loop of one site, from start to SIGTERM, with reload on SIGHUP.
+
+Rules
+  - SIGTERM and SIGINT end it and leave traffic where it is; nothing is written to an edge on the way out.
+  - SIGHUP reloads; a configuration that cannot take force changes nothing, and the status says why.
+  - The watchdog is fed only when the engine has taken a tick since the last feed.
+  - Publishers start first and end last, so that they can tell how it ended; the poller ends before the engine.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Generic
+
+from envmon.model.effect import AskProbe, Page, PollFaster
+from envmon.model.event import DeviceBatch, EffectReport, PolicyLoaded
+from envmon.runtime.clock import Clock
+from envmon.runtime.counters import Counters
+from envmon.runtime.dispatcher import Dispatcher
+from envmon.runtime.engine import Engine, Mind, Outlets, W
+from envmon.runtime.ledger import Ledger
+from envmon.runtime.notify import Notifier
+from envmon.runtime.orders import OrderDesk
+from envmon.runtime.parts import Frame, Parts, ReloadError
+from envmon.runtime.poller import Poller
+from envmon.runtime.supervisor import Supervisor
+from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeWatch
+
+log = logging.getLogger(__name__)
+
+FEEDS = 4  # looks at the engine within one watchdog interval
+
+
+class Daemon(Generic[W]):
+    """One site's daemon. ``reload`` builds new parts in a thread of its own; it raises ReloadError."""
+
+    def __init__(
+        self,
+        mind: Mind[W],
+        world: W,
+        frame: Frame,
+        parts: Parts,
+        reload: Callable[[], Parts],
+        clock: Clock,
+        notifier: Notifier,
+        counters: Counters | None = None,
+    ) -> None:
+        self.counters = counters or Counters()
+        self._frame = frame
+        self._parts = parts
+        self._reload_parts = reload
+        self._clock = clock
+        self._notifier = notifier
+        self._reload_error = self._told_manager = ""
+        self._alive = asyncio.Event()  # the engine has turned
+        self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._tasks = Supervisor(self.counters)
+        self._dispatcher = Dispatcher(frame.actuators, clock, self.counters, self._reported)
+        outlets = Outlets(self._dispatcher.execute, self._page, self._hint, self._turned, frame.recorded)
+        self._ledger = Ledger(frame.journal, self.counters)
+        self._engine = Engine(mind, world, self._ledger, outlets, clock, self.counters)
+        self._edges = [EdgeWatch(name, edge, clock, self._engine.post) for name, edge in frame.actuators.items()]
+        self._probes = [ProbeWatch(to, frame.probe, clock, self._engine.post, frame.probe_s) for to in frame.targets]
+        self._desk = OrderDesk(frame.socket, self._engine.order, self.status, self.counters)
+        self._poller = self._new_poller({})
+
+    def stop(self) -> None:
+        """End the daemon, as SIGTERM does."""
+        self._stop.set()
+
+    def reload(self) -> None:
+        """Reload the configuration, as SIGHUP does."""
+        self._reload.set()
+
+    def status(self) -> dict[str, Any]:
+        """Return the core's status, and under ``daemon`` the runtime's own."""
+        head = self._ledger.head
+        daemon = {
+            "version": self._frame.version,
+            "counters": self.counters.view(),
+            "engine_silence_s": round(self._engine.silence_s(), 3),
+            "journal": {"seq": head.seq, "head": str(head), "failure": self._ledger.failure},
+            "reload_error": self._reload_error,
+        }
+        return {**self._engine.status(), "daemon": daemon}
+
+    async def run(self) -> None:
+        """Run until told to stop. Raises DeskError at the start, VitalTaskError when the engine crashes."""
+        self._desk.open()
+        loop = asyncio.get_running_loop()
+        for number, call in ((signal.SIGTERM, self.stop), (signal.SIGINT, self.stop), (signal.SIGHUP, self.reload)):
+            loop.add_signal_handler(number, call)
+        try:
+            async with AsyncExitStack() as adapters:
+                await adapters.enter_async_context(self._frame.lease)
+                for edge in self._frame.actuators.values():
+                    await adapters.enter_async_context(edge)
+                await self._live()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+            self._desk.close()
+
+    async def _live(self) -> None:
+        why = "cancelled"
+        try:
+            await self._engine.begin(self._frame.version)
+            self._load_policy("envmon")
+            self._start()
+            await self._serve()
+            why = "told to"
+        except Exception as error:
+            why = str(error)
+            raise
+        finally:
+            self._notifier.stopping()
+            listeners = self._listener_names()
+            for name in reversed([name for name in self._tasks.names() if name not in listeners]):
+                await self._tasks.stop(name)
+            await self._engine.end(why)
+            await self._tasks.close()
+
+    def _start(self) -> None:
+        self._start_listeners()
+        self._tasks.start("engine", self._engine.run, vital=True)
+        self._tasks.start("dispatcher", self._dispatcher.run)
+        for edge in self._edges:
+            self._tasks.start(f"edge:{edge.edge}", edge.run)
+        self._tasks.start("lease", LeaseKeeper(self._frame.lease, self._edges, self._clock, self._engine.post).run)
+        for probe in self._probes:
+            to = probe.target
+            self._tasks.start(f"probe:{to.route}:{to.edge}:{to.target}", probe.run)
+        self._tasks.start("poller", self._poller.run)
+        for name, run in self._frame.services.items():
+            self._tasks.start(name, run)
+        self._tasks.start("orders", self._desk.run)
+        self._tasks.start("reload", self._reload_when_asked)
+        if self._notifier.watchdog_s > 0:
+            self._tasks.start("watchdog", self._feed_watchdog)
+
+    async def _serve(self) -> None:
+        """Wait until told to stop. Raises VitalTaskError when the engine crashes."""
+        alive = asyncio.create_task(self._alive.wait())
+        failure = asyncio.create_task(self._tasks.failure())
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((alive, failure, stop), return_when=asyncio.FIRST_COMPLETED)
+            self._notifier.ready("watching")
+            await asyncio.wait((failure, stop), return_when=asyncio.FIRST_COMPLETED)
+            if failure.done():
+                failure.result()
+        finally:
+            for task in (alive, failure, stop):
+                task.cancel()
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            self._notifier.reloading()
+            try:
+                parts = await asyncio.to_thread(self._read_new_parts)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the old configuration stays
+                self._refuse_reload(error)
+                continue
+            await self._replace(parts)
+            parts.in_force()
+            self._reload_error = ""
+            self.counters.reloads += 1
+            log.info("reloaded, policy %s", parts.digest)
+            self._notifier.ready("watching")
+
+    def _read_new_parts(self) -> Parts:
+        parts = self._reload_parts()
+        if parts.fixed != self._parts.fixed:
+            raise ReloadError(f"{parts.fixed_names}: only a restart can change these")
+        return parts
+
+    def _refuse_reload(self, error: Exception) -> None:
+        self._reload_error = str(error) or type(error).__name__
+        self.counters.failed_reloads += 1
+        bug = None if isinstance(error, ReloadError) else error
+        log.error("reload refused, the old configuration stays: %s", self._reload_error, exc_info=bug)
+        self._notifier.ready(f"reload refused, the old configuration stays: {self._reload_error}")
+
+    async def _replace(self, parts: Parts) -> None:
+        """Swap devices, pagers and publishers; a device may allow one connection, so the old one goes first."""
+        await self._tasks.stop("poller")
+        for name in self._listener_names():
+            await self._tasks.stop(name)
+        self._parts = parts
+        self._poller = self._new_poller(self._poller.hints)
+        self._start_listeners()
+        self._load_policy("envmon (reload)")
+        self._tasks.start("poller", self._poller.run)
+
+    def _start_listeners(self) -> None:
+        for name, publisher in zip(self._listener_names()[1:], self._parts.publishers, strict=True):
+            self._tasks.start(name, publisher.run)
+        self._tasks.start("pages", self._parts.pages.run)
+
+    def _listener_names(self) -> list[str]:
+        return ["pages", *(f"publisher:{number}" for number in range(len(self._parts.publishers)))]
+
+    def _load_policy(self, who: str) -> None:
+        self._engine.post(PolicyLoaded(self._clock.stamp(), self._parts.policy, self._parts.digest, who))
+
+    def _new_poller(self, hints: Mapping[str, float]) -> Poller:
+        sinks = (self._engine.post, self._publish)
+        return Poller(self._parts.devices, self._clock, self.counters, sinks, hints)
+
+    def _publish(self, batch: DeviceBatch) -> None:
+        for publisher in self._parts.publishers:
+            publisher.offer_batch(batch)
+
+    def _turned(self) -> None:
+        self._alive.set()
+        status = self.status()
+        self._tell_manager(status)
+        for publisher in self._parts.publishers:
+            publisher.offer_status(status)
+
+    def _tell_manager(self, status: Mapping[str, Any]) -> None:
+        """Keep the one line of ``systemctl status`` true."""
+        refused = f"reload refused, the old configuration stays: {self._reload_error}"
+        text = refused if self._reload_error else f"{status['mode']}: {status.get('armed', {}).get('why', 'starting')}"
+        if text != self._told_manager:
+            self._told_manager = text
+            self._notifier.status(text)
+
+    def _page(self, page: Page) -> None:
+        self._parts.pages.offer(page, self._clock.stamp().wall)
+
+    def _hint(self, effect: PollFaster | AskProbe) -> None:
+        match effect:
+            case PollFaster():
+                self._poller.faster(effect)
+            case AskProbe(route=route):
+                for probe in self._probes:
+                    if probe.target.route == route:
+                        probe.look()
+
+    def _reported(self, report: EffectReport) -> None:
+        """Post a write's result, and look at the edge now: the proof of a move should not wait for the next beat."""
+        self._engine.post(report)
+        for edge in self._edges:
+            if edge.edge == report.edge:
+                edge.look()
+
+    async def _feed_watchdog(self) -> None:
+        seen = -1
+        while True:
+            if self.counters.ticks != seen:
+                seen = self.counters.ticks
+                self._notifier.watchdog()
+            await asyncio.sleep(self._notifier.watchdog_s / FEEDS)

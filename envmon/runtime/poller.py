@@ -1,0 +1,160 @@
+"""Polls every device in its slot and posts one batch per poll.
+
+Rules
+  - At most one poll in flight per device; a device still busy at its next slot is late: counted, skipped, not queued.
+  - No device delays another: every poll is a task of its own, ended by its driver's deadline.
+  - A device that did not answer yields a batch too: every point of it missing, with the reason.
+  - A loss is logged once, and so is the recovery.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from envmon.drivers.contract import DeviceError, Driver
+from envmon.model.effect import PollFaster
+from envmon.model.event import DeviceBatch
+from envmon.model.reading import Point, Quality, Reading, Reason
+from envmon.runtime.clock import Clock
+from envmon.runtime.counters import Counters
+from envmon.runtime.slots import Schedule
+
+log = logging.getLogger(__name__)
+
+LENIENCE = 3.0  # times its deadline (real seconds, plus one): then a driver has broken its promise and is cut off
+
+
+@dataclass(frozen=True, slots=True)
+class PolledDevice:
+    """A device bound to its driver. ``points`` are all of its points, in profile order; times in seconds."""
+
+    id: str
+    zone: str
+    interval_s: float
+    deadline_s: float
+    points: tuple[Point, ...]
+    driver: Driver
+
+
+class Poller:
+    """Polls until cancelled. ``sinks`` take each batch; they return at once and never raise."""
+
+    def __init__(
+        self,
+        devices: Sequence[PolledDevice],
+        clock: Clock,
+        counters: Counters,
+        sinks: Sequence[Callable[[DeviceBatch], None]],
+        hints: Mapping[str, float] | None = None,
+    ) -> None:
+        self._devices = {device.id: device for device in devices}
+        self._clock = clock
+        self._counters = counters
+        self._sinks = sinks
+        self._hints = dict(hints or {})
+        self._wake = asyncio.Event()
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._lost: set[str] = set()
+        self._schedule = Schedule({device.id: self._wanted(device) for device in devices}, clock.now())
+
+    @property
+    def hints(self) -> Mapping[str, float]:
+        """The faster intervals in force, by zone, in seconds; a poller that replaces this one wants them."""
+        return self._hints
+
+    def faster(self, effect: PollFaster) -> None:
+        """Poll the zone's devices at least every ``interval_s`` seconds; 0 ends it."""
+        if effect.interval_s > 0:
+            self._hints[effect.zone] = effect.interval_s
+        else:
+            self._hints.pop(effect.zone, None)
+        for device in self._devices.values():
+            if device.zone == effect.zone:
+                self._schedule.change(device.id, self._wanted(device), self._clock.now())
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Open the drivers, poll in slots, close them when cancelled."""
+        async with AsyncExitStack() as stack:
+            for device in self._devices.values():
+                await stack.enter_async_context(device.driver)
+            try:
+                while True:
+                    await self._next_slot()
+                    self._start_due()
+            finally:
+                polls = list(self._busy.values())
+                for poll in polls:
+                    poll.cancel()
+                await asyncio.gather(*polls, return_exceptions=True)
+
+    async def _next_slot(self) -> None:
+        """Sleep until the next slot, or until the schedule changed."""
+        self._wake.clear()
+        due = self._schedule.next_due()
+        if due is None:
+            await self._wake.wait()
+            return
+        sleep = asyncio.create_task(self._clock.sleep(due - self._clock.now()))
+        wake = asyncio.create_task(self._wake.wait())
+        try:
+            await asyncio.wait((sleep, wake), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleep.cancel()
+            wake.cancel()
+
+    def _start_due(self) -> None:
+        for name, missed in self._schedule.take(self._clock.now()):
+            busy = name in self._busy
+            if late := missed + busy:
+                self._counters.late_polls[name] += late
+            if not busy:
+                poll = asyncio.create_task(self._poll(self._devices[name]), name=f"poll:{name}")
+                self._busy[name] = poll
+                poll.add_done_callback(partial(self._end, name))
+
+    async def _poll(self, device: PolledDevice) -> None:
+        self._counters.polls += 1
+        error = ""
+        try:
+            async with asyncio.timeout(device.deadline_s * LENIENCE + 1.0):
+                readings = await device.driver.poll()
+        except DeviceError as fault:
+            readings, error = _missing(device, fault.reason), str(fault)
+            self._note_loss(device, error)
+        except TimeoutError:
+            error = f"no end within {LENIENCE:g} times its deadline of {device.deadline_s:g} s"
+            readings = _missing(device, Reason.TIMEOUT)
+            self._note_loss(device, f"the driver broke its promise: {error}")
+        except Exception as bug:  # noqa: BLE001 - one driver's bug is one device's loss
+            readings, error = _missing(device, Reason.GARBAGE), f"the driver failed: {type(bug).__name__}: {bug}"
+            self._note_loss(device, error, bug)
+        else:
+            self._note_recovery(device)
+        batch = DeviceBatch(self._clock.stamp(), device.id, readings, error)
+        for sink in self._sinks:
+            sink(batch)
+
+    def _end(self, name: str, _poll: asyncio.Task[None]) -> None:
+        del self._busy[name]
+
+    def _wanted(self, device: PolledDevice) -> float:
+        return min(device.interval_s, self._hints.get(device.zone, device.interval_s))
+
+    def _note_loss(self, device: PolledDevice, error: str, bug: Exception | None = None) -> None:
+        self._counters.failed_polls[device.id] += 1
+        if device.id not in self._lost:
+            self._lost.add(device.id)
+            log.warning("device %s does not answer: %s", device.id, error, exc_info=bug)
+
+    def _note_recovery(self, device: PolledDevice) -> None:
+        if device.id in self._lost:
+            self._lost.discard(device.id)
+            log.info("device %s answers again", device.id)
+
+
+def _missing(device: PolledDevice, reason: Reason) -> tuple[Reading, ...]:
+    return tuple(Reading(point, None, Quality.MISSING, reason) for point in device.points)

@@ -1,0 +1,1 @@
+"""HTTP for people and scrapers: metrics, health, status and a status page. Nothing can be ordered here."""

@@ -1,0 +1,322 @@
+"""What a sound configuration compiles to, and what the whole site is asked."""
+
+import json
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from config_samples import EXAMPLE, HERE, PROFILES, changed, faults_of, loaded
+
+from envmon.actuators import ACTUATORS
+from envmon.cli.check import check
+from envmon.config import load
+from envmon.config.reference import REFERENCE, reference_text
+from envmon.config.schema import schema_text
+from envmon.config.secret import Secret
+from envmon.config.settings import DeviceSettings, HttpSettings, SnmpSettings
+from envmon.config.shape import EdgeEntry
+from envmon.model.policy import Limits, RoutePolicy, UnitPolicy, ZonePolicy
+from envmon.model.reading import Role
+from envmon.model.verdict import Mode
+from envmon.profiles.loader import load_builtin
+
+
+@pytest.fixture(scope="module")
+def example():
+    return load(EXAMPLE, profiles=load_builtin())
+
+
+def test_the_example_is_sound_and_starts_by_observing(example):
+    assert example.daemon.mode is Mode.OBSERVE
+    assert example.policy.start_automatic is False
+    assert example.policy.placement_faults == ()
+    assert (example.policy.site, example.backup_site) == ("dallas", "houston")
+
+
+def test_zones_carry_the_numbers_of_the_file(example):
+    here, backup = example.policy.zones
+    assert here == ZonePolicy(
+        id="hall_a",
+        here=True,
+        it_load_kw=60,
+        limits=Limits(27, 32, 40, 2),
+        units=tuple(UnitPolicy(f"crac_{n}", 36) for n in (1, 2, 3)),
+        needed=2,
+        slew=here.slew,
+    )
+    assert here.slew == pytest.approx(0.033)
+    assert (backup.id, backup.here) == ("hall_b", False)
+
+
+def test_routes_carry_their_times_in_seconds(example, tmp_path):
+    assert example.policy.routes == (RoutePolicy("outbound", ("edge_1",), ("hall_a",), ("hall_b",)),)
+    text = changed(
+        ("backup: [hall_b]", "backup: [hall_b]\n    max_call: 1h\n    verify: 500ms\n    margin: 1.5min\n    soak: 2h")
+    )
+    assert faults_of(tmp_path, text)[0].text == "must be from 1s to 30min"
+    (route,) = loaded(tmp_path, text.replace("500ms", "90s")).policy.routes
+    assert (route.max_call_s, route.verify_s, route.margin_s, route.soak_s) == (3600, 90, 90, 7200)
+
+
+def test_devices_know_zone_unit_path_and_login(example):
+    by_id = {device.id: device for device in example.devices}
+    assert by_id["crac_1"] == DeviceSettings(
+        id="crac_1",
+        profile="apc-inrow-rc",
+        host="192.0.2.31",
+        port=0,
+        zone="hall_a",
+        serves="crac_1",
+        path="switch_3",
+        snmp=SnmpSettings(version="2c", community=Secret("credential:snmp_community")),
+    )
+    assert (by_id["crac_3"].host, by_id["crac_3"].port) == ("192.0.2.33", 502)
+    assert (by_id["rack_probes"].zone, by_id["rack_probes"].serves) == ("hall_a", "")
+    assert by_id["rack_probes"].path == "192.0.2.40"
+    assert by_id["ups_1"].interval_s == 10
+    assert by_id["ups_1"].snmp == SnmpSettings(
+        version="3",
+        user="envmon",
+        auth_protocol="sha256",
+        auth_password=Secret("file:/etc/envmon/ups_auth"),
+        privacy_protocol="aes128",
+        privacy_password=Secret("credential:ups_privacy"),
+    )
+
+
+def test_edges_brokers_and_pagers_keep_their_place(example):
+    (edge,) = example.edges
+    assert (edge.zone, edge.sip_host, edge.sip_port, edge.kind) == ("meet_me_room", "192.0.2.20", 5060, "kamailio")
+    assert (example.mqtt.port, example.mqtt.tls, example.mqtt.tls_ca) == (
+        8883,
+        True,
+        Path("/etc/ssl/certs/plant-ca.pem"),
+    )
+    assert example.http == HttpSettings("127.0.0.1", 9713)
+    (pager,) = example.pagers
+    assert (pager.id, pager.zone, pager.token) == ("oncall", "outside", Secret("credential:pager"))
+
+
+def test_what_is_not_configured_is_not_there(tmp_path):
+    settings = loaded(
+        tmp_path,
+        changed(("publish:\n  mqtt:", "publish:\n  http: {listen: '[::1]:9713'}\n  #")).split("    host: 192.0.2.60")[
+            0
+        ],
+    )
+    assert settings.mqtt is None
+    assert settings.http == HttpSettings("::1", 9713)
+    assert loaded(tmp_path, changed()).http is None
+    assert loaded(tmp_path, changed()).mqtt.port == 1883
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "port"),
+    [
+        ("192.0.2.1", "192.0.2.1", 0),
+        ("192.0.2.1:1502", "192.0.2.1", 1502),
+        ("'[2001:db8::1]:502'", "2001:db8::1", 502),
+        ("2001:db8::1", "2001:db8::1", 0),
+        ("gw-1.plant.example:502", "gw-1.plant.example", 502),
+    ],
+)
+def test_addresses(given, host, port, tmp_path):
+    device = loaded(tmp_path, changed(("192.0.2.32", given))).devices[1]
+    assert (device.host, device.port) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["192.0.2.256", "1.2.3", "host_name", "-host", "'[::1'", "'[::1]502'", "'[::1]:'", "a b", "''", "host:0", "x" * 64],
+)
+def test_no_address(given, tmp_path):
+    (fault,) = faults_of(tmp_path, changed(("192.0.2.32", given)))
+    assert fault.path == "devices.crac_2.address"
+
+
+def test_text_and_digest_cover_the_fragments():
+    directory = HERE / "fragments" / "01-merged"
+    settings = load(directory / "envmon.yaml", profiles=PROFILES)
+    texts = [(directory / "conf.d" / name).read_text() for name in ("10-houston.yaml", "20-hall_a.yaml")]
+    assert settings.text.startswith((directory / "envmon.yaml").read_text())
+    assert settings.text.index(texts[0]) < settings.text.index(texts[1])
+    assert settings.digest == sha256(settings.text.encode()).hexdigest()
+
+
+def test_an_alias_repeats_a_whole_value(tmp_path):
+    text = changed(
+        ("snmp: {community: credential:snmp}", "snmp: &login {community: credential:snmp}"),
+        (
+            "profile: apc-inrow-sc-modbus\n    address: 192.0.2.32",
+            "profile: rfc1628-ups\n    address: 192.0.2.32\n    snmp: *login",
+        ),
+    )
+    first, second, _ = loaded(tmp_path, text).devices
+    assert first.snmp == second.snmp == SnmpSettings(community=Secret("credential:snmp"))
+
+
+def test_names_alone_are_enough_to_check_references(tmp_path):
+    assert faults_of(tmp_path, changed(), profiles=list(PROFILES)) == ()
+    fault = faults_of(tmp_path, changed(), profiles=["apc-inrow-rc", "rfc1628-ups"])[0]
+    assert fault.text.startswith("no profile is called apc-inrow-sc-modbus")
+
+
+@dataclass(frozen=True)
+class Seen:
+    role: Role | None
+
+
+@dataclass(frozen=True)
+class Kind:
+    protocol: str
+    points: tuple[Seen, ...]
+
+
+def kinds(**roles: tuple[Role, ...]) -> dict[str, Kind]:
+    return {
+        name: Kind(PROFILES[name], tuple(Seen(role) for role in (*roles.get(name.replace("-", "_"), ()), None)))
+        for name in PROFILES
+    }
+
+
+ALL = (Role.RACK_INLET_TEMP, Role.RETURN_TEMP, Role.UNIT_RUNNING)
+
+
+def test_a_quorum_needs_kinds_its_devices_can_see(tmp_path):
+    assert faults_of(tmp_path, changed(), kinds(apc_inrow_rc=ALL, apc_inrow_sc_modbus=ALL)) == ()
+    air = (Role.RACK_INLET_TEMP,)
+    (fault,) = faults_of(tmp_path, changed(), kinds(apc_inrow_rc=air, apc_inrow_sc_modbus=air))
+    assert fault.path == "zones.hall_a"
+    assert fault.text.endswith("quorum_kinds is 2, its devices can show inlet air only")
+
+
+def test_a_quorum_needs_a_device_for_each_kind(tmp_path):
+    text = changed(
+        ("      crac_2: {sensible_kw: 36}\n", ""),
+        ("sensible_kw: 36", "sensible_kw: 72"),
+        ("units_needed: 2", "units_needed: 1"),
+        ("serves: hall_a.crac_2", "zone: noc_room"),
+    )
+    (fault,) = faults_of(tmp_path, text)
+    assert fault.text.endswith("quorum_paths is 2, its devices have 1")
+    (fault,) = faults_of(tmp_path, text + "judgement: {quorum_paths: 1}\n")
+    assert "2 kinds must come from as many devices" in fault.text
+
+
+def test_a_zone_without_inlet_sensors_is_refused(tmp_path):
+    blind = (Role.RETURN_TEMP, Role.UNIT_RUNNING)
+    found = faults_of(tmp_path, changed(), kinds(apc_inrow_rc=ALL, apc_inrow_sc_modbus=blind))
+    assert [fault.path for fault in found] == ["zones.hall_b"]
+    more = changed(("units_needed: 2", "units_needed: 2\n    min_inlets: 3"))
+    (fault,) = faults_of(tmp_path, more, kinds(apc_inrow_rc=ALL, apc_inrow_sc_modbus=ALL))
+    assert "2 rack inlet sensors, min_inlets is 3" in fault.text
+
+
+ASTRAY = ("{zone: noc_room}", "{zone: hall_a}")
+
+
+def test_observe_keeps_what_automatic_would_refuse(tmp_path):
+    assert loaded(tmp_path, changed()).policy.placement_faults == ()
+    settings = loaded(tmp_path, changed(ASTRAY, ("    zone: outside", "    zone: hall_a")))
+    assert settings.policy.placement_faults == (
+        "the daemon stands in hall_a, the zone route outbound must be able to leave",
+        "every pager (oncall) starts in hall_a, the zone route outbound must be able to leave",
+    )
+
+
+def test_automatic_is_refused_at_the_key_that_is_wrong(tmp_path):
+    automatic = ("site: dallas", "site: dallas\nmode: automatic")
+    assert loaded(tmp_path, changed(automatic)).policy.start_automatic is True
+    assert [fault.path for fault in faults_of(tmp_path, changed(automatic, ASTRAY))] == ["daemon.zone"]
+
+
+def test_one_lever_outside_is_enough(tmp_path):
+    spare_edge = (
+        "  edge_2:\n    kind: kamailio\n    zone: hall_b\n    url: http://192.0.2.21\n    sip: 192.0.2.21\nroutes:"
+    )
+    text = changed(("kind: kamailio\n    zone: noc_room", "kind: kamailio\n    zone: hall_a"))
+    assert len(loaded(tmp_path, text).policy.placement_faults) == 1
+    text = changed(("routes:", spare_edge), ("edges: [edge_1]", "edges: [edge_1, edge_2]"), text=text)
+    assert loaded(tmp_path, text).policy.placement_faults == ()
+
+
+def test_levers_are_checked_for_every_zone_of_a_route(tmp_path):
+    hall_c = "  hall_c:\n    it_load_kw: 10\n    units: {crac_9: {sensible_kw: 18}}\n    units_needed: 1\n  hall_b:"
+    devices = "".join(
+        f"  {name}:\n    profile: comet-t-modbus\n    address: 192.0.2.{n}\n    {where}\n"
+        for n, name, where in ((71, "crac_9", "serves: hall_c.crac_9"), (72, "probes", "zone: hall_c"))
+    )
+    text = changed(
+        ("  hall_b:", hall_c),
+        ("edges:\n", f"{devices}edges:\n"),
+        ("depends_on: [hall_a]", "depends_on: [hall_a, hall_c]"),
+        ("{zone: noc_room}", "{zone: hall_c}"),
+    )
+    assert loaded(tmp_path, text).policy.placement_faults == (
+        "the daemon stands in hall_c, the zone route outbound must be able to leave",
+    )
+
+
+def test_the_kinds_of_the_file_are_the_kinds_there_are():
+    assert set(get_args(EdgeEntry.model_fields["kind"].annotation)) == set(ACTUATORS)
+
+
+def test_the_reference_is_fresh():
+    assert REFERENCE.read_text(encoding="utf-8") == reference_text(), "run: python -m envmon.config.reference"
+
+
+def keys_of(schema: dict) -> set[str]:
+    """Every key the JSON Schema knows, at any depth."""
+    return {key for part in [schema, *schema["$defs"].values()] for key in part.get("properties", {})}
+
+
+def test_schema_reference_and_example_name_every_key():
+    schema = json.loads(schema_text())
+    keys = keys_of(schema)
+    reference = REFERENCE.read_text(encoding="utf-8")
+    example = EXAMPLE.read_text(encoding="utf-8")
+    assert len(keys) > 60
+    assert [key for key in sorted(keys) if not re.search(rf"[`.]{key}`", reference)] == []
+    assert [key for key in sorted(keys) if not re.search(rf"\b{key}:", example)] == []
+    assert schema["additionalProperties"] is False
+    assert set(schema["required"]) == {"site", "daemon", "zones", "devices"}
+    assert schema["$defs"]["DeviceEntry"]["properties"]["every"]["default"] == "5s"
+
+
+def test_the_example_tells_editors_where_its_schema_is():
+    assert EXAMPLE.read_text().splitlines()[0] == "# yaml-language-server: $schema=envmon.schema.json"
+
+
+def test_check_reads_a_sound_file_back(capsys):
+    assert check(EXAMPLE, schema=False) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.splitlines()[0] == f"{EXAMPLE}: no fault found"
+    assert "zone hall_a: 60 kW, 2 of 3 units needed, 5 devices over 4 paths" in out
+    assert "route outbound: leaves hall_a for hall_b by edge_1, in 8min" in out
+    assert "automatic would be refused" not in out
+
+
+def test_check_notes_what_would_refuse_automatic(tmp_path, capsys):
+    path = tmp_path / "envmon.yaml"
+    path.write_text(EXAMPLE.read_text().replace("zone: noc_room             #", "zone: hall_a #", 1))
+    assert check(path, schema=False) == 0
+    out, _ = capsys.readouterr()
+    assert "note: automatic would be refused: the daemon stands in hall_a, the zone route outbound must" in out
+
+
+def test_check_tells_faults_on_standard_error(tmp_path, capsys):
+    path = tmp_path / "envmon.yaml"
+    path.write_text("site: dallas\n")
+    assert check(path, schema=False) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[0] == f"{path}:1:1: daemon: is missing: where this daemon stands and keeps its state"
+
+
+def test_check_prints_the_schema(capsys):
+    assert check(Path("does-not-exist"), schema=True) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "envmon configuration"

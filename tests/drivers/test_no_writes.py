@@ -1,0 +1,67 @@
+"""envmon cannot write to a device: the code that could does not exist. Many devices have a register that stops them."""
+
+import ast
+import re
+from pathlib import Path
+
+from gufo.snmp.aio import SnmpSession
+
+import envmon
+from envmon.wire.modbus import Function
+from envmon.wire.snmp import PduType
+
+PRODUCT = Path(envmon.__file__).parent
+MODULES = sorted(PRODUCT.rglob("*.py"))
+# MODBUS V1.1b3: write single coil, single register, multiple coils, multiple registers, mask write, read/write.
+WRITE_FUNCTIONS = {5, 6, 15, 16, 22, 23}
+SET_REQUEST = 0xA3  # RFC 3416 section 3
+NAMES = re.compile(
+    r"write_?(single|multiple|mask|coil|register|file)|set_?request|set_?pdu|snmp_?set\b|\bset_?cmd", re.IGNORECASE
+)
+
+
+def numbers(tree: ast.AST) -> set[int]:
+    return {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and type(n.value) is int}
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_the_modbus_codec_knows_no_function_that_writes():
+    assert {int(function) for function in Function} == {1, 2, 3, 4}
+    module = parsed(PRODUCT / "wire" / "modbus.py")
+    module.body = [node for node in module.body if getattr(node, "name", "") != "ExceptionCode"]
+    assert not numbers(module) & WRITE_FUNCTIONS
+
+
+def test_the_snmp_codec_knows_no_pdu_that_sets():
+    assert SET_REQUEST not in set(PduType)
+    for path in (PRODUCT / "wire").glob("*.py"):
+        assert SET_REQUEST not in numbers(parsed(path)), path
+
+
+def test_nothing_in_the_product_is_named_after_a_write():
+    found = {
+        f"{path.relative_to(PRODUCT)}: {word.group()}" for path in MODULES for word in NAMES.finditer(path.read_text())
+    }
+    assert not found
+
+
+def test_no_library_that_can_write_is_imported_and_the_one_that_reads_cannot_write():
+    for path in MODULES:
+        for node in ast.walk(parsed(path)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {name.split(".")[0] for name in names} & {"pymodbus", "pysnmp", "tmodbus", "easysnmp"}, path
+    assert not [name for name in dir(SnmpSession) if "set" in name.lower() and not name.startswith("__")]
+
+
+def test_the_drivers_ask_the_snmp_client_for_get_and_for_nothing_else():
+    tree = parsed(PRODUCT / "drivers" / "snmp_session.py")
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {"session", "self._session"}
+    }
+    assert used == {"get_many", "refresh"}

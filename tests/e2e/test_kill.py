@@ -1,0 +1,111 @@
+"""kill -9 at every step of a failover: one position afterwards, no lost effect, a sound journal."""
+
+from pathlib import Path
+
+import pytest
+
+from envmon.actuators.kamailio import KamailioEdge
+from tests.e2e.lab import Lab, position
+from tests.telephony.rig import Rig
+
+DIE = """
+import os, signal
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+AT_THE_MOVE = 'any(\'"percent":100\' in record.effect for record in records)'
+STEPS = {
+    "before the journal": f"""
+from envmon.journal.store import Journal
+append = Journal.append
+def dying(self, records, snapshot=None):
+    if {AT_THE_MOVE}:
+        die()
+    return append(self, records, snapshot)
+Journal.append = dying
+""",
+    "after the journal": f"""
+from envmon.journal.store import Journal
+append = Journal.append
+def dying(self, records, snapshot=None):
+    head = append(self, records, snapshot)
+    if {AT_THE_MOVE}:
+        die()
+    return head
+Journal.append = dying
+""",
+    "before the edge write": """
+from envmon.actuators.kamailio import KamailioEdge
+async def dying(self, route, percent, epoch):
+    die()
+KamailioEdge.set_percent = dying
+""",
+    "after the edge write": """
+from envmon.actuators.kamailio import KamailioEdge
+write = KamailioEdge.set_percent
+async def dying(self, route, percent, epoch):
+    await write(self, route, percent, epoch)
+    die()
+KamailioEdge.set_percent = dying
+""",
+    "while it is being proven": """
+from envmon.runtime.engine import Engine
+from envmon.model.event import EffectReport
+post = Engine.post
+def dying(self, event):
+    post(self, event)
+    if isinstance(event, EffectReport) and event.outcome == "done" and "fence" not in event.detail and event.effect.split(".")[1] != "1":
+        die()
+Engine.post = dying
+""",
+    "while calls drain": """
+from envmon.journal.store import Journal
+append = Journal.append
+def dying(self, records, snapshot=None):
+    head = append(self, records, snapshot)
+    if any(record.rule == "T20" for record in records):
+        die()
+    return head
+Journal.append = dying
+""",
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_the_daemon_continues_after_kill_9(tmp_path: Path, step: str) -> None:
+    async with Rig(tmp_path, edges=2) as rig, Lab(tmp_path, [rig.edge(0), rig.edge(1)]) as lab:
+        lab.start(script=DIE + STEPS[step])
+        await lab.armed()
+        lab.lose_the_cooling()
+        assert lab.daemon is not None
+        daemon = lab.daemon
+        await until_dead(daemon)
+        assert daemon.returncode == -9, lab.log()[-2000:]
+        lab.daemon = None
+        lab.start()
+        status = await lab.until(position("backup"), 60, f"the failover after a death {step}")
+        assert status["mode"] == "automatic"
+        shown = set()
+        for index in range(2):
+            async with KamailioEdge(rig.edge(index)) as edge:
+                (read,) = await edge.status()
+            shown.add((read.percent, read.fence))
+        epoch = status["lease"]["epoch"]
+        await lab.end()
+        lines = lab.lines()
+        with_journal = __import__("envmon.journal.reader", fromlist=["JournalReader"]).JournalReader.open(lab.journal)
+        with with_journal as journal:
+            assert journal.verify().ok
+    assert shown == {(100, epoch)}
+    moves = [line.record.rule for line in lines if line.record.rule in {"T10", "T20"}]
+    assert moves.count("T10") == 1, "one failover in one episode, however often the daemon dies"
+    assert moves[-1] == "T20"
+    epochs = [line.record.epoch for line in lines if line.record.effect]
+    assert epochs == sorted(epochs)
+    assert epoch == 2
+
+
+async def until_dead(process) -> None:
+    import asyncio
+
+    await asyncio.wait_for(asyncio.to_thread(process.wait), 60)

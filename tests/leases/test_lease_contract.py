@@ -1,0 +1,113 @@
+"""What every lease must do, whatever keeps it. A new kind joins by one more entry in ``KINDS``."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import envmon
+from envmon.leases.contract import Lease, LeaseError
+from envmon.leases.local import LocalLease
+
+KINDS: dict[str, Callable[[Path], Lease]] = {"local": LocalLease}
+CHILD_ENV = {**os.environ, "PYTHONPATH": f"{Path(envmon.__file__).parents[1]}:{Path(__file__).parent}"}
+
+HOLDER = """
+import asyncio
+import sys
+from pathlib import Path
+from test_lease_contract import KINDS
+
+async def hold():
+    async with KINDS[sys.argv[1]](Path(sys.argv[2])) as lease:
+        while True:
+            print(await lease.acquire(0), flush=True)
+            if sys.argv[3] == "once":
+                await asyncio.sleep(60)
+
+asyncio.run(hold())
+"""
+
+
+@pytest.fixture(params=list(KINDS))
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def start_holder(kind: str, place: Path, how: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", HOLDER, kind, str(place), how]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=CHILD_ENV)
+
+
+async def test_an_epoch_only_with_the_lease(kind: str, tmp_path: Path) -> None:
+    async with KINDS[kind](tmp_path) as lease:
+        assert not await lease.held()
+        assert await lease.acquire(0) == 1
+        assert await lease.held()
+    assert not await lease.held()
+
+
+async def test_the_epoch_grows_over_holders_and_over_what_the_edges_show(kind: str, tmp_path: Path) -> None:
+    epochs = []
+    for above in (0, 0, 41, 7, 42, 43):
+        async with KINDS[kind](tmp_path) as lease:
+            epochs.append(await lease.acquire(above))
+    assert epochs == [1, 2, 42, 43, 44, 45]
+
+
+async def test_a_holder_that_asks_again_gets_a_new_epoch(kind: str, tmp_path: Path) -> None:
+    async with KINDS[kind](tmp_path) as lease:
+        assert [await lease.acquire(0), await lease.acquire(9), await lease.acquire(0)] == [1, 10, 11]
+        assert await lease.held()
+
+
+async def test_a_second_holder_is_told_who_holds_it(kind: str, tmp_path: Path) -> None:
+    async with KINDS[kind](tmp_path) as first:
+        assert await first.acquire(5) == 6
+        async with KINDS[kind](tmp_path) as second:
+            with pytest.raises(LeaseError, match=rf"held by process {os.getpid()}$"):
+                await second.acquire(100)
+            assert not await second.held()
+        assert await first.held()
+    async with KINDS[kind](tmp_path) as third:
+        assert await third.acquire(0) == 7, "a refused one uses up no epoch"
+
+
+@pytest.mark.parametrize("above", [2**31 - 1, 2**31, 2**40])
+async def test_epochs_stay_below_two_to_the_31(kind: str, tmp_path: Path, above: int) -> None:
+    async with KINDS[kind](tmp_path) as lease:
+        with pytest.raises(LeaseError, match="no epoch is left above"):
+            await lease.acquire(above)
+        assert not await lease.held()
+        assert await lease.acquire(2**31 - 2) == 2**31 - 1
+
+
+async def test_kill_9_frees_the_lease_and_no_epoch_comes_twice(kind: str, tmp_path: Path) -> None:
+    given: list[int] = []
+    for _ in range(4):
+        with start_holder(kind, tmp_path, "again and again") as holder:
+            assert holder.stdout is not None
+            given += [int(holder.stdout.readline()) for _ in range(3)]
+            holder.kill()
+            given += [int(line) for line in holder.stdout if line.endswith("\n")]
+        async with KINDS[kind](tmp_path) as lease:
+            given.append(await lease.acquire(0))
+    assert given == sorted(set(given)), "grows, never repeats"
+
+
+async def test_a_frozen_holder_of_a_local_lease_keeps_it(tmp_path: Path) -> None:
+    """Without a standby nobody else may act: a lease that runs out would only lose the right."""
+    with start_holder("local", tmp_path, "once") as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        holder.send_signal(signal.SIGSTOP)
+        try:
+            async with LocalLease(tmp_path) as lease:
+                with pytest.raises(LeaseError, match=f"held by process {holder.pid}$"):
+                    await lease.acquire(0)
+        finally:
+            holder.kill()

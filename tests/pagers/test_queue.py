@@ -1,0 +1,294 @@
+"""The page queue against real HTTP servers: down, slow, refusing, killed; every page arrives, in order."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from page_server import CHILD_ENV, PageServer, page, settings, until
+
+from envmon.model.effect import Urgency
+from envmon.pagers.contract import Envelope, Pager
+from envmon.pagers.queue import PageQueue
+from envmon.pagers.simulated import SimulatedPager
+from envmon.pagers.webhook import WebhookPager
+
+
+@contextlib.asynccontextmanager
+async def running(queue: PageQueue) -> AsyncIterator[PageQueue]:
+    task = asyncio.create_task(queue.run())
+    yield queue
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def quick(path: Path, pagers: dict[str, Pager], **options: Any) -> PageQueue:
+    return PageQueue(path / "pages.db", "dallas", pagers, **{"retry_first_s": 0.02, "retry_most_s": 0.1, **options})
+
+
+def keys(server: PageServer) -> list[str]:
+    return [("+" if item["event_action"] == "trigger" else "-") + item["dedup_key"] for item in server.taken]
+
+
+async def test_a_server_down_then_up_gets_every_page_once_and_in_order(tmp_path: Path) -> None:
+    server = PageServer()
+    queue = quick(tmp_path, {"a": WebhookPager(settings(server.url))})
+    async with running(queue):
+        for key in ("k1", "k2", "k3"):
+            queue.offer(page(key), 100.0)
+        await until(lambda: queue.retried["a"] >= 6, "some attempts while the server is down")
+        queue.offer(page("k1", raised=False), 101.0)
+        assert queue.depth == {"a": 4}
+        assert "no connection" in queue.last_error["a"]
+        async with server:
+            await until(lambda: queue.depth == {"a": 0}, "all delivered")
+    assert sorted(keys(server)) == ["+k1", "+k2", "+k3", "-k1"]
+    assert keys(server).index("+k1") < keys(server).index("-k1")
+    assert len({item["number"] for item in server.taken}) == 4
+    assert len(server.seen) == 4
+    assert (queue.delivered["a"], queue.failures["a"], queue.last_error) == (4, 0, {})
+
+
+async def test_500s_are_tried_until_they_stop(tmp_path: Path) -> None:
+    answers = iter([500, 503, 429, 202])
+    async with PageServer(answer=lambda _: next(answers)) as server:
+        queue = quick(tmp_path, {"a": WebhookPager(settings(server.url))})
+        async with running(queue):
+            queue.offer(page(), 100.0)
+            await until(lambda: queue.depth == {"a": 0}, "delivered at last")
+        assert len(server.seen) == 4
+        assert len({item["number"] for item in server.seen}) == 1, "the number is the same over retries"
+        assert (queue.delivered["a"], queue.retried["a"]) == (1, 3)
+
+
+async def test_a_refusal_for_good_is_counted_logged_and_holds_up_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with PageServer(answer=lambda item: 400 if item["dedup_key"] == "bad" else 202) as server:
+        queue = quick(tmp_path, {"a": WebhookPager(settings(server.url))})
+        async with running(queue):
+            queue.offer(page("bad", summary="cannot be said"), 100.0)
+            queue.offer(page("good"), 100.0)
+            await until(lambda: queue.depth == {"a": 0}, "both settled")
+        assert keys(server) == ["+good"]
+        assert (queue.failures["a"], queue.delivered["a"], queue.retried["a"]) == (1, 1, 0)
+    (record,) = [item for item in caplog.records if item.levelno == logging.ERROR]
+    assert "(bad: cannot be said) for good: 127.0.0.1" in record.getMessage()
+
+
+async def test_a_page_the_server_always_fails_holds_up_its_key_only(tmp_path: Path) -> None:
+    async with PageServer(answer=lambda item: 500 if item["dedup_key"] == "bad" else 202) as server:
+        queue = quick(tmp_path, {"a": WebhookPager(settings(server.url))})
+        async with running(queue):
+            queue.offer(page("bad", urgency=Urgency.CRITICAL), 100.0)
+            queue.offer(page("bad", raised=False), 100.0)
+            for number in range(20):
+                queue.offer(page(f"good{number}"), 100.0)
+            await until(lambda: len(server.taken) == 20, "the others delivered")
+            assert queue.depth == {"a": 2}
+
+
+async def test_a_dead_pager_never_delays_the_other(tmp_path: Path) -> None:
+    async with PageServer(delay_s=30.0) as dead, PageServer() as alive:
+        pagers: dict[str, Pager] = {
+            "dead": WebhookPager(settings(dead.url, deadline_s=20.0)),
+            "alive": WebhookPager(settings(alive.url)),
+        }
+        queue = quick(tmp_path, pagers)
+        async with running(queue):
+            for number in range(10):
+                queue.offer(page(f"k{number}"), 100.0)
+            await until(lambda: len(alive.taken) == 10, "the living pager has all of them", within_s=5.0)
+            assert queue.depth == {"dead": 10, "alive": 0}
+
+
+async def test_the_most_urgent_page_of_a_backlog_leaves_first(tmp_path: Path) -> None:
+    pager = SimulatedPager(settings("simulated:"))
+    queue = quick(tmp_path, {"a": pager})
+    for urgency in (Urgency.INFO, Urgency.ERROR, Urgency.CRITICAL):
+        queue.offer(page(urgency.value, urgency=urgency), 100.0)
+    async with running(queue):
+        await until(lambda: len(pager.delivered) == 3, "all delivered")
+    assert [item.page.key for item in pager.delivered] == ["critical", "error", "info"]
+    assert {item.site for item in pager.delivered} == {"dallas"}
+    assert {item.wall for item in pager.delivered} == {100.0}
+
+
+async def test_undelivered_pages_survive_a_restart_and_numbers_never_come_twice(tmp_path: Path) -> None:
+    dead = PageServer()
+    numbers: set[int] = set()
+    for run in range(3):
+        queue = quick(tmp_path, {"a": WebhookPager(settings(dead.url))})
+        assert queue.depth == {"a": 2 * run}
+        async with running(queue):
+            queue.offer(page(f"k{run}"), 100.0 + run)
+            queue.offer(page(f"k{run}", raised=False), 100.5 + run)
+    pager = SimulatedPager(settings("simulated:"))
+    queue = quick(tmp_path, {"a": pager})
+    async with running(queue):
+        await until(lambda: len(pager.delivered) == 6, "all delivered")
+        await until(lambda: queue.saved, "and forgotten")
+    assert [item.wall for item in pager.delivered] == [100.0, 100.5, 101.0, 101.5, 102.0, 102.5]
+    assert [item.page.detail for item in pager.delivered] == ["detail"] * 6
+    numbers.update(item.number for item in pager.delivered)
+    assert len(numbers) == 6
+    assert quick(tmp_path, {"a": pager}).depth == {"a": 0}
+
+
+async def test_a_pager_configured_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    queue = quick(tmp_path, {"old": WebhookPager(settings(PageServer().url))})
+    async with running(queue):
+        queue.offer(page(), 100.0)
+    pager = SimulatedPager(settings("simulated:"))
+    queue = quick(tmp_path, {"new": pager})
+    assert "waits for pager old, which is configured no more: dropped" in caplog.text
+    async with running(queue):
+        await until(lambda: queue.saved, "forgotten")
+    assert quick(tmp_path, {"old": pager}).depth == {"old": 0}
+
+
+async def test_too_many_pages_are_counted(tmp_path: Path) -> None:
+    queue = quick(tmp_path, {"a": WebhookPager(settings(PageServer().url))}, limit=5)
+    for number in range(5):
+        queue.offer(page(f"c{number}", urgency=Urgency.CRITICAL), 100.0)
+    for number in range(7):
+        queue.offer(page(f"i{number}", urgency=Urgency.INFO), 100.0)
+    assert (queue.depth, queue.dropped) == ({"a": 5}, {"a": 7})
+    async with running(queue):
+        await until(lambda: queue.saved, "on disk")
+    pager = SimulatedPager(settings("simulated:"))
+    async with running(quick(tmp_path, {"a": pager})):
+        await until(lambda: len(pager.delivered) == 5, "all delivered")
+    assert [item.page.key for item in pager.delivered] == ["c0", "c1", "c2", "c3", "c4"]
+
+
+class Faulty(SimulatedPager):
+    """Breaks its contract: raises what no pager may, cannot be opened at first."""
+
+    opened = 0
+    raised = 0
+
+    async def __aenter__(self) -> Self:
+        self.opened += 1
+        if self.opened < 3:
+            raise RuntimeError("cannot open")
+        return self
+
+    async def send(self, envelope: Envelope) -> None:
+        self.raised += 1
+        if self.raised < 3:
+            raise ZeroDivisionError
+        await super().send(envelope)
+
+
+async def test_a_pager_with_a_fault_of_its_own_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pager = Faulty(settings("simulated:"))
+    queue = quick(tmp_path, {"a": pager})
+    async with running(queue):
+        queue.offer(page(), 100.0)
+        await until(lambda: queue.depth == {"a": 0}, "delivered at last")
+    assert len(pager.delivered) == 1
+    assert "cannot be opened: RuntimeError: cannot open" in caplog.text
+    assert "fault" in caplog.text
+
+
+async def test_a_pager_that_forgets_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envmon.pagers.queue.SEND_MOST_S", 0.05)
+
+    class Hanging(SimulatedPager):
+        async def send(self, envelope: Envelope) -> None:
+            await asyncio.sleep(60 + envelope.number)
+
+    queue = quick(tmp_path, {"a": Hanging(settings("simulated:"))})
+    async with running(queue):
+        queue.offer(page(), 100.0)
+        await until(lambda: queue.retried["a"] >= 2, "tried again")
+    assert queue.last_error == {"a": "no answer in 0.05 s"}
+
+
+CHILD = """
+import asyncio
+import json
+import sys
+from pathlib import Path
+from page_server import page, settings
+from envmon.pagers.queue import PageQueue
+from envmon.pagers.webhook import WebhookPager
+
+async def main(path, url):
+    queue = PageQueue(path, "dallas", {"a": WebhookPager(settings(url))}, retry_first_s=0.02, retry_most_s=0.05)
+    task = asyncio.create_task(queue.run())
+    number = 0
+    while True:
+        number += 1
+        queue.offer(page(f"{sys.argv[3]}.{number // 2}", raised=number % 2 == 0), float(number))
+        while not queue.saved:
+            await asyncio.sleep(0.001)
+        print(number, flush=True)
+        await asyncio.sleep(0.01)
+
+asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+"""
+
+
+async def test_kill_9_loses_no_page_that_was_saved(tmp_path: Path) -> None:
+    """Killed again and again, with the server down, up and failing: every saved page arrives, in order per key."""
+    path = tmp_path / "pages.db"
+    saved: list[tuple[str, bool]] = []
+    server = PageServer()
+    for run in range(4):
+        server.answer = lambda _, run=run: 500 if run == 1 else 202
+        if run > 0:
+            await server.start()
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", CHILD, str(path), server.url, str(run), stdout=asyncio.subprocess.PIPE, env=CHILD_ENV
+        )
+        assert child.stdout is not None
+        for _ in range(8):
+            await child.stdout.readline()
+        child.kill()
+        rest = (await child.stdout.read()).count(b"\n")
+        await child.wait()
+        saved += [(f"{run}.{number // 2}", number % 2 == 0) for number in range(1, 9 + rest)]
+        await server.stop()
+    async with server:
+        queue = PageQueue(path, "dallas", {"a": WebhookPager(settings(server.url))}, retry_first_s=0.02)
+        async with running(queue):
+            await until(lambda: queue.depth == {"a": 0}, "the rest delivered")
+    first: dict[int, tuple[str, bool]] = {}
+    for item in server.taken:
+        first.setdefault(item["number"], (item["dedup_key"], item["event_action"] == "trigger"))
+    assert set(saved) <= set(first.values())
+    assert len(set(first.values())) == len(first), "a page that came twice had the same number"
+    for key in {key for key, _ in saved}:
+        order = [number for number, (name, _) in first.items() if name == key]
+        assert order == sorted(order)
+
+
+async def test_offering_never_waits_for_the_disk(tmp_path: Path) -> None:
+    """Another program holds the file's lock: pages leave all the same, and reach the file when it lets go."""
+    pager = SimulatedPager(settings("simulated:"))
+    queue = quick(tmp_path, {"a": pager, "down": WebhookPager(settings(PageServer().url))})
+    script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN EXCLUSIVE'); print(); input()"
+    command = [sys.executable, "-c", script, str(tmp_path / "pages.db")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as locker:  # noqa: ASYNC220 - ended below
+        assert locker.stdout is not None and locker.stdin is not None
+        locker.stdout.readline()
+        async with running(queue):
+            for number in range(50):
+                queue.offer(page(f"k{number}"), 100.0)
+            await until(lambda: len(pager.delivered) == 50, "delivered without the disk", within_s=1.5)
+            assert not queue.saved
+            locker.stdin.close()
+            await until(lambda: queue.saved, "on disk when the lock is gone")
+    pager = SimulatedPager(settings("simulated:"))
+    queue = quick(tmp_path, {"down": pager})
+    assert queue.depth == {"down": 50}
+    assert json.dumps(queue.delivered) == '{"down": 0}'

@@ -1,0 +1,353 @@
+"""The MQTT publisher against real mosquitto brokers."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mqtt_broker import Broker, Watcher, free_port, needed, until
+from publish_samples import batch, point, status, unit_readings
+
+from envmon.config.secret import Secret
+from envmon.config.settings import MqttSettings
+from envmon.model.reading import Reading
+from envmon.publishers.mqtt import MqttPublisher
+
+UNIT = "envmon/v1/dallas/hall_a/crac_3"
+LOOP = "envmon/v1/dallas/state"
+STATUS = "envmon/v1/dallas/status"
+
+
+@contextlib.asynccontextmanager
+async def running(publisher: MqttPublisher) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(publisher.run())
+    yield task
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def to(broker: Broker, **more: Any) -> MqttSettings:
+    return MqttSettings("127.0.0.1", broker.port, "hall_a", **more)
+
+
+def supply(watcher: Watcher) -> Any:
+    points: Any = watcher.newest.get(UNIT, {}).get("points", {})
+    return points.get("supply_air_temp", {}).get("value")
+
+
+@pytest.mark.parametrize(("version", "qos"), [("3.1.1", 1), ("5", 1), ("5", 0)])
+async def test_states_arrive_retained(broker: Broker, watcher: Watcher, version: str, qos: int) -> None:
+    broker.start()
+    lags: list[float] = []
+    publisher = MqttPublisher(to(broker, version=version, qos=qos), "dallas", lags.append)
+    async with running(publisher):
+        publisher.offer_batch(batch(*unit_readings()))
+        publisher.offer_status(status())
+        await until(lambda: publisher.counts.sent >= 3, "birth, state and unit are acknowledged")
+        await watcher.watch(broker.port)  # came later: sees only what is retained
+        await until(lambda: len(watcher.newest) == 3, "three retained topics")
+        assert watcher.newest[STATUS]["state"] == "online"
+        assert watcher.newest[LOOP]["zones"]["hall_a"]["verdict"] == "ok"  # type: ignore[index]
+        assert watcher.newest[UNIT]["time"] == "2027-01-15T08:00:00.000Z"
+        assert watcher.newest[UNIT]["points"] == {
+            "supply_air_temp": {"value": 18.5, "unit": "degC", "quality": "good"},
+            "return_humidity": {"value": 57.0, "unit": "%", "quality": "good"},
+            "fan_speed": {"value": 80.0, "unit": "%", "quality": "good"},
+            "cooling_output": {"value": 42.5, "unit": "kW", "quality": "good"},
+            "unit_state": {"value": "running", "unit": "", "quality": "good", "severity": "ok"},
+            "water_flow": {"value": None, "unit": "l/s", "quality": "missing", "reason": "absent"},
+        }
+        assert (publisher.counts.refused, publisher.counts.dropped, publisher.counts.connected) == (0, 0, True)
+        assert len(lags) == 2 and all(0 < lag < 5 for lag in lags)
+    await until(
+        lambda: watcher.newest[STATUS] | {"time": ""} == {"state": "offline", "reason": "stopped", "time": ""},
+        "said goodbye",
+    )
+
+
+async def test_two_devices_of_one_unit_share_one_state(broker: Broker, watcher: Watcher) -> None:
+    broker.start()
+    probe = point("rack_inlet_temp", "degC", device="probe_9")
+    publisher = MqttPublisher(to(broker), "dallas")
+    async with running(publisher):
+        await watcher.watch(broker.port)
+        publisher.offer_batch(batch(Reading(probe, 22.0), device="probe_9", wall=1_800_000_000.0))
+        publisher.offer_batch(batch(*unit_readings(), wall=1_800_000_002.0))
+        await until(lambda: len(watcher.newest.get(UNIT, {}).get("points", {})) == 7, "both devices' points")  # type: ignore[arg-type]
+        state = watcher.newest[UNIT]
+        assert state["time"] == "2027-01-15T08:00:02.000Z"
+        points: Any = state["points"]
+        assert points["rack_inlet_temp"]["time"] == "2027-01-15T08:00:00.000Z"
+        assert "time" not in points["supply_air_temp"]
+
+
+async def test_loop_state_is_sent_on_change_only(broker: Broker, watcher: Watcher) -> None:
+    broker.start()
+    publisher = MqttPublisher(to(broker), "dallas")
+    async with running(publisher):
+        await watcher.watch(broker.port, topic=LOOP)
+        for verdict in ("ok", "degraded", "critical"):
+            for step in range(5):
+                publisher.offer_status(status(verdict, 24.0 + step))
+                await asyncio.sleep(0)
+            await until(
+                lambda v=verdict: (
+                    (LOOP in watcher.newest) and watcher.messages[-1][1]["zones"]["hall_a"]["verdict"] == v
+                ),
+                verdict,
+            )  # type: ignore[index, misc]
+        assert len(watcher.messages) == 3, "moving temperatures alone are not a change"
+
+
+def certificates(directory: Path) -> None:
+    openssl = needed("openssl")
+
+    def run(*arguments: str) -> None:
+        subprocess.run([openssl, *arguments], cwd=directory, check=True, capture_output=True)
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    run("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test ca", "-days", "2")
+    for name in ("server", "client"):
+        run("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        (directory / "ext").write_text("subjectAltName=IP:127.0.0.1\n")
+        sign = f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2"
+        run(*sign.split(), "-extfile", "ext")
+
+
+def guarded(broker: Broker, *acl: str, client_certificates: bool = False) -> None:
+    """TLS, a password for envmon and one for the reader, and an ACL."""
+    certificates(broker.directory)
+    passwords = broker.directory / "passwd"
+    for user in ("envmon", "reader"):
+        command = [
+            needed("mosquitto_passwd"),
+            "-b",
+            *(["-c"] if user == "envmon" else []),
+            str(passwords),
+            user,
+            "s3cret",
+        ]
+        subprocess.run(command, check=True, capture_output=True)
+    (broker.directory / "acl").write_text("\n".join([*acl, "user reader", "topic read #", ""]))
+    (broker.directory / "secret").write_text("s3cret\n")
+    directory = broker.directory
+    broker.write(
+        f"listener {broker.port} 127.0.0.1",
+        "allow_anonymous false",
+        f"password_file {passwords}",
+        f"acl_file {directory / 'acl'}",
+        f"cafile {directory / 'ca.pem'}",
+        f"certfile {directory / 'server.pem'}",
+        f"keyfile {directory / 'server.key'}",
+        f"require_certificate {'true' if client_certificates else 'false'}",
+        "user root",
+    )
+
+
+def secured(broker: Broker, **more: Any) -> MqttSettings:
+    directory = broker.directory
+    login = {"username": "envmon", "password": Secret(f"file:{directory / 'secret'}"), "tls_ca": directory / "ca.pem"}
+    return to(broker, **(login | more))
+
+
+async def test_a_refused_message_is_never_sent(
+    broker: Broker, watcher: Watcher, caplog: pytest.LogCaptureFixture
+) -> None:
+    guarded(broker, "user envmon", f"topic write {UNIT}", f"topic write {STATUS}")
+    broker.start()
+    publisher = MqttPublisher(secured(broker), "dallas")
+    async with running(publisher):
+        publisher.offer_batch(batch(*unit_readings()))
+        publisher.offer_status(status())
+        await until(lambda: publisher.counts.sent + publisher.counts.refused == 3, "three answers")
+        assert (publisher.counts.sent, publisher.counts.refused) == (2, 1)
+        reader = ("--cafile", str(broker.directory / "ca.pem"), "-u", "reader", "-P", "s3cret")
+        await watcher.watch(broker.port, *reader)
+        await until(lambda: len(watcher.newest) == 2, "two retained topics")
+        assert set(watcher.newest) == {UNIT, STATUS}
+    refusals = [record.getMessage() for record in caplog.records if "refuses" in record.getMessage()]
+    assert refusals == [f"mqtt: the broker refuses {LOOP}: Not authorized; check its ACL"]
+    assert "s3cret" not in caplog.text
+
+
+async def test_client_certificate(broker: Broker) -> None:
+    guarded(broker, "user envmon", "topic write envmon/#", client_certificates=True)
+    broker.start()
+    bare = MqttPublisher(secured(broker), "dallas")
+    async with running(bare):
+        await until(lambda: bare.counts.failure, "refused without a certificate")
+        assert not bare.counts.connected
+    directory = broker.directory
+    settings = secured(broker, tls_cert=directory / "client.pem", tls_key=directory / "client.key")
+    publisher = MqttPublisher(settings, "dallas")
+    async with running(publisher):
+        publisher.offer_batch(batch(*unit_readings()))
+        await until(lambda: publisher.counts.sent == 2, "birth and unit acknowledged")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"password": Secret("file:/nonexistent/secret")}, "cannot read /nonexistent/secret"),
+        ({"tls_ca": Path("/nonexistent/ca.pem")}, "mqtt.tls_ca: cannot use /nonexistent/ca.pem"),
+        ({"username": "stranger"}, "Not authorized"),
+        ({"tls_ca": None, "tls": True}, "certificate verify failed"),
+    ],
+)
+async def test_one_clear_line_when_it_cannot_log_in(
+    broker: Broker, caplog: pytest.LogCaptureFixture, change: dict[str, Any], says: str
+) -> None:
+    guarded(broker, "user envmon", "topic write #")
+    broker.start()
+    publisher = MqttPublisher(secured(broker, **change), "dallas")
+    with caplog.at_level(logging.INFO, "envmon"):
+        async with running(publisher):
+            await until(lambda: publisher.counts.failure, "a failure")
+            assert says in publisher.counts.failure
+    ours = [record for record in caplog.records if record.name.startswith("envmon")]
+    assert len(ours) == 1 and ours[0].exc_info is None
+    assert f"127.0.0.1:{broker.port}" in ours[0].getMessage()
+
+
+async def test_broker_killed_and_restarted_gets_the_newest_of_every_topic(
+    broker: Broker, watcher: Watcher, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "envmon")
+    broker.start()
+    publisher = MqttPublisher(to(broker), "dallas")
+    quiet = point("inlet", "degC", device="probe_1", unit=None)
+    async with running(publisher):
+        publisher.offer_batch(batch(Reading(quiet, 21.0), device="probe_1"))
+        await until(lambda: publisher.counts.sent == 2, "birth and probe acknowledged")
+        broker.kill()
+        await until(lambda: not publisher.counts.connected, "the loss is noticed")
+        for value in range(50):
+            publisher.offer_batch(batch(*unit_readings(float(value))))
+        publisher.offer_status(status("critical"))
+        broker.start()
+        await watcher.watch(broker.port)
+        await until(lambda: len(watcher.newest) == 4, "birth, loop, unit, and the probe that said nothing since")
+        assert supply(watcher) == 49.0
+        assert watcher.newest["envmon/v1/dallas/hall_a/probe_1"]["points"]["inlet"]["value"] == 21.0  # type: ignore[index]
+        assert [topic for topic, _ in watcher.messages].count(UNIT) == 1, "only the newest of fifty"
+        assert (publisher.counts.reconnects, publisher.counts.dropped, publisher.counts.replaced) == (1, 0, 49)
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("envmon")]
+    assert sum("connected to" in line for line in lines) == 2
+
+
+async def test_frozen_broker_never_stops_the_loop_and_heals(
+    broker: Broker, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("envmon.publishers.mqtt_link.ANSWER_S", 1.5)
+    broker.start()
+    publisher = MqttPublisher(to(broker), "dallas")
+    async with running(publisher):
+        publisher.offer_batch(batch(*unit_readings(1.0)))
+        await until(lambda: publisher.counts.sent == 2, "connected")
+        broker.signal(signal.SIGSTOP)
+        frozen, worst, value = time.monotonic(), 0.0, 1.0
+        while publisher.counts.connected:
+            assert time.monotonic() < frozen + 15, "a silent broker is left"
+            value += 1
+            before = time.monotonic()
+            publisher.offer_batch(batch(*unit_readings(value)))
+            await asyncio.sleep(0.01)
+            worst = max(worst, time.monotonic() - before)
+        assert "did not answer" in publisher.counts.failure or not publisher.counts.failure
+        assert worst < 1.0, "the loop ran on"
+        broker.signal(signal.SIGCONT)
+        await watcher.watch(broker.port)
+        await until(lambda: supply(watcher) == value, "the newest state arrives", 20)
+        assert watcher.newest[STATUS]["state"] == "online"
+
+
+async def test_idle_connection_to_a_frozen_broker_ends_by_keepalive(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("envmon.publishers.mqtt_link.KEEPALIVE_S", 1)
+    broker.start()
+    publisher = MqttPublisher(to(broker), "dallas")
+    async with running(publisher):
+        await until(lambda: publisher.counts.sent == 1, "connected")
+        broker.signal(signal.SIGSTOP)
+        await until(lambda: not publisher.counts.connected, "noticed although nothing was sent")
+        broker.signal(signal.SIGCONT)
+        await until(lambda: publisher.counts.connected, "healed", 20)
+
+
+KILLED = """
+import asyncio, sys
+from envmon.config.settings import MqttSettings
+from envmon.publishers.mqtt import MqttPublisher
+asyncio.run(MqttPublisher(MqttSettings("127.0.0.1", int(sys.argv[1]), "hall_a"), "dallas").run())
+"""
+
+
+async def test_the_will_speaks_for_a_killed_daemon(broker: Broker, watcher: Watcher) -> None:
+    import sys
+
+    broker.start()
+    await watcher.watch(broker.port)
+    daemon = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(broker.port))
+    try:
+        await until(lambda: watcher.newest.get(STATUS, {}).get("state") == "online", "online")
+    finally:
+        daemon.kill()
+        await daemon.wait()
+    await until(lambda: watcher.newest[STATUS] == {"state": "offline", "reason": "connection lost"}, "the will")
+
+
+async def test_odd_readings_arrive_as_valid_json(broker: Broker, watcher: Watcher) -> None:
+    broker.start()
+    publisher = MqttPublisher(to(broker), "dallas")
+    async with running(publisher):
+        odd = point("x", "degC", unit="a/+#b", zone=None)
+        publisher.offer_batch(batch(Reading(odd, float("nan"))))
+        publisher.offer_batch(batch(Reading(point("alarm"), 'say "hi"\n\u00e9'), device="other"))
+        await watcher.watch(broker.port)
+        await until(lambda: len(watcher.newest) == 3, "birth and two units")
+    points: Any = watcher.newest["envmon/v1/dallas/a___b"]["points"]
+    assert points["x"]["value"] is None
+    points = watcher.newest[UNIT]["points"]
+    assert points["alarm"]["value"] == 'say "hi"\n\u00e9'
+
+
+async def test_a_lost_connection_does_not_swallow_the_stop(broker: Broker) -> None:
+    broker.start()
+    publisher = MqttPublisher(to(broker), "dallas")
+    task = asyncio.create_task(publisher.run())
+    await until(lambda: publisher.counts.connected, "connected")
+    broker.kill()
+    task.cancel()  # before the loss was noticed: the goodbye cannot be said any more
+    await asyncio.wait({task}, timeout=10)
+    assert task.cancelled()
+
+
+async def test_without_a_broker_the_bound_holds_and_nothing_raises() -> None:
+    settings = MqttSettings("127.0.0.1", free_port(), "hall_a", queue=3)
+    publisher = MqttPublisher(settings, "dallas")
+    async with running(publisher):
+        for number in range(10):
+            reading = Reading(point("t", "degC", unit=f"crac_{number}"), 20.0)
+            publisher.offer_batch(batch(reading))
+        await until(lambda: publisher.counts.failure, "a failure")
+        assert (publisher.counts.waiting, publisher.counts.dropped, publisher.counts.sent) == (3, 7, 0)
+
+
+async def test_stopping_while_connecting_to_a_silent_port_ends() -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        publisher = MqttPublisher(MqttSettings("127.0.0.1", silent.getsockname()[1], "hall_a"), "dallas")
+        task = asyncio.create_task(publisher.run())
+        await asyncio.sleep(0.2)
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=15)
+        assert done

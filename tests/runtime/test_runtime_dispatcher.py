@@ -1,0 +1,103 @@
+"""The dispatcher against simulated edges: lanes, superseding, outcomes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+from runtime_rig import SlowEdge, until
+
+from envmon.actuators.contract import Actuator
+from envmon.model.effect import SetPercent, StampEpoch
+from envmon.model.event import EffectReport, Outcome
+from envmon.runtime.clock import ScaledClock, SystemClock
+from envmon.runtime.counters import Counters
+from envmon.runtime.dispatcher import Dispatcher
+
+
+def move(number: int, percent: int, *edges: str, epoch: int = 7, route: str = "outbound") -> SetPercent:
+    return SetPercent(f"e{number}", route, edges or ("a",), percent, epoch)
+
+
+@contextlib.asynccontextmanager
+async def dispatching(
+    edges: Mapping[str, Actuator], speed: float = 0.0, patience_s: float = 15.0
+) -> AsyncIterator[tuple[Dispatcher, list[EffectReport], Counters]]:
+    reports: list[EffectReport] = []
+    counters = Counters()
+    clock = ScaledClock(speed, 0.0) if speed else SystemClock()
+    dispatcher = Dispatcher(edges, clock, counters, reports.append, patience_s)
+    task = asyncio.create_task(dispatcher.run())
+    try:
+        yield dispatcher, reports, counters
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_edges_are_written_side_by_side_and_each_one_write_at_a_time() -> None:
+    slow, quick = SlowEdge("a", ("outbound", "inbound")), SlowEdge("b", ("outbound", "inbound"))
+    slow.gate.clear()
+    async with dispatching({"a": slow, "b": quick}) as (dispatcher, reports, _):
+        dispatcher.execute([move(1, 100, "a", "b"), move(2, 100, "a", "b", route="inbound")])
+        await until(lambda: len(reports) == 2, "both writes of the quick edge")
+        assert {(r.edge, r.outcome) for r in reports} == {("b", Outcome.DONE)}
+        slow.gate.set()
+        await until(lambda: len(reports) == 4, "both writes of the slow edge")
+        assert slow.busiest == 1
+        assert slow.writes == [("outbound", 100, 7), ("inbound", 100, 7)]
+
+
+async def test_the_newest_position_supersedes_what_has_not_started() -> None:
+    edge = SlowEdge("a", ("outbound", "inbound"))
+    edge.gate.clear()
+    async with dispatching({"a": edge}) as (dispatcher, reports, counters):
+        dispatcher.execute([move(1, 100)])
+        await until(lambda: edge.busy == 1, "the first write to start")
+        dispatcher.execute([move(2, 50), move(3, 70, route="inbound"), StampEpoch("s", ("a",), 7), move(4, 0)])
+        edge.gate.set()
+        await until(lambda: len(reports) == 5, "a report for each effect")
+        assert edge.writes == [("outbound", 100, 7), ("inbound", 70, 7), ("outbound", 0, 7)]
+        outcomes = {r.effect: (r.outcome, r.detail) for r in reports}
+        assert outcomes["e2"] == (Outcome.FAILED, "not started: superseded by e4")
+        assert {outcomes[e][0] for e in ("e1", "e3", "s", "e4")} == {Outcome.DONE}
+        assert counters.superseded_writes == 1
+
+
+class BrokenEdge(SlowEdge):
+    """An edge whose adapter has a bug of ours."""
+
+    async def set_percent(self, *_: object) -> None:
+        raise ZeroDivisionError("percent")
+
+
+async def test_every_way_a_write_can_end_is_reported() -> None:
+    silent, hung, fenced = SlowEdge("silent"), SlowEdge("hung"), SlowEdge("fenced")
+    silent.silence(True)
+    hung.gate.clear()
+    await fenced.stamp(9)
+    edges = {"silent": silent, "hung": hung, "fenced": fenced, "broken": BrokenEdge("broken")}
+    async with dispatching(edges, patience_s=0.1) as (dispatcher, reports, counters):
+        dispatcher.execute([move(1, 100, *edges, "gone")])
+        await until(lambda: len(reports) == 5, "five reports")
+    told = {r.edge: (r.outcome, r.detail) for r in reports}
+    assert told["silent"] == (Outcome.FAILED, "edge silent, simulated: no answer")
+    assert told["hung"] == (Outcome.FAILED, "no end within 0.1 s; it may have happened")
+    assert told["fenced"][0] is Outcome.FENCED and "epoch 9" in told["fenced"][1]
+    assert told["broken"] == (Outcome.FAILED, "the actuator failed: ZeroDivisionError: percent")
+    assert told["gone"] == (Outcome.FAILED, "no such edge is configured here")
+    assert counters.writes == {Outcome.FAILED: 4, Outcome.FENCED: 1}
+
+
+async def test_an_effect_that_waited_too_long_is_never_executed() -> None:
+    edge = SlowEdge("a", ("outbound", "inbound"))
+    edge.gate.clear()
+    async with dispatching({"a": edge}, speed=1000.0) as (dispatcher, reports, _):
+        dispatcher.execute([move(1, 100)])
+        await until(lambda: edge.busy == 1, "the first write to start")
+        dispatcher.execute([move(2, 100, route="inbound")])
+        await asyncio.sleep(0.05)  # 50 s of its clock
+        edge.gate.set()
+        await until(lambda: len(reports) == 2, "both reports")
+    assert edge.writes == [("outbound", 100, 7)]
+    assert "not started within 30 s" in reports[1].detail

@@ -1,0 +1,201 @@
+"""The engine: journal before act, hints before the disk, answers after it, nothing stopped by a dead disk."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from runtime_rig import (
+    STAMP,
+    MemoryJournal,
+    TinyWorld,
+    tiny_advance,
+    tiny_dump,
+    tiny_status,
+    until,
+)
+
+from envmon.journal.record import Entry
+from envmon.model.effect import AskProbe, Page, PollFaster, SetPercent, TrafficEffect
+from envmon.model.event import (
+    Command,
+    DeviceBatch,
+    EffectReport,
+    Event,
+    Order,
+    OrderReceived,
+    Outcome,
+    Tick,
+)
+from envmon.runtime.clock import ScaledClock
+from envmon.runtime.counters import Counters
+from envmon.runtime.engine import Engine, Mind, Outlets
+from envmon.runtime.ledger import Ledger
+
+MIND = Mind(tiny_advance, tiny_dump, tiny_status)
+
+
+@dataclass
+class Bench:
+    """An engine on a fast clock, and everything that left it."""
+
+    speed: float = 20.0
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
+    counters: Counters = field(default_factory=Counters)
+    traffic: list[TrafficEffect] = field(default_factory=list)
+    on_disk_at_traffic: list[int] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+    hints: list[PollFaster | AskProbe] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    turns: int = 0
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.journal, self.counters, patience_s=0.05)
+        outlets = Outlets(self._traffic, self.pages.append, self.hints.append, self._turned, self.events.append)
+        self.engine = Engine(MIND, TinyWorld(), self.ledger, outlets, ScaledClock(self.speed, 1e9), self.counters)
+
+    def _traffic(self, effects: tuple[TrafficEffect, ...]) -> None:
+        for effect in effects:
+            self.traffic.append(effect)
+            self.on_disk_at_traffic.append(sum(effect.id in record.effect for record in self.journal.records))
+
+    def _turned(self) -> None:
+        self.turns += 1
+
+    def seen(self, kind: type) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@contextlib.asynccontextmanager
+async def running(bench: Bench) -> AsyncIterator[Bench]:
+    task = asyncio.create_task(bench.engine.run())
+    try:
+        yield bench
+        assert not task.done(), task
+    finally:
+        bench.journal.gate.set()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await bench.engine.end("test")
+
+
+def shift(number: int = 1, reason: str = "drill") -> Order:
+    return Order(f"o{number}", Command.SHIFT, "outbound", "ann", reason)
+
+
+async def test_an_order_is_on_disk_before_the_edge_and_before_its_answer() -> None:
+    async with running(Bench()) as bench:
+        answer = await bench.engine.order(shift())
+        assert answer.done and not answer.refused
+        assert [decision.rule for decision in answer.decisions] == ["O10"]
+        assert bench.traffic == [SetPercent("e1", "outbound", ("edge_1",), 100, 7)]
+        assert bench.on_disk_at_traffic == [1]
+        assert [record.entry for record in bench.journal.records] == [Entry.ORDER, Entry.DECISION]
+        assert bench.journal.appends == 1, "one append: the order, the decision and the snapshot"
+        assert '"effects":1' in bench.journal.snapshots[0]
+        assert bench.counters.decisions == {"O10": 1}
+
+
+async def test_hints_leave_before_the_disk_and_traffic_and_answers_do_not() -> None:
+    async with running(Bench()) as bench:
+        bench.ledger._patience_s = 30.0
+        bench.journal.gate.clear()
+        asked = asyncio.create_task(bench.engine.order(shift()))
+        await until(lambda: bench.journal.appends == 1, "the append to begin")
+        assert [page.key for page in bench.pages] == ["shift"]
+        assert bench.hints == [PollFaster("hall_a", 2.0)]
+        assert bench.traffic == []
+        assert not asked.done()
+        bench.journal.gate.set()
+        assert (await asked).done
+        assert len(bench.traffic) == 1
+
+
+async def test_a_refusal_is_an_answer_and_a_line() -> None:
+    async with running(Bench()) as bench:
+        answer = await bench.engine.order(shift(reason="no"))
+        assert answer.refused and not answer.done
+        assert answer.decisions[0].rule == "O99"
+        assert bench.journal.records[-1].extra["refused"] == "yes"
+        assert bench.traffic == []
+
+
+async def test_without_a_journal_no_call_moves_and_the_rest_goes_on() -> None:
+    async with running(Bench()) as bench:
+        bench.journal.fail = "no space left on device"
+        answer = await bench.engine.order(shift())
+        assert not answer.done and not answer.refused
+        assert answer.error == "the journal cannot be written (no space left on device): no call was moved"
+        failed = [page for page in bench.pages if page.key == "envmon/dallas/journal/failed"]
+        assert [page.raised for page in failed] == [True]
+        assert "no space left" in failed[0].summary
+        await until(lambda: bench.seen(EffectReport), "the withheld effect is reported to the core")
+        report = bench.seen(EffectReport)[0]
+        assert isinstance(report, EffectReport)
+        assert (report.effect, report.edge, report.outcome) == ("e1", "edge_1", Outcome.FAILED)
+        turns = bench.turns
+        await until(lambda: bench.turns > turns + 3, "the status is still published")
+        assert bench.traffic == []
+
+        bench.journal.fail = ""
+        await until(lambda: not bench.ledger.failure, "the recovery")
+        await until(lambda: bench.pages[-1].raised is False, "the page is resolved")
+        assert [r.entry for r in bench.journal.records] == [Entry.ORDER, Entry.DECISION, Entry.RESULT]
+        assert bench.traffic == [], "what was withheld is never executed late; the core decides again"
+        assert (await bench.engine.order(shift(2))).done
+        assert [effect.id for effect in bench.traffic] == ["e2"]
+
+
+async def test_a_hanging_disk_stops_neither_pages_nor_status() -> None:
+    async with running(Bench()) as bench:
+        bench.journal.gate.clear()
+        answer = await bench.engine.order(shift())
+        assert "has not answered" in answer.error
+        turns = bench.turns
+        await until(lambda: bench.turns > turns + 3, "the engine still turns")
+        assert bench.traffic == []
+
+
+async def test_overload_drops_readings_and_never_an_order() -> None:
+    bench = Bench()
+    for number in range(500):
+        bench.engine.post(DeviceBatch(STAMP, f"crac_{number % 5}", (), str(number)))
+        bench.engine.post(OrderReceived(STAMP, shift(number)))
+    async with running(bench):
+        await until(lambda: len(bench.seen(OrderReceived)) == 500, "every order", 20)
+        orders = [event.order.id for event in bench.seen(OrderReceived)]  # type: ignore[attr-defined]
+        assert orders == [f"o{number}" for number in range(500)]
+        batches = [event.error for event in bench.seen(DeviceBatch)]  # type: ignore[attr-defined]
+        assert batches == ["495", "496", "497", "498", "499"]
+        assert bench.counters.coalesced_batches == 495
+        assert len(bench.traffic) == 500
+        assert set(bench.on_disk_at_traffic) == {1}
+
+
+async def test_ticks_come_by_themselves_once_a_virtual_second() -> None:
+    async with running(Bench(speed=20.0)) as bench:
+        await until(lambda: len(bench.seen(Tick)) >= 6, "six ticks")
+        moments = [event.at.mono_ns / 1e9 for event in bench.seen(Tick)]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+        assert 0.5 < sorted(gaps)[len(gaps) // 2] < 1.5, gaps
+        assert bench.counters.ticks >= 6
+        assert 0.0 <= bench.counters.engine_lag_s < 20.0
+
+
+async def test_a_quiet_world_is_still_saved() -> None:
+    async with running(Bench(speed=200.0)) as bench:
+        await until(lambda: len(bench.journal.snapshots) >= 2, "a snapshot every ten virtual seconds")
+        assert bench.journal.records == []
+
+
+async def test_the_first_and_the_last_line() -> None:
+    bench = Bench()
+    await bench.engine.begin("1.2")
+    async with running(bench):
+        await bench.engine.order(shift())
+    entries = [record.entry for record in bench.journal.records]
+    assert (entries[0], entries[-1]) == (Entry.START, Entry.STOP)
+    assert bench.journal.records[0].extra == {"version": "1.2"}
+    assert all(record.state_hash for record in bench.journal.records)

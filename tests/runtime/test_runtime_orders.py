@@ -1,0 +1,241 @@
+"""The order socket: who may, what is understood, what garbage gets."""
+
+import asyncio
+import contextlib
+import json
+import os
+import pwd
+import socket
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from runtime_rig import until
+
+from envmon.model.effect import Decision
+from envmon.model.event import Command, Order
+from envmon.runtime.ask import AskError, ask
+from envmon.runtime.counters import Counters
+from envmon.runtime.engine import Answer
+from envmon.runtime.order_line import Request, RequestError, parse
+from envmon.runtime.orders import CLIENTS, DeskError, OrderDesk
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+
+
+class Submitted:
+    """Takes orders and accepts all of them."""
+
+    def __init__(self) -> None:
+        self.orders: list[Order] = []
+
+    async def __call__(self, order: Order) -> Answer:
+        self.orders.append(order)
+        decision = Decision("O10", "route:outbound", "Ordered.", "why", (("lease", "yes"),), order=order.id)
+        return Answer(True, False, (decision,))
+
+
+def desk(path: Path, submit: Submitted | None = None, **more: Any) -> OrderDesk:
+    return OrderDesk(path, submit or Submitted(), lambda: {"mode": "observe"}, Counters(), **more)
+
+
+@contextlib.asynccontextmanager
+async def open_desk(path: Path, submit: Submitted | None = None, **more: Any) -> AsyncIterator[OrderDesk]:
+    served = desk(path, submit, **more)
+    served.open()
+    task = asyncio.create_task(served.run())
+    try:
+        yield served
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        served.close()
+
+
+async def raw(path: Path, data: bytes) -> dict[str, Any]:
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(data)
+    line = await asyncio.wait_for(reader.readline(), 5)
+    writer.close()
+    await writer.wait_closed()
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+async def test_an_order_carries_the_kernels_word_for_who_gave_it(tmp_path: Path) -> None:
+    submit = Submitted()
+    path = tmp_path / "s"
+    async with open_desk(path, submit):
+        request = {"command": "shift", "route": "outbound", "reason": "crac_3  is on fire"}
+        answer = await asyncio.to_thread(ask, path, request)
+        status = await asyncio.to_thread(ask, path, {"command": "status"})
+    (order,) = submit.orders
+    assert order.who.partition(" ")[0] == ME
+    assert (order.command, order.route, order.reason) == (Command.SHIFT, "outbound", "crac_3 is on fire")
+    assert answer == {
+        "ok": True,
+        "order": order.id,
+        "refused": False,
+        "decisions": [
+            {
+                "rule": "O10",
+                "subject": "route:outbound",
+                "sentence": "Ordered.",
+                "why": "why",
+                "facts": {"lease": "yes"},
+                "refused": False,
+            }
+        ],
+    }
+    assert status == {"ok": True, "status": {"mode": "observe"}}
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"\xff\xfe\n", "expected one JSON object a line"),
+        (b"shift outbound\n", "expected one JSON object a line"),
+        (b"[" * 4000 + b"\n", "expected one JSON object a line"),
+        (b"[1]\n", "expected a JSON object"),
+        (b'{"command":"explode","reason":"x"}\n', "unknown command 'explode'; known: status, shift, restore"),
+        (b'{"command":"hold"}\n', "hold: a reason is required"),
+        (b'{"command":"hold","reason":"  "}\n', "hold: a reason is required"),
+        (b'{"command":"hold","reason":3}\n', "reason must be a text, not int"),
+        (b'{"command":"hold","reason":"x","who":"root"}\n', "unknown key 'who'; known: command, reason, route"),
+        (b"x" * 5000 + b"\n", "at most 4096 bytes"),
+        (b"", "no request within 0.3 s"),
+    ],
+)
+async def test_garbage_gets_one_clear_line_and_the_desk_stays_open(tmp_path: Path, line: bytes, says: str) -> None:
+    submit = Submitted()
+    path = tmp_path / "s"
+    async with open_desk(path, submit, idle_s=0.3):
+        answer = await raw(path, line)
+        assert answer["ok"] is False
+        assert says in answer["error"]
+        assert (await asyncio.to_thread(ask, path, {"command": "status"}))["ok"]
+    assert submit.orders == []
+
+
+async def test_several_requests_on_one_connection_and_a_torn_one(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    async with open_desk(path):
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b'{"command":"status"}\n{"command":"hold","reason":"x"}\n{"comm')
+        assert json.loads(await reader.readline())["ok"]
+        assert json.loads(await reader.readline())["decisions"]
+        writer.write_eof()
+        assert "no end of line" in json.loads(await reader.readline())["error"]
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_idlers_cannot_lock_others_out_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    async with open_desk(path, idle_s=0.5):
+        idlers = [await asyncio.open_unix_connection(path) for _ in range(CLIENTS)]
+        await asyncio.sleep(0.05)
+        answer = await raw(path, b"")
+        assert answer == {"ok": False, "error": f"{CLIENTS} clients are connected already; try again"}
+        for reader, writer in idlers:
+            assert b"no request" in await asyncio.wait_for(reader.readline(), 5)
+            writer.close()
+            await writer.wait_closed()
+        assert (await asyncio.to_thread(ask, path, {"command": "status"}))["ok"]
+
+
+async def test_a_client_that_leaves_harms_nobody(tmp_path: Path) -> None:
+    submit = Submitted()
+    path = tmp_path / "s"
+    async with open_desk(path, submit):
+        for _ in range(3):
+            with socket.socket(socket.AF_UNIX) as hasty:
+                hasty.connect(str(path))
+                hasty.sendall(b'{"command":"hold","reason":"x"}\n')
+        await until(lambda: len(submit.orders) == 3, "the orders of clients that left")
+        assert (await asyncio.to_thread(ask, path, {"command": "status"}))["ok"]
+
+
+async def test_only_owner_and_group_reach_the_socket_and_the_path_is_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    async with open_desk(path):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    assert not path.exists()
+
+
+async def test_a_stale_socket_is_removed_and_anything_else_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(path))
+    dead.close()
+    async with open_desk(path):
+        with pytest.raises(DeskError, match="another envmon answers there"):
+            desk(path).open()
+        assert (await asyncio.to_thread(ask, path, {"command": "status"}))["ok"]
+    path.write_text("precious")
+    with pytest.raises(DeskError, match="exists and is no socket"):
+        desk(path).open()
+    assert path.read_text() == "precious"
+
+
+def test_a_directory_others_may_write_to_is_refused(tmp_path: Path) -> None:
+    loose = tmp_path / "loose"
+    loose.mkdir()
+    loose.chmod(0o777)
+    with pytest.raises(DeskError, match="everybody may write there"):
+        desk(loose / "s").open()
+    with pytest.raises(DeskError, match="make it, or set"):
+        desk(tmp_path / "none" / "s").open()
+    (tmp_path / "file").touch()
+    with pytest.raises(DeskError, match="not a directory"):
+        desk(tmp_path / "file" / "s").open()
+    with pytest.raises(DeskError, match="cannot open the socket"):
+        desk(tmp_path / ("x" * 120)).open()
+
+
+def test_asking_where_nobody_answers_says_so(tmp_path: Path) -> None:
+    with pytest.raises(AskError, match="is envmon running"):
+        ask(tmp_path / "s", {"command": "status"})
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(tmp_path / "deaf"))
+        deaf.listen()
+        with pytest.raises(AskError, match=r"no answer within 0\.1 s"):
+            ask(tmp_path / "deaf", {"command": "status"}, wait_s=0.1)
+
+
+def understood(line: bytes) -> bool:
+    """Parse; a refusal must say something, any other exception is a failure of the test."""
+    try:
+        request = parse(line)
+    except RequestError as fault:
+        return bool(str(fault))
+    return isinstance(request, Request)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_parser(line: bytes) -> None:
+    assert understood(line)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(), lambda c: st.dictionaries(st.text(), c), max_leaves=5
+    )
+)
+def test_no_json_breaks_the_parser(value: Any) -> None:
+    assert understood(json.dumps(value).encode())
+
+
+@given(
+    st.fixed_dictionaries(
+        {"command": st.sampled_from([*Command, "status", "x"])}, optional={"route": st.text(), "reason": st.text()}
+    )
+)
+def test_no_request_breaks_the_parser(value: Any) -> None:
+    assert understood(json.dumps(value).encode())
