@@ -15,7 +15,7 @@ class EdgeError(Exception):
     """The edge did not do it: silent, refused, or answered something else. The text says which."""
 
 
-class Fenced(EdgeError):
+class Fenced(EdgeError):  # noqa: N818 - it says what happened; the base says it is an error
     """The edge has seen a newer epoch than ours: somebody else holds the right to act."""
 
     def __init__(self, text: str, fence: int) -> None:

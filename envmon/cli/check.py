@@ -68,6 +68,9 @@ def _route(route: RoutePolicy) -> str:
 def _notes(settings: Settings) -> Iterator[str]:
     yield from (f"automatic would be refused: {fault}" for fault in settings.policy.placement_faults)
     yield from (f"edge {edge.id} is simulated: it moves no call" for edge in settings.edges if edge.kind == "simulated")
+    yield from (
+        f"pager {pager.id} is simulated: it reaches nobody" for pager in settings.pagers if pager.kind == "simulated"
+    )
     zones = {zone.id: zone for zone in settings.policy.zones}
     for zone in zones.values():
         if zone.needed == len(zone.units):

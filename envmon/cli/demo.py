@@ -155,7 +155,11 @@ def _result(storm: Storm, score: Score, decisions: list[Line], begins: float) ->
         "proof": proof,
         "seconds_before_limit": None if score.seconds_before_limit is None else round(score.seconds_before_limit, 1),
         "decisions": [
-            {"t": round(line.record.wall - begins, 1), "rule": line.record.rule, "why": line.record.extra.get("why", "")}
+            {
+                "t": round(line.record.wall - begins, 1),
+                "rule": line.record.rule,
+                "why": line.record.extra.get("why", ""),
+            }
             for line in decisions
         ],
     }

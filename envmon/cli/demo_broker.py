@@ -57,6 +57,11 @@ class Broker:
         if self._embedded is not None:
             await self._embedded.shutdown()  # type: ignore[attr-defined]
 
+    def signal(self, number: int) -> None:
+        """Send mosquitto a signal, to freeze or kill it."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
     async def _answers(self) -> None:
         deadline = asyncio.get_running_loop().time() + STARTS_WITHIN_S
         while asyncio.get_running_loop().time() < deadline:

@@ -67,11 +67,11 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = nearest(given, names)
     if near:
-        return f"; did you mean {near}?"
+        return f"; did you mean {shown(near)}?"
     if not names:
         return ""
     if len(names) <= 8:
-        return f"; known: {', '.join(names)}"
+        return f"; known: {', '.join(map(shown, names))}"
     return ""
 
 

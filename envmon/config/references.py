@@ -74,8 +74,8 @@ def _served(document: Document) -> Iterator[Fault]:
             if units:
                 yield document.fault(path, f"zone {shown(zone)} has no unit {shown(unit)}{did_you_mean(unit, units)}")
         elif serves in first:
-            text = f"{serves} is served by {first[serves]} already; a unit has one device, give this one a zone instead"
-            yield document.fault(path, text)
+            already = f"{shown(serves)} is served by {shown(first[serves])} already"
+            yield document.fault(path, f"{already}; a unit has one device, give this one a zone instead")
         first.setdefault(serves, device)
 
 
@@ -134,7 +134,7 @@ def _addresses(document: Document, profiles: Mapping[str, Known]) -> Iterator[Fa
         key = (there.host.lower(), there.port or PORTS.get(protocol, 0), protocol, unit)
         if key in first:
             hint = "" if protocol == "snmp" else "; devices behind one gateway differ in unit_id"
-            yield document.fault(path, f"{first[key]} is polled there already{hint}")
+            yield document.fault(path, f"{shown(first[key])} is polled there already{hint}")
         first.setdefault(key, device)
 
 

@@ -234,8 +234,8 @@ class PublishEntry(Entry):
 class PagerEntry(Entry):
     """A way to reach people."""
 
-    kind: Literal["webhook"]
-    """How pages are delivered."""
+    kind: Literal["webhook", "simulated"]
+    """How pages are delivered; simulated reaches nobody."""
     zone: Name
     """The zone or place its path starts in."""
     url: Url

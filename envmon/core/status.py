@@ -7,10 +7,10 @@ from envmon.core.mode_rules import MODE_RULES
 from envmon.core.proof import calls_left, proof
 from envmon.core.readiness import reachable, readiness, ready
 from envmon.core.route_facts import edges, threat
-from envmon.core.route_rules import ROUTE_RULES, Threat
-from envmon.core.world import World, ZoneState
+from envmon.core.route_rules import ROUTE_RULES, Proven
+from envmon.core.world import RouteState, World, ZoneState
 from envmon.model.policy import Policy, RoutePolicy
-from envmon.model.verdict import Mode
+from envmon.model.verdict import Mode, Position
 
 SENTENCES = {row.id: row.sentence for row in ROUTE_RULES} | {row.id: row.sentence for row in MODE_RULES}
 
@@ -80,6 +80,12 @@ def _zone(state: ZoneState, *, here: bool) -> dict[str, Any]:
     }
 
 
+def _proof(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Proven:
+    """What is being proven, or that it was."""
+    arrived = {Position.BACKUP: "T20", Position.PRIMARY: "T40"}.get(state.position)
+    return Proven.PROVEN if arrived in state.announced else proof(world, policy, route, state)
+
+
 def _route(world: World, policy: Policy, route: RoutePolicy) -> dict[str, Any]:
     state = world.routes[route.id]
     items = readiness(world, policy, route)
@@ -91,8 +97,8 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> dict[str, Any]:
         "percent": shown[alive[0]] if len(set(shown.values())) == 1 else None,
         "edges": {edge: shown.get(edge) for edge in route.edges},
         "edges_say": edges(world, policy, route, state).value,
-        "proof": proof(world, policy, route, state).value,
-        "threat": threat(world, policy, route).value if world.zones else Threat.NONE.value,
+        "proof": _proof(world, policy, route, state).value,
+        "threat": threat(world, policy, route).value,
         "calls_left": calls_left(world, policy, route, state),
         "episode": state.episode,
         "latched": state.latched,

@@ -12,7 +12,7 @@ from envmon.model.event import Order
 from envmon.model.policy import Policy, RoutePolicy
 from envmon.model.verdict import Position
 
-PROBE_EVERY_S = 5.0  # while a move is being proven
+PROBE_EVERY_S = 2.0  # while a move is being proven
 
 
 def step_route(world: World, policy: Policy, route: RoutePolicy, order: Order | None) -> Step:

@@ -91,11 +91,13 @@ class ModbusDriver:
 
     async def _collect(self, answers: Answers) -> DeviceError | None:
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(self._deadline_s):
                 await self._read_all(answers)
         except TimeoutError:
             late = self._link.late if self._link is not None else 0
-            hint = f" ({late} answers came late or with a wrong transaction identifier)" if late else ""
+            hint = (
+                f" ({late} answers on this connection came late or with a wrong transaction identifier)" if late else ""
+            )
             return DeviceError(Reason.TIMEOUT, f"{self._where}: no answer within {self._deadline_s:g} s{hint}")
         except DeviceError as fault:
             return fault

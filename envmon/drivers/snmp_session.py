@@ -12,7 +12,8 @@ Blumenthal key expansion that net-snmp and most agents use.
 import asyncio
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
 from typing import TypeVar
 
 from gufo.snmp import (
@@ -97,12 +98,14 @@ async def open_session(host: str, port: int, settings: SnmpSettings, where: str)
 
 
 async def _resolve(host: str, port: int, where: str) -> str:
-    """Resolve here: the library would do it on the event loop's own thread."""
+    """Resolve here: the library would do it on the event loop's own thread. IPv4 wins, which every card serves."""
+    with suppress(ValueError):
+        return str(ip_address(host))
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except OSError as error:
         raise DeviceError(Reason.UNREACHABLE, f"{where}: cannot resolve the name: {error.strerror or error}") from None
-    return str(found[0][4][0])
+    return str(min(found, key=lambda entry: entry[0] != socket.AF_INET)[4][0])
 
 
 def _session(address: str, port: int, settings: SnmpSettings, where: str) -> SnmpSession:

@@ -82,9 +82,8 @@ class Room:
         disk = os.statvfs(self._path.parent)
         if disk.f_bavail * disk.f_frsize < 2 * self._size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        try:  # the blob takes the free pages first, then new ones: all of them are free afterwards
+        try:  # the blob takes the free pages, then new ones; larger than a quarter of the log, it is copied at once
             connection.execute("INSERT INTO room VALUES (zeroblob(?))", (self._size,))
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         finally:
             connection.execute("DELETE FROM room")
 

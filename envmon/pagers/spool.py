@@ -91,9 +91,11 @@ class Spool:
 
     def _run(self) -> None:
         assert self._connection is not None  # noqa: S101 - the thread starts only with one
-        while True:
+        last = False
+        while not last:
             with self._wake:
                 self._wake.wait_for(lambda: self._changes or self._closing)
+                last = self._closing  # nothing is added any more: this write is the last
                 changes, self._changes, self._writing = self._changes, {}, True
             error = _write(self._connection, changes) if changes else None
             with self._wake:
@@ -104,8 +106,6 @@ class Spool:
                     for name, envelope in newer.items():
                         _merge(self._changes, name, envelope)
                     self._wake.wait_for(lambda: self._closing, RETRY_S)
-                if self._closing and (error is not None or not self._changes):
-                    break
         self._connection.close()
 
     def _report(self, error: Exception | None) -> None:

@@ -83,10 +83,11 @@ def loop_key(status: Mapping[str, Any]) -> str:
 
 
 def _reading(reading: Reading) -> dict[str, Any]:
-    value = reading.value
-    if isinstance(value, float) and not math.isfinite(value):
-        value = None
-    shown: dict[str, Any] = {"value": value, "unit": reading.point.measure, "quality": reading.quality.value}
+    shown: dict[str, Any] = {
+        "value": reading.value,
+        "unit": reading.point.measure,
+        "quality": reading.quality.value,
+    }
     if reading.reason is not Reason.NONE:
         shown["reason"] = reading.reason.value
     if reading.severity is not Severity.NONE:

@@ -163,7 +163,7 @@ def _route(lines: _Lines, where: tuple[str, str], route: Mapping[str, Any]) -> N
     lines.add(f.CALLS_LEFT, where, route.get("calls_left"))
     lines.add(f.EVACUATE, where, route.get("time_to_evacuate_s"))
     lines.add(f.LATCHED, where, int(route.get("latched") is True))
-    lines.add(f.READY, where, int(route.get("ready") is True))
+    lines.add(f.READY, where, int(route.get("ready") == "yes"))
     for item, check in (route.get("readiness") or {}).items():
         lines.add(f.READINESS, (*where, item), int(check.get("pass") is True))
 

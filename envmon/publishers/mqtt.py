@@ -154,7 +154,6 @@ class MqttPublisher:
         if self._counts.connects == 1 or self._counts.failure:
             _LOG.info("mqtt: connected to %s:%d", self._settings.host, self._settings.port)
         self._counts.failure = ""
-        self._refused_topics.clear()
         oldest = time.monotonic() - EXPIRY_S
         self._units = {topic: unit for topic, unit in self._units.items() if unit.offered > oldest}
         loop = [(self._loop_topic, self._loop_offered)] if self._loop_offered > oldest and self._loop else []
@@ -186,6 +185,7 @@ class MqttPublisher:
                 _LOG.warning("mqtt: the broker refuses %s: %s; check its ACL", topic, refusal)
         else:
             self._counts.sent += 1
+            self._refused_topics.discard(topic)
             if offered is not None:
                 self._on_lag(time.monotonic() - offered)
         self._wake.set()

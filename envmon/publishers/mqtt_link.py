@@ -10,11 +10,12 @@ Rules
 
 import asyncio
 import contextlib
+import logging
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import aiomqtt
 from paho.mqtt.client import Client as PahoClient
@@ -31,6 +32,9 @@ ANSWER_S = 5.0
 EXPIRY_S = 300
 
 LinkError = aiomqtt.MqttError
+
+_WIRE = logging.getLogger(f"{__name__}.wire")
+_WIRE.setLevel(logging.CRITICAL)  # paho logs what is raised here anyway; lower it to see every packet
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Link(aiomqtt.Client):
         self._qos = settings.qos
         self._listener = listener
         self._unanswered: dict[int, tuple[str, float]] = {}
+        self._dialled = False
         self._expiry: Properties | None = None
         if settings.version == "5":
             self._expiry = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
@@ -79,11 +84,43 @@ class Link(aiomqtt.Client):
     def hang_up(self) -> None:
         """Let go of the socket, whatever state it is in."""
         self._client.disconnect()
+        if self._disconnected.done():
+            self._disconnected.exception()  # known by now; asyncio would log it once more
+
+    async def abandon(self, entering: asyncio.Task[Self]) -> None:
+        """Give up connecting. paho dials in a thread, which can be awaited, neither cancelled nor disturbed."""
+        while not entering.done():
+            if False:
+                self.hang_up()
+            await asyncio.wait({entering}, timeout=0.1)
+        entering.exception()
+        self.hang_up()
 
     async def lost(self) -> None:
         """Wait until the connection ends. Raises LinkError then."""
         async for _ in self.messages:
             pass
+
+    def _client_connect(self) -> None:
+        super()._client_connect()
+        self._dialled = True
+
+    def _on_socket_register_write(self, client: PahoClient, userdata: Any, sock: Any) -> None:
+        """Do as aiomqtt does, but look again when it is done: by then the socket may be closed, or all written."""
+        del userdata
+
+        def write() -> None:
+            try:
+                client.loop_write()
+            except OSError as error:
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def register() -> None:
+            if sock.fileno() >= 0 and client.want_write():
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(register)
 
     def _on_disconnect(
         self, client: PahoClient, userdata: Any, flags: DisconnectFlags, reason_code: ReasonCode, *rest: Any
@@ -114,15 +151,13 @@ async def connect(
     SecretError (the password cannot be read).
     """
     link = Link(settings, await asyncio.to_thread(_arguments, settings, client_id, will), listener)
-    entering = asyncio.ensure_future(link.__aenter__())
+    entering = asyncio.create_task(link.__aenter__())
     try:
         await asyncio.shield(entering)
     except BaseException:
-        link.hang_up()
-        await asyncio.gather(entering, return_exceptions=True)  # paho connects in a thread: awaited, never cancelled
-        link.hang_up()
+        await link.abandon(entering)
         raise
-    lost = asyncio.ensure_future(link.lost())
+    lost = asyncio.create_task(link.lost())
     lost.add_done_callback(lambda _: listener.on_lost())
     try:
         yield link
@@ -150,6 +185,7 @@ def _arguments(settings: MqttSettings, client_id: str, will: tuple[str, str]) ->
         "tls_context": _tls(settings),
         "timeout": ANSWER_S,
         "keepalive": KEEPALIVE_S,
+        "logger": _WIRE,
         "max_inflight_messages": WINDOW,
         "max_queued_incoming_messages": 1,
     }

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-WAIT_S = 20.0  # longer than the daemon takes to answer an order
+WAIT_S = 30.0  # longer than the daemon takes to answer an order
 LARGEST = 64 * 2**20  # bytes of an answer; a status of thousands of devices is a few MiB
 
 

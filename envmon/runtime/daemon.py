@@ -11,15 +11,15 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Generic
 
 from envmon.model.effect import AskProbe, Page, PollFaster
-from envmon.model.event import DeviceBatch, EffectReport, PolicyLoaded
+from envmon.model.event import Command, DeviceBatch, EffectReport, Order, PolicyLoaded, Target
 from envmon.runtime.clock import Clock
 from envmon.runtime.counters import Counters
 from envmon.runtime.dispatcher import Dispatcher
-from envmon.runtime.engine import Engine, Mind, Outlets, W
+from envmon.runtime.engine import Answer, Engine, Mind, Outlets, W
 from envmon.runtime.ledger import Ledger
 from envmon.runtime.notify import Notifier
 from envmon.runtime.orders import OrderDesk
@@ -30,6 +30,7 @@ from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeWatch
 
 log = logging.getLogger(__name__)
 
+PROVE_S = 10.0  # real seconds an order waits for its probe calls
 FEEDS = 4  # looks at the engine within one watchdog interval
 
 
@@ -64,7 +65,7 @@ class Daemon(Generic[W]):
         self._engine = Engine(mind, world, self._ledger, outlets, clock, self.counters)
         self._edges = [EdgeWatch(name, edge, clock, self._engine.post) for name, edge in frame.actuators.items()]
         self._probes = [ProbeWatch(to, frame.probe, clock, self._engine.post, frame.probe_s) for to in frame.targets]
-        self._desk = OrderDesk(frame.socket, self._engine.order, self.status, self.counters)
+        self._desk = OrderDesk(frame.socket, self._order, self.status, self.counters)
         self._poller = self._new_poller({})
 
     def stop(self) -> None:
@@ -233,6 +234,17 @@ class Daemon(Generic[W]):
 
     def _page(self, page: Page) -> None:
         self._parts.pages.offer(page, self._clock.stamp().wall)
+
+    async def _order(self, order: Order) -> Answer:
+        """Give an order; one that moves calls to the backup is judged on probe calls placed after it was given."""
+        if order.command is Command.SHIFT:
+            asked = [
+                p for p in self._probes if p.target.target is Target.BACKUP and order.route in ("", p.target.route)
+            ]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PROVE_S):
+                    await asyncio.gather(*(probe.fresh() for probe in asked))
+        return await self._engine.order(order)
 
     def _hint(self, effect: PollFaster | AskProbe) -> None:
         match effect:

@@ -130,26 +130,43 @@ class ProbeWatch:
         self._clock = clock
         self._post = post
         self._beat = Nudged(clock, interval_s)
+        self._placed = 0  # calls so far
+        self._told = 0  # the last of them whose end was posted
+        self._telling = asyncio.Condition()
 
     def look(self) -> None:
         """Call now: a decision waits for it."""
         self._beat.nudge()
 
+    async def fresh(self) -> None:
+        """Return when the end of a call placed after this moment has been posted."""
+        wanted = self._placed + 1
+        self.look()
+        async with self._telling:
+            await self._telling.wait_for(lambda: self._told >= wanted)
+
     async def run(self) -> None:
         """Call until cancelled."""
-        to = self.target
         while True:
-            at = self._clock.stamp()
-            try:
-                async with asyncio.timeout(PATIENCE_S * 2):
-                    result = await self._probe.call(to.host, to.port, to.user)
-            except TimeoutError:
-                detail = f"no end within {PATIENCE_S * 2:g} s"
-                self._post(ProbeReport(at, to.route, to.edge, to.target, False, "", detail, PATIENCE_S * 2e3))
-            else:
-                told = (result.answered, result.answered_by, result.detail, result.millis)
-                self._post(ProbeReport(at, to.route, to.edge, to.target, *told))
+            self._placed += 1
+            await self._call()
+            async with self._telling:
+                self._told = self._placed
+                self._telling.notify_all()
             await self._beat.wait()
+
+    async def _call(self) -> None:
+        to = self.target
+        at = self._clock.stamp()
+        try:
+            async with asyncio.timeout(PATIENCE_S * 2):
+                result = await self._probe.call(to.host, to.port, to.user)
+        except TimeoutError:
+            detail = f"no end within {PATIENCE_S * 2:g} s"
+            self._post(ProbeReport(at, to.route, to.edge, to.target, False, "", detail, PATIENCE_S * 2e3))
+        else:
+            told = (result.answered, result.answered_by, result.detail, result.millis)
+            self._post(ProbeReport(at, to.route, to.edge, to.target, *told))
 
 
 class LeaseKeeper:

@@ -116,7 +116,10 @@ def header(message: Message, name: str) -> str:
 
 
 def entries(message: Message, name: str) -> tuple[str, ...]:
-    """Every entry of a list header (Via, Route, Record-Route, Contact), top first, commas taken apart."""
+    """Every entry of a list header (Via, Route, Record-Route, Contact), top first, commas taken apart.
+
+    Raises SipError when a quote or bracket stays open; ``parse`` has looked at Via only.
+    """
     wanted = name.lower()
     found = (value for key, value in message.headers if key.lower() == wanted)
     return tuple(entry.strip() for value in found for entry in split(value, ",") if entry.strip())

@@ -8,7 +8,7 @@ Rules
 Sources: RFC 1157 section 4 (v1), RFC 1901 and RFC 3416 section 3 (v2c), RFC 2578 section 7.1 (value types).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Final
 
@@ -100,7 +100,7 @@ class Message:
     """
 
     version: Version
-    community: bytes
+    community: bytes = field(repr=False)  # a credential
     kind: PduType
     request_id: int
     variables: tuple[VarBind, ...]

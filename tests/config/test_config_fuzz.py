@@ -77,6 +77,7 @@ AROUND = st.text(alphabet="!@#$%^&*()-_=+[]{};:'\",.<>/?\\|`~ 0", max_size=4)
 STYLES = [
     *("{}", '"{}"', "'{}'", "[{}]", "{{{}}}", "{{a: {}}}", "[a, {{{}: b}}]"),
     *("*{}", "&{} x", "!{} x", "|\n      {}", "- {}"),
+    *("!{}! x", "{{{}: 010}}", "{{a: 1, {}: NO, {}: x}}"),
 ]
 PLACES = [
     ("credential:snmp}", "}"),
@@ -91,7 +92,7 @@ PLACES = [
 def test_no_answer_repeats_a_secret(directory, core, before, after, style, place):
     old, closing = place
     key = old.partition("credential:")[0]
-    wrapped = style.format(core if closing else before + core + after)
+    wrapped = style.replace("{}", core if closing else before + core + after).replace("{{", "{").replace("}}", "}")
     text = changed((old, f"{key}{wrapped}{closing}"))
     found = faults_of(directory, text)
     assert core not in "\n".join(map(str, found))

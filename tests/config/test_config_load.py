@@ -17,10 +17,11 @@ from envmon.config.reference import REFERENCE, reference_text
 from envmon.config.schema import schema_text
 from envmon.config.secret import Secret
 from envmon.config.settings import DeviceSettings, HttpSettings, SnmpSettings
-from envmon.config.shape import EdgeEntry
+from envmon.config.shape import EdgeEntry, PagerEntry
 from envmon.model.policy import Limits, RoutePolicy, UnitPolicy, ZonePolicy
 from envmon.model.reading import Role
 from envmon.model.verdict import Mode
+from envmon.pagers import PAGERS
 from envmon.profiles.loader import load_builtin
 
 
@@ -193,6 +194,20 @@ def test_a_quorum_needs_kinds_its_devices_can_see(tmp_path):
     assert fault.text.endswith("quorum_kinds is 2, its devices can show inlet air only")
 
 
+def test_plant_evidence_is_a_served_unit_or_a_battery(tmp_path):
+    half = (Role.RACK_INLET_TEMP, Role.UNIT_RUNNING)
+    some = kinds(apc_inrow_rc=half, apc_inrow_sc_modbus=half, comet_t_modbus=half, rfc1628_ups=(Role.ON_BATTERY,))
+    assert faults_of(tmp_path, changed(), some) == ()
+    inlet = kinds(
+        apc_inrow_rc=half[:1], apc_inrow_sc_modbus=half[:1], comet_t_modbus=half, rfc1628_ups=(Role.ON_BATTERY,)
+    )
+    probes = "  probes:\n    profile: comet-t-modbus\n    address: 192.0.2.70\n    zone: hall_a\nedges:"
+    (fault,) = faults_of(tmp_path, changed(("edges:", probes)), inlet)
+    assert fault.text.endswith("its devices can show inlet air only")
+    ups = probes.replace("comet-t-modbus", "rfc1628-ups\n    snmp: {community: file:/c}")
+    assert faults_of(tmp_path, changed(("edges:", ups)), inlet) == ()
+
+
 def test_a_quorum_needs_a_device_for_each_kind(tmp_path):
     text = changed(
         ("      crac_2: {sensible_kw: 36}\n", ""),
@@ -262,6 +277,7 @@ def test_levers_are_checked_for_every_zone_of_a_route(tmp_path):
 
 def test_the_kinds_of_the_file_are_the_kinds_there_are():
     assert set(get_args(EdgeEntry.model_fields["kind"].annotation)) == set(ACTUATORS)
+    assert set(get_args(PagerEntry.model_fields["kind"].annotation)) == set(PAGERS)
 
 
 def test_the_reference_is_fresh():

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from tests.core.room import Edge, Room, policy
 
 from envmon.core.status import status
 from envmon.model.effect import Page, SetPercent, StampEpoch, Urgency
 from envmon.model.event import Command
 from envmon.model.verdict import Mode, Position
+from tests.core.room import Edge, Room, policy
 
 
 def moves(room: Room) -> list[int]:

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.room import Room, policy, zone
 
 from envmon.core import forecast
 from envmon.core.evidence import quorum
@@ -15,6 +14,7 @@ from envmon.core.world import SECOND, Sample, Seen, ZoneState
 from envmon.model.event import Stamp
 from envmon.model.reading import Point, Quality, Reading, Reason, Role, Severity
 from envmon.model.verdict import Basis, Kind, Phase, Sight, Verdict, Vote
+from tests.core.room import Room, policy, zone
 
 POLICY = policy()
 ZONE = zone("hall_a")

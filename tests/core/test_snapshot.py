@@ -6,14 +6,14 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.core.room import Room
-from tests.core.test_failover import storm
 
 from envmon.core.advance import advance
 from envmon.core.snapshot import dump, load
 from envmon.core.world import SECOND
 from envmon.model.event import Command, Stamp, Tick
 from envmon.model.verdict import Mode, Position
+from tests.core.room import Room
+from tests.core.test_failover import storm
 
 
 def reload(room: Room, at: Stamp | None = None):

@@ -173,6 +173,13 @@ async def test_a_device_that_dies_and_comes_back(bench: Bench):
             await bench.restart(start=True)
         clock.now += 1.01
         assert told(await device.poll()) == EXPECTED
+        await bench.restart(stop=True)
+        try:
+            for says in ("snmp |modbus ", r"next try in 1\.0 s"):  # the first failures are forgotten
+                with pytest.raises(DeviceError, match=says):
+                    await device.poll()
+        finally:
+            await bench.restart(start=True)
 
 
 async def test_a_device_that_restarts_between_two_polls_is_not_missed(bench: Bench):

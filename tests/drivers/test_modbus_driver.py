@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -186,7 +187,7 @@ async def test_a_wrong_transaction_identifier_is_not_an_answer():
     async with ScriptedModbus(script) as peer, open_(peer) as device:
         fault = await failed(device)
     assert fault.reason is Reason.TIMEOUT
-    assert "1 answers came late or with a wrong transaction identifier" in str(fault)
+    assert "1 answers on this connection came late or with a wrong transaction identifier" in str(fault)
 
 
 async def test_a_flood_of_other_frames_ends_at_the_deadline():
@@ -269,6 +270,8 @@ async def test_garbage_after_good_answers_spoils_only_what_was_not_read():
 
     async with ScriptedModbus(script) as peer, open_(peer, three(addresses=(0, 9))) as device:
         assert told(await device.poll()) == {"t0": 0.0, "t9": "garbage"}
+        async with asyncio.timeout(2):
+            await peer.hung_up.wait()
         assert told(await device.poll()) == {"t0": 0.0, "t9": "garbage"}
         assert peer.connections == 2
 
@@ -335,6 +338,13 @@ async def test_a_dead_port_is_tried_less_and_less():
             assert "next try in 0.1 s" in str(await failed(device))
             clock.now += 0.2
             assert "next try" not in str(await failed(device))
+
+
+async def test_a_device_by_name():
+    async with ScriptedModbus(answer) as peer:
+        named = replace(settings(peer.port), host="localhost")
+        async with driver(named, three()) as device:
+            assert told(await device.poll()) == GOOD
 
 
 async def test_while_backing_off_nothing_is_sent():

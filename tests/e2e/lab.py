@@ -112,14 +112,21 @@ class Lab:
 
     def _config(self) -> dict[str, Any]:
         def device(name: str, profile: str, where: dict[str, str]) -> dict[str, Any]:
-            entry = {"profile": profile, "address": f"127.0.0.1:{self._ports[name]}", "every": "1s", "deadline": "800ms"}
+            entry = {
+                "profile": profile,
+                "address": f"127.0.0.1:{self._ports[name]}",
+                "every": "1s",
+                "deadline": "800ms",
+            }
             entry |= {"path": f"path_{name}", **where}
             if profile == "apc-inrow-rc":
                 entry["snmp"] = {"version": "2c", "community": f"file:{self.folder / 'community'}"}
             return entry
 
         halls = {"hall_a": UNITS, "hall_b": BACKUP_UNITS}
-        devices = {n: device(n, p, {"serves": f"{hall}.{n}"}) for hall, units in halls.items() for n, p in units.items()}
+        devices = {
+            n: device(n, p, {"serves": f"{hall}.{n}"}) for hall, units in halls.items() for n, p in units.items()
+        }
         devices |= {name: device(name, "comet-t-modbus", {"zone": hall}) for name, hall in PROBES.items()}
         return {
             "site": "dallas",

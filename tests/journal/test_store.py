@@ -52,6 +52,20 @@ def test_any_record_reads_back_as_it_was_sealed(tmp_path: Path, records: list[Re
         assert (found.ok, found.lines, found.fault) == (True, len(records), "")
 
 
+def test_every_commit_is_synced(path: Path) -> None:
+    """A kill does not show it, a power cut would: the setting itself is what we can look at."""
+    with Journal.open(path, room=ROOM) as journal:
+        assert journal._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert journal._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+
+
+def test_the_databases_room_is_real_blocks(path: Path) -> None:
+    with Journal.open(path, room=1 << 20) as journal:
+        assert journal.has_room
+        assert path.stat().st_blocks * 512 >= 1 << 20
+        assert path.with_name("journal.db-wal").stat().st_blocks * 512 >= 1 << 20
+
+
 def test_records_since_and_limit(path: Path) -> None:
     with Journal.open(path, room=ROOM) as journal:
         journal.append([record(number) for number in range(1203)])

@@ -23,6 +23,7 @@ from envmon.pagers.webhook import WebhookPager
 @contextlib.asynccontextmanager
 async def running(queue: PageQueue) -> AsyncIterator[PageQueue]:
     task = asyncio.create_task(queue.run())
+    await asyncio.sleep(0)  # a task cancelled before its first step does not even close its file
     yield queue
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -109,7 +109,9 @@ def test_a_disk_that_refuses_is_reported_and_tried_again(
     assert spool.durable
 
 
-def test_closing_does_not_wait_for_a_disk_that_refuses(tmp_path: Path) -> None:
+@pytest.fixture
+def refusing(tmp_path: Path) -> Spool:
+    """A spool whose every write fails."""
     path = tmp_path / "pages.db"
     spool = Spool(path, "dallas")
     raw = sqlite3.connect(path)
@@ -117,5 +119,43 @@ def test_closing_does_not_wait_for_a_disk_that_refuses(tmp_path: Path) -> None:
     raw.commit()
     raw.close()
     spool.put("a", envelope(1))
+    wait(lambda: not spool.durable)
+    return spool
+
+
+def test_what_waits_for_the_disk_is_what_waits_for_the_pagers(refusing: Spool) -> None:
+    for number in range(2, 1000):
+        refusing.put("a", envelope(number))
+        refusing.remove("a", number)
+    assert list(refusing._changes) == [("a", 1)]
+    refusing.close()
+
+
+def test_a_disk_that_refuses_is_left_alone_for_a_while(refusing: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts: list[int] = []
+    monkeypatch.setattr("envmon.pagers.spool._write", lambda _, changes: attempts.append(len(changes)))
+    refusing.put("a", envelope(2))
+    refusing._thread.join(0.2)
+    assert attempts == []
+    refusing.close()
+
+
+def test_closing_tries_once_more_and_does_not_wait_for_the_disk(refusing: Spool) -> None:
+    refusing.put("a", envelope(2))
+    refusing.close()
+    assert not refusing._thread.is_alive()
+
+
+def test_what_failed_is_written_when_closing(tmp_path: Path) -> None:
+    path = tmp_path / "pages.db"
+    spool = Spool(path, "dallas")
+    raw = sqlite3.connect(path)
+    raw.execute("CREATE TRIGGER full BEFORE INSERT ON page BEGIN SELECT RAISE(ABORT, 'no space'); END")
+    raw.commit()
+    spool.put("a", envelope(1))
+    wait(lambda: not spool.durable)
+    raw.execute("DROP TRIGGER full")
+    raw.commit()
     spool.close()
-    assert not spool._thread.is_alive()
+    assert raw.execute("SELECT number FROM page").fetchall() == [(1,)]
+    raw.close()

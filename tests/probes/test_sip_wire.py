@@ -241,12 +241,21 @@ def test_any_bytes_are_a_message_or_a_sip_error(datagram: bytes) -> None:
     except SipError:
         return
     assert parse(build(message)) == message
-    for name in ("Route", "Record-Route", "Contact"):
-        for entry in entries(message, name):
-            try:
+    for name in ("Via", "Route", "Record-Route", "Contact"):
+        with contextlib.suppress(SipError):
+            for entry in entries(message, name):
                 uri(address(entry).uri)
-            except SipError:
-                continue
+    if isinstance(message, Request):
+        assert parse(build(respond(message, 200, "OK", "us"))) == respond(message, 200, "OK", "us")
+        assert parse(build(cancel(message))) == cancel(message)
+
+
+@pytest.mark.parametrize("name", ["Route", "Contact"])
+def test_an_open_quote_in_a_list_is_told_when_it_is_read(name: str) -> None:
+    message = Request("INVITE", INVITE.uri, (*INVITE.headers[:6], (name, '<sip:a>, "b')))
+    assert parse(build(message)) == message
+    with pytest.raises(SipError, match="open quote"):
+        entries(message, name)
 
 
 @settings(max_examples=200, deadline=None)

@@ -73,7 +73,7 @@ def status(verdict: str = "ok", temperature: float = 24.5, position: str = "prim
                 "edges_say": "pending",
                 "threat": "watch",
                 "latched": False,
-                "ready": False,
+                "ready": "no",
                 "time_to_evacuate_s": 480.0,
                 "calls_left": 3,
                 "why": "",

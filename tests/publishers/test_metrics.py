@@ -72,6 +72,22 @@ def test_measures(metrics: MetricsPublisher, measure: str, value: float, name: s
     assert page(metrics)[name][0][1] == exposed
 
 
+def test_humidity_is_known_by_role_or_name(metrics: MetricsPublisher) -> None:
+    by_role = Reading(point("rh", "%", role=Role.HUMIDITY), 40.0)
+    metrics.offer_batch(
+        batch(by_role, Reading(point("humidity_setpoint", "%"), 50.0), Reading(point("valve", "%"), 60.0))
+    )
+    samples = page(metrics)
+    assert [value for _, value in samples["envmon_relative_humidity_ratio"]] == [0.4, 0.5]
+    assert [value for _, value in samples["envmon_ratio"]] == [0.6]
+
+
+def test_a_point_that_changed_by_a_reload_is_described_anew(metrics: MetricsPublisher) -> None:
+    metrics.offer_batch(batch(Reading(point("air", "degC", role=Role.SUPPLY_TEMP), 18.0)))
+    metrics.offer_batch(batch(Reading(point("air", "degC", role=Role.RETURN_TEMP), 18.0)))
+    assert [labels["role"] for labels, _ in page(metrics)["envmon_temperature_celsius"]] == ["return_temp"]
+
+
 def test_every_measure_a_profile_can_have_has_a_family() -> None:
     assert {unit.measure for unit in UNITS.values()} <= set(families.MEASURES)
 
@@ -190,7 +206,7 @@ def test_status(metrics: MetricsPublisher) -> None:
 @pytest.mark.parametrize("sight", ["none_in_sight", "cannot_tell"])
 def test_no_forecast_is_no_number(metrics: MetricsPublisher, sight: str) -> None:
     shown = status()
-    shown["zones"]["hall_a"]["time_to_limit"] = {"sight": sight, "lower_s": None, "median_s": None}
+    shown["zones"]["hall_a"]["time_to_limit"]["sight"] = sight
     metrics.offer_status(shown)
     samples = page(metrics)
     assert "envmon_zone_time_to_limit_seconds" not in samples

@@ -183,7 +183,7 @@ async def test_client_certificate(broker: Broker) -> None:
     bare = MqttPublisher(secured(broker), "dallas")
     async with running(bare):
         await until(lambda: bare.counts.failure, "refused without a certificate")
-        assert not bare.counts.connected
+        assert "ended the connection before accepting it" in bare.counts.failure
     directory = broker.directory
     settings = secured(broker, tls_cert=directory / "client.pem", tls_key=directory / "client.key")
     publisher = MqttPublisher(settings, "dallas")
@@ -252,16 +252,15 @@ async def test_frozen_broker_never_stops_the_loop_and_heals(
         publisher.offer_batch(batch(*unit_readings(1.0)))
         await until(lambda: publisher.counts.sent == 2, "connected")
         broker.signal(signal.SIGSTOP)
-        frozen, worst, value = time.monotonic(), 0.0, 1.0
-        while publisher.counts.connected:
-            assert time.monotonic() < frozen + 15, "a silent broker is left"
+        worst, value = 0.0, 1.0
+        while value < 60:
             value += 1
             before = time.monotonic()
             publisher.offer_batch(batch(*unit_readings(value)))
             await asyncio.sleep(0.01)
             worst = max(worst, time.monotonic() - before)
-        assert "did not answer" in publisher.counts.failure or not publisher.counts.failure
         assert worst < 1.0, "the loop ran on"
+        await until(lambda: not publisher.counts.connected, "a silent broker is left, before its keepalive", 8)
         broker.signal(signal.SIGCONT)
         await watcher.watch(broker.port)
         await until(lambda: supply(watcher) == value, "the newest state arrives", 20)
@@ -319,15 +318,106 @@ async def test_odd_readings_arrive_as_valid_json(broker: Broker, watcher: Watche
     assert points["alarm"]["value"] == 'say "hi"\n\u00e9'
 
 
-async def test_a_lost_connection_does_not_swallow_the_stop(broker: Broker) -> None:
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_stop_at_any_moment_of_a_loss_is_a_stop(broker: Broker, steps: int) -> None:
     broker.start()
     publisher = MqttPublisher(to(broker), "dallas")
     task = asyncio.create_task(publisher.run())
     await until(lambda: publisher.counts.connected, "connected")
     broker.kill()
-    task.cancel()  # before the loss was noticed: the goodbye cannot be said any more
+    time.sleep(0.05)  # noqa: ASYNC251  the loop must not see the loss yet
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
     await asyncio.wait({task}, timeout=10)
     assert task.cancelled()
+
+
+async def test_the_pause_between_attempts_is_bounded() -> None:
+    publisher = MqttPublisher(MqttSettings("127.0.0.1", 1, "hall_a"), "dallas")
+    pauses = [publisher._pause() for _ in range(3000)]
+    assert all(0.5 <= pause <= 15.0 for pause in pauses)
+    assert max(pauses[:2]) <= 2.0 and max(pauses) > 10.0
+
+
+async def test_readings_expire_and_the_daemons_status_does_not(broker: Broker) -> None:
+    broker.start()
+    publisher = MqttPublisher(to(broker), "dallas")
+    async with running(publisher):
+        publisher.offer_batch(batch(*unit_readings()))
+        publisher.offer_status(status())
+        await until(lambda: publisher.counts.sent == 3, "all acknowledged")
+        port = str(broker.port)
+        asked = (
+            needed("mosquitto_sub"),
+            "-h",
+            "127.0.0.1",
+            "-p",
+            port,
+            "-V",
+            "5",
+            "-t",
+            "#",
+            "-C",
+            "3",
+            "-W",
+            "5",
+            "-F",
+            "%t %E",
+        )
+        reader = await asyncio.create_subprocess_exec(*asked, stdout=asyncio.subprocess.PIPE)
+        text, _ = await reader.communicate()
+    seconds = dict(line.split(" ") for line in text.decode().splitlines())
+    assert seconds[STATUS] == ""
+    assert 290 <= int(seconds[UNIT]) <= 300 and 290 <= int(seconds[LOOP]) <= 300
+
+
+async def test_what_nobody_renewed_is_not_sent_again(
+    broker: Broker, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.start()
+    publisher = MqttPublisher(to(broker), "dallas")
+    async with running(publisher):
+        publisher.offer_batch(batch(*unit_readings()))
+        publisher.offer_status(status())
+        await until(lambda: publisher.counts.sent == 3, "all acknowledged")
+        monkeypatch.setattr("envmon.publishers.mqtt.EXPIRY_S", 0)  # by now everything is too old
+        broker.kill()
+        broker.start()
+        await until(lambda: publisher.counts.sent == 4, "the birth of the new connection")
+        quiet = point("t", "degC", unit="crac_9")
+        publisher.offer_batch(batch(Reading(quiet, 20.0), device="card_9"))
+        await until(lambda: publisher.counts.sent == 5, "a new state goes out as ever")
+        await watcher.watch(broker.port)
+        await until(lambda: len(watcher.newest) == 2, "the broker's whole store")
+        assert set(watcher.newest) == {STATUS, "envmon/v1/dallas/hall_a/crac_9"}
+
+
+async def test_a_refusal_is_told_again_only_after_it_was_mended(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    acl = ["user envmon", f"topic write {STATUS}", f"topic write {UNIT}"]
+    guarded(broker, *acl)
+    broker.start()
+    publisher = MqttPublisher(secured(broker), "dallas")
+    path = broker.directory / "acl"
+
+    async def offer(mended: bool) -> None:
+        path.write_text("\n".join([*acl, f"topic write {LOOP}" if mended else "", ""]))
+        reloads = broker.log().count("Reloading config")
+        broker.signal(signal.SIGHUP)
+        await until(lambda: broker.log().count("Reloading config") > reloads, "the new ACL is in force")
+        before = publisher.counts.sent + publisher.counts.refused
+        publisher.offer_status(status("ok" if mended else "critical", mode=f"{before}"))
+        await until(lambda: publisher.counts.sent + publisher.counts.refused > before, "an answer")
+
+    async with running(publisher):
+        await until(lambda: publisher.counts.sent == 1, "connected")
+        for mended, count in ((False, 2), (True, 1), (False, 2)):
+            for _ in range(count):
+                await offer(mended)
+    assert sum("refuses" in record.getMessage() for record in caplog.records) == 2
+    assert publisher.counts.refused == 4
 
 
 async def test_without_a_broker_the_bound_holds_and_nothing_raises() -> None:
@@ -349,5 +439,5 @@ async def test_stopping_while_connecting_to_a_silent_port_ends() -> None:
         task = asyncio.create_task(publisher.run())
         await asyncio.sleep(0.2)
         task.cancel()
-        done, _ = await asyncio.wait({task}, timeout=15)
-        assert done
+        done, _ = await asyncio.wait({task}, timeout=3)
+        assert done, "it does not wait for the CONNACK"

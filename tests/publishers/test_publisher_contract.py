@@ -102,6 +102,7 @@ def test_the_loops_document_is_json_without_devices() -> None:
     [
         (("mode",), "held", True),
         (("armed", "now"), True, True),
+        (("armed", "why"), "420 s left", False),
         (("zones", "hall_a", "verdict"), "critical", True),
         (("routes", "outbound", "position"), "shifting", True),
         (("routes", "outbound", "edges"), {"edge_1": 50}, True),

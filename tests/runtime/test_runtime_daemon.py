@@ -22,7 +22,7 @@ from envmon.core.status import status
 from envmon.core.world import World, initial
 from envmon.journal.record import Entry
 from envmon.journal.store import Journal
-from envmon.model.event import Event, Target
+from envmon.model.event import EdgeReport, Event, Target
 from envmon.model.policy import Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
 from envmon.runtime.ask import ask
 from envmon.runtime.clock import ScaledClock
@@ -110,6 +110,10 @@ class Site:
     def entries(self) -> list[Entry]:
         return [line.record.entry for line in self.journal.records()]
 
+    def seen_fence(self) -> int:
+        reports = [event for event in self.events if isinstance(event, EdgeReport)]
+        return max((status.fence for report in reports for status in report.statuses), default=0)
+
     def outcomes(self) -> list[str]:
         return [line.record.extra.get("outcome", "") for line in self.journal.records()]
 
@@ -162,9 +166,10 @@ async def test_it_starts_watches_obeys_and_leaves_traffic_where_it_is(tmp_path: 
 async def test_a_new_epoch_is_journalled_then_stamped_on_the_edge(tmp_path: Path) -> None:
     async with site(tmp_path) as (made, _):
         await made.edge.stamp(40)
+        await until(lambda: made.seen_fence() == 40, "the edge's fence is read")
         assert (await made.ask("arm"))["ok"]
         made.lease.ours = False  # lost; the next epoch must be above what the edge has seen
-        await until(lambda: "done" in made.outcomes(), "the stamp's result in the journal")
+        await until(lambda: "done" in made.outcomes(), "the stamp's result in the journal", 20.0)
         assert made.lease.last > 40
         assert {status.fence for status in await made.edge.status()} == {made.lease.last}
         lines = [line.record for line in made.journal.records()]

@@ -80,7 +80,10 @@ async def test_a_disk_that_hangs_writes_every_line_once() -> None:
         assert not await ledger.write(line(text), lambda: "{}")
         ledger.look(lambda: "{}")
     assert journal.appends == 1, "nothing new is handed to a thread that hangs"
+    journal.fail = "no space left"
     journal.gate.set()
+    await until(lambda: bool(ledger.look(lambda: "{}")) or ledger.failure == "no space left", "the append to fail")
+    journal.fail = ""
     while ledger.failure:
         ledger.look(lambda: "{}")
         await asyncio.sleep(0.005)

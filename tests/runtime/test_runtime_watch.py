@@ -8,6 +8,7 @@ from runtime_rig import CountingProbe, MemoryLease, SlowEdge, until
 
 from envmon.leases.contract import LeaseError
 from envmon.model.event import EdgeReport, EdgeStatus, LeaseReport, ProbeReport, Target
+from envmon.probes.contract import ProbeResult
 from envmon.runtime.clock import ScaledClock, SystemClock
 from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeTarget, ProbeWatch
 
@@ -129,3 +130,25 @@ async def test_a_lease_that_cannot_be_checked_is_not_held() -> None:
     async with running(LeaseKeeper(lease, (), ScaledClock(100.0, 0.0), reports.append).run):
         await until(lambda: len(reports) >= 2, "taken, then not known any more")
     assert (reports[0].held, reports[1].held, reports[1].detail) == (True, False, "the store does not answer")
+
+
+async def test_a_fresh_call_is_one_placed_after_the_asking() -> None:
+    """A call in flight began too early: it may not answer for an order given meanwhile."""
+    gate = asyncio.Event()
+
+    class SlowProbe(CountingProbe):
+        async def call(self, host: str, port: int, user: str) -> ProbeResult:
+            result = await super().call(host, port, user)
+            await gate.wait()
+            return result
+
+    probe, reports = SlowProbe(), list[ProbeReport]()
+    watch = ProbeWatch(TARGET, probe, SystemClock(), reports.append, interval_s=600.0)
+    async with running(watch.run):
+        await until(lambda: len(probe.calls) == 1, "a call in flight")
+        fresh = asyncio.create_task(watch.fresh())
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.wait_for(fresh, 5)
+        assert len(probe.calls) == 2
+        assert len(reports) == 2

@@ -47,7 +47,7 @@ async def test_a_dead_far_end_fails_its_calls_and_every_new_one():
 async def test_only_the_calls_of_the_dead_site_are_lost():
     async with network() as net, net.caller(shortest_s=50, longest_s=60) as caller:
         caller.place()
-        await until(lambda: len(net.primary.calls) == 1)
+        await until(lambda: caller.live[PRIMARY] == 1)
         await net.put("/envmon/v1/routes/outbound/1/100")
         caller.place()
         await until(lambda: caller.live[BACKUP] == 1)
@@ -61,7 +61,7 @@ async def test_only_the_calls_of_the_dead_site_are_lost():
 async def test_a_call_whose_bye_is_not_answered_has_failed():
     async with network() as net, net.caller(shortest_s=10, longest_s=20, deadline_s=0.4) as caller:
         caller.place()
-        await until(lambda: len(net.primary.calls) == 1)
+        await until(lambda: caller.live[PRIMARY] == 1)
         net.primary.freeze()
         await until(lambda: caller.tally.failed == 1)
         assert caller.failures == {"no answer to BYE": 1}
@@ -71,7 +71,7 @@ async def test_a_call_whose_bye_is_not_answered_has_failed():
 async def test_a_far_end_that_forgot_its_calls_answers_481_and_that_is_a_failure():
     async with network() as net, net.caller(shortest_s=10, longest_s=20) as caller:
         caller.place()
-        await until(lambda: len(net.primary.calls) == 1)
+        await until(lambda: caller.live[PRIMARY] == 1)
         net.primary.die()
         net.primary.revive()
         await until(lambda: caller.tally.failed == 1)

@@ -27,7 +27,7 @@ from envmon.sim.telephony import BACKUP, PRIMARY
 from envmon.sim.telephony_caller import CallPlan
 
 JUNE = load("june-2015")
-QUICK = CallPlan(rate=0.1, deadline_s=3.0)  # 40 calls a real second at the speed below
+QUICK = CallPlan(rate=0.1, deadline_s=2.0)  # 40 calls a real second at the speed below
 PROFILES = load_builtin()
 
 

@@ -11,7 +11,7 @@ JUNE = load("june-2015")
 STRUCK = tuple(sensor for sensor in sensors() if sensor.zone == HALL)
 
 
-RACKS = tuple(sensor for sensor in STRUCK if sensor.at_rack)
+HOTTEST = (max((sensor for sensor in STRUCK if sensor.at_rack), key=lambda sensor: sensor.share),)
 
 
 def rooms(seed: int, sensors=STRUCK) -> Rooms:
@@ -43,7 +43,7 @@ def test_every_seed_stays_in_the_stated_ranges():
 def test_every_seed_reaches_the_limit_nine_to_forty_minutes_after_the_cut():
     spans = []
     for seed in range(201):
-        struck = rooms(seed, RACKS)
+        struck = rooms(seed, HOTTEST)
         limit = struck.advance_to_limit(HALL, 6000)
         assert limit is not None and limit <= JUNE.duration_s
         spans.append((limit - draw(JUNE, seed, UNITS).cut_at) / 60)

@@ -339,6 +339,8 @@ async def test_a_call_the_backup_refused_does_not_come_home(rig: Rig) -> None:
     stats = await rig.call(50, 3, 50)
     assert (stats.setup_failed, stats.on_primary) == (3, 0)
     assert rig.answered("primary") == set()
+    status = await read(rig)
+    assert (status.calls_primary, status.calls_backup) == (0, 3)  # tried once each, not over and over
 
 
 async def test_registrations_never_move(rig: Rig) -> None:

@@ -146,6 +146,14 @@ def test_frames_survive_any_cutting_of_the_stream(bodies, data):
     assert [transaction_of(frame) for frame in found] == list(range(len(frames)))
 
 
+@pytest.mark.parametrize("header", ["0001 0001 0006 01", "0001 0000 0000 01", "0001 0000 0001 01", "0001 0000 00FF 01"])
+def test_a_stream_that_is_not_modbus_is_refused_at_its_header(header):
+    buffer = FrameBuffer()
+    assert buffer.feed(bytes.fromhex(header)[:-1]) == []
+    with pytest.raises(FrameError):
+        buffer.feed(bytes.fromhex(header)[-1:])
+
+
 @given(st.lists(st.binary(max_size=300), max_size=6))
 def test_any_stream_is_frames_or_one_frame_error(pieces):
     buffer = FrameBuffer()

@@ -142,6 +142,10 @@ def test_an_answer_keeps_version_community_and_request_id():
     assert (answer.version, answer.community, answer.kind, answer.request_id) == (1, b"secret", PduType.RESPONSE, 77)
 
 
+def test_a_community_is_not_printed():
+    assert "secret" not in repr(Message(Version.V2C, b"secret", PduType.GET, 1, ()))
+
+
 def damaged(find: str, put: str) -> bytes:
     """A valid v2c GetRequest with one part replaced; lengths must agree."""
     good = encode_message(Message(Version.V2C, b"public", PduType.GET, 1, (VarBind((1, 3, 6, 1)),)))
@@ -159,6 +163,8 @@ def damaged(find: str, put: str) -> bytes:
         (damaged("020101 0406", "020103 0406"), "message version 3"),
         (damaged("a0", "a4"), "PDU type 0xa4 is not one that reads"),
         (damaged("0500", "4500"), "value tag 0x45 is no SNMP type"),
+        (damaged("30070603 2b0601 0500", "30070602 2b06 05 0100"), "NULL carries no content, this one 1 bytes"),
+        (damaged("30070603 2b0601 0500", "30070602 2b06 40 0100"), "an IpAddress has 4 bytes, this one 1"),
         (damaged("06032b0601", "06032b0681"), "an object identifier is empty or ends inside a number"),
         (damaged("020101 0201", "020081 0201"), "an integer of 0 bytes"),
         (damaged("0406", "0506"), "tag 0x05 where 0x04 belongs"),
