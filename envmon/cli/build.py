@@ -7,6 +7,7 @@ Rules
 
 import asyncio
 import logging
+import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -29,7 +30,6 @@ from envmon.pagers.queue import PageQueue
 from envmon.probes.sip import SipProbe
 from envmon.profiles.loader import load_builtin
 from envmon.profiles.schema import Profile, bind
-from envmon.publishers.contract import Publisher
 from envmon.publishers.daemon_metrics import DaemonMetrics
 from envmon.publishers.metrics import MetricsPublisher
 from envmon.publishers.mqtt import MqttCounts, MqttPublisher
@@ -46,9 +46,10 @@ from envmon.web.server import WebServer
 log = logging.getLogger(__name__)
 
 PRIMARY_PROBE = "envmon-probe-primary"
-SLOW_TICK_S = 10.0  # real seconds without a tick: the engine is stuck
+SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 JOURNAL = "journal.db"
 PAGES = "pages.db"
+FIXED = "site, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
 
 
 class Assembly:
@@ -61,16 +62,19 @@ class Assembly:
         self._journal = journal
         self._profiles: Mapping[str, Profile] = load_builtin()
         self._mqtt: MqttPublisher | None = None
+        self._pages: PageQueue | None = None
         self._own = self._daemon_metrics()
         self._metrics = MetricsPublisher(settings.policy.site, self._own, _stale_s(settings))
+        parts = self.parts(settings)
+        parts.in_force()
         self.daemon = Daemon(
             mind=Mind(advance, snapshot.dump, status),
             world=remembered(journal, clock),
             frame=self._frame(),
-            parts=self.parts(settings),
+            parts=parts,
             reload=self._reload,
             clock=clock,
-            notifier=Notifier(),
+            notifier=Notifier.from_environment(os.environ, os.getpid()),
             counters=self.counters,
         )
 
@@ -81,23 +85,23 @@ class Assembly:
         return WebServer(self.settings.http, self._metrics.scrape, self.daemon.status, self._health)
 
     def parts(self, settings: Settings) -> Parts:
-        """What a reload replaces."""
-        publishers: list[Publisher] = [self._metrics]
-        self._metrics.keep_only(settings.policy.devices)
-        self._mqtt = None
-        if settings.mqtt is not None:
-            self._mqtt = MqttPublisher(settings.mqtt, settings.policy.site, self._own.publish_lag.observe)
-            publishers.append(self._mqtt)
+        """What a reload replaces. Nothing of ours changes before it takes force."""
+        site = settings.policy.site
+        mqtt = MqttPublisher(settings.mqtt, site, self._own.publish_lag.observe) if settings.mqtt else None
         pagers = {pager.id: PAGERS[pager.kind](pager) for pager in settings.pagers}
-        self.pages = PageQueue(settings.daemon.state_dir / PAGES, settings.policy.site, pagers)
+        pages = PageQueue(settings.daemon.state_dir / PAGES, site, pagers)
+
+        def in_force() -> None:
+            self._mqtt, self._pages = mqtt, pages
+            self._metrics.keep_only(settings.policy.devices)
+
         return Parts(
             policy=settings.policy,
             digest=settings.digest,
             devices=tuple(self._device(settings, device) for device in settings.devices),
-            publishers=tuple(publishers),
-            pages=self.pages,
-            fixed=(settings.edges, settings.http, settings.daemon, [r.edges for r in settings.policy.routes]),
-            fixed_names="edges, the routes' edges, publish.http, daemon, mode",
+            publishers=(self._metrics, mqtt) if mqtt else (self._metrics,),
+            pages=pages,
+            in_force=in_force,
         )
 
     def _device(self, settings: Settings, device: DeviceSettings) -> PolledDevice:
@@ -141,6 +145,8 @@ class Assembly:
             settings = load(self._config, profiles=self._profiles)
         except ConfigError as error:
             raise ReloadError("; ".join(str(fault) for fault in error.faults)) from None
+        if _fixed(settings) != _fixed(self.settings):
+            raise ReloadError(f"{FIXED}: only a restart can change these")
         return self.parts(settings)
 
     def _daemon_metrics(self) -> DaemonMetrics:
@@ -154,13 +160,20 @@ class Assembly:
         """What is wrong, by part; empty when healthy."""
         told: dict[str, Any] = self.daemon.status()["daemon"]
         found: dict[str, str] = {}
-        if self.counters.engine_lag_s > SLOW_TICK_S or self.counters.ticks == 0:
-            found["engine"] = f"the last tick was taken {self.counters.engine_lag_s:.1f} s late"
+        if told["engine_silence_s"] > SLOW_TICK_S:
+            found["engine"] = f"it has taken no tick for {told['engine_silence_s']:.0f} s"
         if told["journal"]["failure"]:
             found["journal"] = told["journal"]["failure"]
         if told["reload_error"]:
             found["reload"] = told["reload_error"]
         return found
+
+
+def _fixed(settings: Settings) -> object:
+    """What only a restart can change."""
+    daemon = settings.daemon
+    routes = [(route.id, route.edges) for route in settings.policy.routes]
+    return settings.policy.site, settings.edges, settings.http, daemon.state_dir, daemon.socket, routes
 
 
 def _stale_s(settings: Settings) -> float:

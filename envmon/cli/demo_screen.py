@@ -16,15 +16,21 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from envmon.core.judge import minutes
 from envmon.journal.chain import Line
 from envmon.sim.site import Score
 from envmon.sim.site_map import LIMITS
 from envmon.sim.storm import Storm
 from envmon.sim.telephony import BACKUP, PRIMARY
 
-_BAR: Final = 30  # characters
+_BAR: Final = 10  # characters
 _COLDEST_C: Final = 15.0  # the left end of a temperature bar
-_LINES: Final = 8  # decisions shown, the newest last
+_LINES: Final = 6  # decisions shown, the newest last
+_READY: Final[Mapping[str, tuple[str, str]]] = {
+    "yes": ("ready", "green"),
+    "asked": ("being called", "yellow"),
+    "no": ("not ready", "yellow"),
+}
 _COLOURS: Final[Mapping[str, str]] = {"ok": "green", "degraded": "yellow", "critical": "red", "unknown": "magenta"}
 
 
@@ -64,6 +70,7 @@ class Screen:
             return
         for line in decisions[self._told :]:
             self._console.print(self._sentence(line), soft_wrap=True)
+            self._console.print(Text(f"            {line.record.extra.get('why', '')}", "dim"), soft_wrap=True)
         self._told = len(decisions)
 
     def _paint(
@@ -74,35 +81,37 @@ class Screen:
         pages: int,
         decisions: Sequence[Line],
     ) -> RenderableType:
-        parts: list[RenderableType] = [self._headline(status), _zones(status)]
-        parts += [_route(name, route) for name, route in status["routes"].items()]
-        parts.append(_calls(score, live_calls, pages))
-        parts.append(self._decided(decisions))
-        return Group(*parts)
+        parts = [
+            self._headline(status),
+            _zones(status),
+            *(_why(name, zone) for name, zone in status["zones"].items() if zone["verdict"] != "ok"),
+            _routes(status),
+            _calls(score, live_calls, pages),
+            *self._decided(decisions),
+        ]
+        return Panel(Group(*parts), title=Text(self._storm.title), title_align="left")
 
-    def _headline(self, status: Mapping[str, Any]) -> RenderableType:
+    def _headline(self, status: Mapping[str, Any]) -> Text:
         armed = status.get("armed", {"now": False, "why": "starting"})
-        text = Text.assemble(
-            (self._clock(status["time"]), "bold"),
-            f"   mode {status['mode']}   ",
-            ("armed" if armed["now"] else f"not armed: {armed['why']}", "green" if armed["now"] else "yellow"),
-            f"   broker {self._broker}",
-        )
-        return Panel(text, title=Text(self._storm.title), title_align="left")
-
-    def _decided(self, decisions: Sequence[Line]) -> RenderableType:
-        shown = [self._sentence(line) for line in decisions[-_LINES:]] or [Text("nothing yet", "dim")]
-        return Panel(Group(*shown), title="decided, and why", title_align="left")
-
-    def _sentence(self, line: Line) -> Text:
-        record = line.record
-        why = record.extra.get("why", "")
         return Text.assemble(
-            (self._clock(record.wall), "dim"),
-            "  ",
-            (record.rule, "bold cyan"),
-            f"  {record.text}",
-            (f"\n            {why}" if why and why not in record.text else "", "dim"),
+            (self._clock(status["time"]), "bold"),
+            f"   mode {status['mode']}   broker {self._broker}   ",
+            ("armed" if armed["now"] else f"not armed: {armed['why']}", "green" if armed["now"] else "yellow"),
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+
+    def _decided(self, decisions: Sequence[Line]) -> list[RenderableType]:
+        head = Text("decided, and why", "dim")
+        if not decisions:
+            return [head, Text("nothing yet")]
+        shown = [self._sentence(line, no_wrap=True, overflow="ellipsis") for line in decisions[-_LINES:]]
+        return [head, *shown, Text(f"          {decisions[-1].record.extra.get('why', '')}", "dim")]
+
+    def _sentence(self, line: Line, **style: Any) -> Text:
+        record = line.record
+        return Text.assemble(
+            (self._clock(record.wall), "dim"), "  ", (record.rule, "bold cyan"), f"  {record.text}", **style
         )
 
     def _clock(self, wall: float) -> str:
@@ -112,49 +121,54 @@ class Screen:
 def _zones(status: Mapping[str, Any]) -> RenderableType:
     table = Table(expand=True, box=None, padding=(0, 1))
     for head in ("room", "cooling", "rack inlet", "", "time to limit", "margin", "units lost"):
-        table.add_column(head, header_style="dim")
+        table.add_column(head, header_style="dim", no_wrap=True)
     for name, zone in status["zones"].items():
         colour = _COLOURS[zone["verdict"]]
-        where = "" if zone["here"] else " (backup)"
+        lost, margin = zone["lost_units"], zone["margin_kw"]
         table.add_row(
-            Text(name + where),
+            Text(name if zone["here"] else f"{name} (backup)"),
             Text(zone["verdict"], f"bold {colour}"),
             Text(_celsius(zone["temperature_c"])),
             _bar(_warmth(zone["temperature_c"]), colour),
-            Text(zone["time_to_limit"]["says"]),
-            Text(f"{zone['margin_kw']:+.0f} kW"),
-            Text(", ".join(zone["lost_units"]) or "none"),
+            Text(_until_limit(zone["time_to_limit"])),
+            Text("not known" if margin is None else f"{margin:+.0f} kW"),
+            Text(str(len(lost)) if lost else "none", "red" if lost else ""),
         )
-    whys = [Text(f"{name}: {z['why']}", "dim") for name, z in status["zones"].items() if z["verdict"] != "ok"]
-    return Panel(Group(table, *whys), title="rooms", title_align="left")
+    return table
 
 
-def _route(name: str, route: Mapping[str, Any]) -> RenderableType:
-    percent = route["percent"]
-    told = Table.grid(padding=(0, 2))
-    told.add_row(
-        Text("new calls to the backup"),
-        _bar((percent or 0) / 100, "cyan"),
-        Text("the edges differ" if percent is None else f"{percent} %", "bold"),
-        Text(f"position {route['position']}, proof {route['proof']}"),
-        _ready(route["ready"]),
+def _why(name: str, zone: Mapping[str, Any]) -> RenderableType:
+    return Text(f" {name}: {zone['why']}", "dim")
+
+
+def _routes(status: Mapping[str, Any]) -> RenderableType:
+    table = Table(expand=True, box=None, padding=(0, 1))
+    for head in ("route", "new calls to the backup", "", "position", "proof", "backup"):
+        table.add_column(head, header_style="dim", no_wrap=True)
+    for name, route in status["routes"].items():
+        percent = route["percent"]
+        table.add_row(
+            Text(name),
+            _bar((percent or 0) / 100, "cyan"),
+            Text("the edges differ" if percent is None else f"{percent} %", "bold"),
+            Text(route["position"]),
+            Text(route["proof"]),
+            Text(*_READY[route["ready"]]),
+        )
+    return table
+
+
+def _calls(score: Score, live_calls: Mapping[str, int], pages: int) -> Text:
+    return Text.assemble(
+        (" calls", "dim"),
+        f" {score.offered} offered, {score.ended} ended well, ",
+        (f"{score.failed} failed", "bold red" if score.failed else "bold green"),
+        f"; now {live_calls[PRIMARY]} at the primary, {live_calls[BACKUP]} at the backup; {pages} pages",
     )
-    why = Text(route["why"], "dim")
-    return Panel(Group(told, why), title=Text(f"route {name}"), title_align="left")
 
 
-def _ready(ready: str) -> Text:
-    told = {"yes": ("backup ready", "green"), "asked": ("backup is being called", "yellow")}
-    return Text(*told.get(ready, ("backup not ready", "red")))
-
-
-def _calls(score: Score, live_calls: Mapping[str, int], pages: int) -> RenderableType:
-    text = Text.assemble(
-        f"offered {score.offered}   answered {score.answered}   ended well {score.ended}   ",
-        (f"failed {score.failed}", "bold red" if score.failed else "bold green"),
-        f"   in progress: primary {live_calls[PRIMARY]}, backup {live_calls[BACKUP]}   pages {pages}",
-    )
-    return Panel(text, title="calls", title_align="left")
+def _until_limit(limit: Mapping[str, Any]) -> str:
+    return "at least " + minutes(limit["lower_s"]) if limit["lower_s"] is not None else limit["sight"].replace("_", " ")
 
 
 def _celsius(value: float | None) -> str:

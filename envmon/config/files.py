@@ -4,9 +4,12 @@ Rules
   - Fragments are read in the order of their names; mappings merge, at any depth.
   - A value is set in one file only: a second one is a fault that names the place of the first. A device, a zone, an
     edge, a route or a pager is described in one file only, whole.
+  - A file that is not YAML ends the reading; the faults found so far are told without their paths, because nobody
+    could say yet which keys are keys.
   - An empty fragment adds nothing; an empty main file is a fault.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from envmon.config.document import Branch, Document, Leaf, Node, document
@@ -35,7 +38,7 @@ def read_files(path: Path) -> tuple[Document, list[Fault]]:
         text += f"\n# {FRAGMENTS}/{name.name}\n{part_text}"
         parts += [part] if part else []
     if main is None or broken:
-        raise ConfigError(faults)
+        raise ConfigError(replace(fault, path="") for fault in faults)  # a key could be a secret in the wrong shape
     for part in parts:
         main = _merge(main, part, (), faults)
     return document(main, text), faults

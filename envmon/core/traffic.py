@@ -72,6 +72,7 @@ def _apply(
         facts=(*tell(facts), *_numbers(world, route)),
         effects=tuple(effect.id for effect in traffic),
         order=order.id if order is not None else "",
+        episode=state.episode,
         refused=found.refuses,
     )
     return Step(world, (*effects, *traffic), (decision,))

@@ -56,14 +56,14 @@ class ModbusDriver:
         jitter: Callable[[], float],
     ) -> None:
         self._limits = profile.modbus or ModbusLimits()
-        self._points = points
+        self._wanted = tuple((bound, *_spans(bound)) for bound in points)
         self._host = device.host
         self._port = device.port or self._limits.port
         self._unit_id = device.unit_id
         self._deadline_s = device.deadline_s
         self._where = f"modbus {self._host}:{self._port} unit {self._unit_id}"
         self._backoff = Backoff(clock, jitter)
-        self._spans = frozenset(_span(address) for bound in points for address in _addresses(bound))
+        self._spans = frozenset(span for _, *spans in self._wanted for span in spans if span is not None)
         self._refused: frozenset[Span] = frozenset()
         self._blocks = plan(self._spans, self._limits)
         self._link: Link | None = None
@@ -87,7 +87,7 @@ class ModbusDriver:
         self._backoff.succeeded()
         self._learn(answers)
         left = fault.reason if fault is not None else Reason.TIMEOUT
-        return tuple(_reading(bound, answers, left) for bound in self._points)
+        return tuple(_reading(bound, answers, own, cross, left) for bound, own, cross in self._wanted)
 
     async def _collect(self, answers: Answers) -> DeviceError | None:
         try:
@@ -169,8 +169,8 @@ def _is_hole(outcome: bytes | Refusal) -> bool:
     return isinstance(outcome, Refusal) and outcome.code in _ABOUT_ADDRESSES
 
 
-def _reading(bound: BoundPoint, answers: Answers, left: Reason) -> Reading:
-    match answers.get(_span(bound.spec.address)):
+def _reading(bound: BoundPoint, answers: Answers, own: Span, cross: Span | None, left: Reason) -> Reading:
+    match answers.get(own):
         case None:
             return missing(bound, left)
         case Refusal(code=ExceptionCode.ILLEGAL_DATA_ADDRESS):
@@ -178,16 +178,15 @@ def _reading(bound: BoundPoint, answers: Answers, left: Reason) -> Reading:
         case Refusal():
             return missing(bound, Reason.REFUSED)
         case bytes() as data:
-            check = bound.spec.cross_check
-            cross = answers.get(_span(check.address)) if check is not None else None
-            return decode_modbus(bound, data, cross if isinstance(cross, bytes) else None)
+            twin = answers.get(cross) if cross is not None else None
+            return decode_modbus(bound, data, twin if isinstance(twin, bytes) else None)
         case other:
             assert_never(other)
 
 
-def _addresses(bound: BoundPoint) -> tuple[Address, ...]:
+def _spans(bound: BoundPoint) -> tuple[Span, Span | None]:
     check = bound.spec.cross_check
-    return (bound.spec.address,) if check is None else (bound.spec.address, check.address)
+    return _span(bound.spec.address), _span(check.address) if check is not None else None
 
 
 def _span(address: Address) -> Span:

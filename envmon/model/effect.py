@@ -83,3 +83,4 @@ class Decision:
     effects: tuple[str, ...] = ()
     order: str = ""
     refused: bool = False
+    episode: str = ""

@@ -53,7 +53,7 @@ class EdgeStatus:
     """What one SIP edge reports about one route.
 
     ``percent`` is its share of new calls going to the backup, ``set_epoch`` the epoch of the write that put it
-    there (0: nobody since it started), ``fence`` the newest epoch the edge has seen, ``up_since`` its start in
+    there (0: nobody ever), ``fence`` the newest epoch the edge has seen, ``up_since`` its start in
     Unix seconds. Counters count calls routed since ``up_since``; active counts are calls in progress.
     """
 

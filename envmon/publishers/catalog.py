@@ -1,9 +1,10 @@
 """Writes deploy/prometheus/METRICS.md from the code: ``python -m envmon.publishers.catalog > METRICS.md``."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from envmon.publishers.daemon_metrics import RUNTIME, DaemonMetrics
+from envmon.publishers.daemon_metrics import PAGES, RUNTIME, DaemonMetrics, Row
 from envmon.publishers.families import FAMILIES, Family
 from envmon.publishers.mqtt import MqttCounts
 
@@ -20,10 +21,13 @@ def catalog() -> str:
     """Render the document."""
     daemon = DaemonMetrics("0")
     daemon.watch_mqtt(MqttCounts)
-    daemon.watch_runtime(lambda: {key: {"": 0} if row.label else 0 for key, row in RUNTIME.items()})
-    daemon.pages_waiting.labels(pager="")  # a family shows its labels once it has a child
-    daemon.page_failures.labels(pager="")
+    daemon.watch_runtime(lambda: _zeros(RUNTIME))
+    daemon.watch_pages(lambda: _zeros(PAGES))
     return "\n".join([_INTRO, _table("Plant, zones and routes", iter(FAMILIES)), _table("The daemon", _own(daemon))])
+
+
+def _zeros(rows: Mapping[str, Row]) -> Mapping[str, Any]:
+    return {key: {"": 0} if row.label else 0 for key, row in rows.items()}
 
 
 def _own(daemon: DaemonMetrics) -> Iterator[Family]:

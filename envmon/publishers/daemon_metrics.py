@@ -2,7 +2,7 @@
 
 Rules
   - One registry of its own; nothing is registered globally.
-  - Counters that live elsewhere (the runtime, the MQTT publisher) are read at scrape time.
+  - Counters that live elsewhere (runtime, page queue, MQTT publisher) are read at scrape time.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,6 @@ from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
     Histogram,
     Info,
@@ -70,9 +69,29 @@ RUNTIME: Mapping[str, Row] = {
 }
 """By the field name of the runtime's counters."""
 
+PAGES: Mapping[str, Row] = {
+    "depth": Row("envmon_page_queue_depth", "Pages not yet taken by a pager.", "pager", gauge=True),
+    "delivered": Row("envmon_pages_delivered", "Pages a pager took.", "pager"),
+    "retried": Row("envmon_page_retries", "Attempts to page that failed and are made again.", "pager"),
+    "failures": Row("envmon_page_failures", "Pages a pager refused for good.", "pager"),
+    "dropped": Row("envmon_pages_dropped", "Pages given up because too many waited.", "pager"),
+}
+"""By the name the page queue gives the number."""
+
+MQTT: Mapping[str, Row] = {
+    "connected": Row("envmon_mqtt_connected", "1 while the broker is connected.", gauge=True),
+    "waiting": Row("envmon_mqtt_waiting", "States the broker has not yet acknowledged.", gauge=True),
+    "sent": Row("envmon_mqtt_sent", "Messages the broker acknowledged."),
+    "refused": Row("envmon_mqtt_refused", "Messages the broker refused; see its ACL."),
+    "dropped": Row("envmon_mqtt_dropped", "States dropped, oldest first: the queue was full."),
+    "replaced": Row("envmon_mqtt_replaced", "States replaced by a newer one before being sent."),
+    "reconnects": Row("envmon_mqtt_reconnects", "Connections made after the first."),
+}
+"""By the field name of ``MqttCounts``."""
+
 
 class DaemonMetrics:
-    """The registry, and the instruments nobody else counts: the journal's head, the pagers' queues, the lag."""
+    """The registry: its own instruments, and the numbers others keep."""
 
     def __init__(self, version: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads
@@ -80,12 +99,6 @@ class DaemonMetrics:
         Info("envmon_build", "The version that runs.", registry=registry).info({"version": version})
         self.journal_seq = Gauge(
             "envmon_journal_seq", "The number of the newest line in the journal.", registry=registry
-        )
-        self.pages_waiting = Gauge(
-            "envmon_page_queue_depth", "Pages not yet taken by a pager.", ["pager"], registry=registry
-        )
-        self.page_failures = Counter(
-            "envmon_page_failures", "Attempts to page that failed.", ["pager"], registry=registry
         )
         self.publish_lag = Histogram(
             "envmon_mqtt_publish_lag_seconds",
@@ -95,13 +108,22 @@ class DaemonMetrics:
         )
         ProcessCollector(registry=registry)
 
-    def watch_mqtt(self, counts: Callable[[], MqttCounts]) -> None:
-        """Show these counters from now on."""
-        self._registry.register(_MqttCollector(counts))
+    def watch_mqtt(self, counts: Callable[[], MqttCounts | None]) -> None:
+        """Show these counters from now on; None, where no broker is configured, shows nothing."""
+
+        def numbers() -> Mapping[str, Any]:
+            told = counts()
+            return {} if told is None else {key: getattr(told, key) for key in MQTT}
+
+        self._registry.register(_Watched(MQTT, numbers))
 
     def watch_runtime(self, counters: Callable[[], Mapping[str, Any]]) -> None:
         """Show these numbers from now on: a key of ``RUNTIME`` each, any other is not shown."""
-        self._registry.register(_RuntimeCollector(counters))
+        self._registry.register(_Watched(RUNTIME, counters))
+
+    def watch_pages(self, numbers: Callable[[], Mapping[str, Mapping[str, float]]]) -> None:
+        """Show these numbers by pager from now on: a key of ``PAGES`` each, any other is not shown."""
+        self._registry.register(_Watched(PAGES, numbers))
 
     def families(self) -> Iterator[Metric]:
         """Every family as it would be exposed now."""
@@ -112,29 +134,14 @@ class DaemonMetrics:
         return generate_latest(self._registry)
 
 
-class _RuntimeCollector(Collector):
-    def __init__(self, counters: Callable[[], Mapping[str, Any]]) -> None:
-        self._counters = counters
+class _Watched(Collector):
+    """Numbers somebody else keeps, asked for at scrape time."""
+
+    def __init__(self, rows: Mapping[str, Row], numbers: Callable[[], Mapping[str, Any]]) -> None:
+        self._rows = rows
+        self._numbers = numbers
 
     def collect(self) -> Iterator[Metric]:
-        for key, value in self._counters().items():
-            if row := RUNTIME.get(key):
+        for key, value in self._numbers().items():
+            if row := self._rows.get(key):
                 yield row.metric(value)
-
-
-class _MqttCollector(Collector):
-    def __init__(self, counts: Callable[[], MqttCounts]) -> None:
-        self._counts = counts
-
-    def collect(self) -> Iterator[Metric]:
-        counts = self._counts()
-        for row, value in (
-            (Row("envmon_mqtt_connected", "1 while the broker is connected.", gauge=True), counts.connected),
-            (Row("envmon_mqtt_waiting", "States the broker has not yet acknowledged.", gauge=True), counts.waiting),
-            (Row("envmon_mqtt_sent", "Messages the broker acknowledged."), counts.sent),
-            (Row("envmon_mqtt_refused", "Messages the broker refused; see its ACL."), counts.refused),
-            (Row("envmon_mqtt_dropped", "States dropped, oldest first: the queue was full."), counts.dropped),
-            (Row("envmon_mqtt_replaced", "States replaced by a newer one before being sent."), counts.replaced),
-            (Row("envmon_mqtt_reconnects", "Connections made after the first."), counts.reconnects),
-        ):
-            yield row.metric(value)

@@ -90,7 +90,7 @@ class Link(aiomqtt.Client):
     async def abandon(self, entering: asyncio.Task[Self]) -> None:
         """Give up connecting. paho dials in a thread, which can be awaited, neither cancelled nor disturbed."""
         while not entering.done():
-            if False:
+            if self._dialled:
                 self.hang_up()
             await asyncio.wait({entering}, timeout=0.1)
         entering.exception()

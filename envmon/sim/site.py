@@ -56,7 +56,11 @@ _NO_LIMIT_S = 6 * 3600.0  # a room that does not reach its limit by then will no
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How a run went. Times are virtual seconds since the start."""
+    """How a run went. Times are virtual seconds since the start.
+
+    ``late_s`` is how far the rooms ever fell behind the clock: the machine was too slow for the speed asked, and what
+    failed may have failed of that.
+    """
 
     seed: int
     cut_at: float
@@ -67,6 +71,7 @@ class Score:
     failures: Mapping[str, int]
     limit_reached_at: float | None
     last_call_left_primary_at: float | None
+    late_s: float = 0.0
 
     @property
     def verdict(self) -> str:
@@ -112,6 +117,8 @@ class SimulatedSite:
         self._ports: dict[str, int] = {}
         self._open = AsyncExitStack()
         self._battery_since: float | None = None
+        self._late_s = 0.0
+        self._told: dict[tuple[str, str], float | str] = {}
 
     async def __aenter__(self) -> Self:
         await self._open.__aenter__()
@@ -144,6 +151,7 @@ class SimulatedSite:
             failures=failures,
             limit_reached_at=self.rooms.limit_reached_at.get(HALL),
             last_call_left_primary_at=max(left, default=None),
+            late_s=round(self._late_s, 1),
         )
 
     @property
@@ -208,7 +216,9 @@ class SimulatedSite:
             self.callers.append(await self._open.enter_async_context(caller))
 
     def _live(self) -> None:
-        self.rooms.advance(self._clock.now())
+        now = self._clock.now()
+        self._late_s = max(self._late_s, now - self.rooms.second - 2.0)  # a second is slept, a second is its fraction
+        self.rooms.advance(now)
         self._show()
         for zone, site in ((HALL, PRIMARY), (BACKUP_HALL, BACKUP)):
             if zone in self.rooms.limit_reached_at:
@@ -249,7 +259,9 @@ class SimulatedSite:
             else:
                 points = probe(self.rooms.shown(f"{device.id}.inlet"))
             for name, value in points.items():
-                simulated.set(name, value)
+                if self._told.get((device.id, name)) != value:
+                    self._told[device.id, name] = value
+                    simulated.set(name, value)
 
     def _view(self, device: SiteDevice) -> UnitView:
         zone, now = self.rooms.zones[device.zone], self.rooms.now(device.zone)

@@ -99,6 +99,12 @@ def test_no_answer_repeats_a_secret(directory, core, before, after, style, place
     assert core not in repr(found)
 
 
+def test_a_broken_file_does_not_tell_the_keys_inside_a_secret(directory):
+    found = faults_of(directory, changed(("token: credential:edge", "token: {sesame: 010")))
+    assert {fault.path for fault in found} == {""}
+    assert "sesame" not in "\n".join(map(str, found))
+
+
 @settings(QUIET, max_examples=60)
 @given(CORE)
 def test_a_password_in_a_url_is_refused_unread(directory, core):

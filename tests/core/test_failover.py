@@ -273,9 +273,10 @@ def test_a_deaf_edge_is_commanded_unproven_and_written_again():
 
 @pytest.mark.parametrize("command", list(Command))
 def test_every_order_is_answered_in_every_mode(command):
-    for setup in (lambda r: None, lambda r: r.order(Command.ARM), lambda r: r.order(Command.HOLD)):
+    for setup in ((), (Command.ARM,), (Command.HOLD,)):
         room = Room().run(12)
-        setup(room)
+        for earlier in setup:
+            room.order(earlier)
         answer = room.order(command)
         assert answer.sentence
 

@@ -17,7 +17,7 @@ from publish_samples import SUPPLY, batch, point, status, unit_readings
 
 from envmon.config.settings import HttpSettings
 from envmon.model.reading import Quality, Reading, Reason, Role
-from envmon.publishers.daemon_metrics import RUNTIME, DaemonMetrics
+from envmon.publishers.daemon_metrics import PAGES, RUNTIME, DaemonMetrics
 from envmon.publishers.metrics import MetricsPublisher
 from envmon.publishers.mqtt import MqttCounts
 from envmon.web.server import WebServer
@@ -34,7 +34,6 @@ async def live(metrics: MetricsPublisher, daemon: DaemonMetrics) -> None:
         metrics.offer_batch(batch(dead, device="crac_4_card", error="no answer", wall=time.time()))
         metrics.offer_status(status(time=time.time()))
         daemon.publish_lag.observe(0.02)
-        daemon.pages_waiting.labels(pager="duty").set(1)
         daemon.journal_seq.inc()
         await asyncio.sleep(0.5)
 
@@ -45,6 +44,7 @@ async def exporter() -> AsyncIterator[int]:
     metrics = MetricsPublisher("dallas", daemon)
     daemon.watch_mqtt(lambda: MqttCounts(connected=True, sent=3, connects=1))
     daemon.watch_runtime(lambda: {key: {"x": 1} if row.label else 1 for key, row in RUNTIME.items()})
+    daemon.watch_pages(lambda: {key: {"duty": 1} for key in PAGES})
     site = asyncio.create_task(live(metrics, daemon))
     async with WebServer(HttpSettings(port=0), metrics.scrape, dict, dict) as server:
         yield server.port

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -99,7 +100,7 @@ class Lab:
         found = {}
         for name, device in self.devices.items():
             times = [since, *(at for at in device.polls if at >= since), now]
-            found[name] = max(b - a for a, b in zip(times, times[1:], strict=False))
+            found[name] = max(b - a for a, b in pairwise(times))
         return found
 
     # --- the daemon ----------------------------------------------------------------------------------------------

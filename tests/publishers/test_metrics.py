@@ -2,6 +2,8 @@
 
 import dataclasses
 import subprocess
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from publish_samples import FLOW, STATE, SUPPLY, batch, point, status, unit_readings
 
 from envmon.model.reading import Quality, Reading, Reason, Role, Severity
+from envmon.pagers.queue import PageQueue
 from envmon.profiles.units import UNITS
 from envmon.publishers import families
-from envmon.publishers.daemon_metrics import RUNTIME, DaemonMetrics
+from envmon.publishers.daemon_metrics import PAGES, RUNTIME, DaemonMetrics
 from envmon.publishers.metrics import MetricsPublisher
 from envmon.publishers.mqtt import MqttCounts
 from envmon.runtime.counters import Counters
@@ -224,6 +227,7 @@ def test_mqtt_and_daemon_counters() -> None:
     daemon = DaemonMetrics("0.1.0")
     metrics = MetricsPublisher("dallas", daemon)
     daemon.watch_mqtt(lambda: MqttCounts(connected=True, sent=5, refused=2, dropped=1, connects=3))
+    daemon.watch_pages(lambda: {"depth": {"duty": 3}, "failures": {"duty": 1}})
     daemon.journal_seq.set(12)
     daemon.watch_runtime(lambda: {"late_polls": {"card_1": 4}, "journal_failing": True, "unheard_of": 1})
     daemon.publish_lag.observe(0.02)
@@ -237,6 +241,8 @@ def test_mqtt_and_daemon_counters() -> None:
         "envmon_late_polls_total": 4.0,
         "envmon_journal_failing": 1.0,
         "envmon_journal_seq": 12.0,
+        "envmon_page_queue_depth": 3.0,
+        "envmon_page_failures_total": 1.0,
         "envmon_mqtt_publish_lag_seconds_count": 1.0,
     }.items():
         assert [sample for _, sample in samples[name]] == [value], name
@@ -250,12 +256,22 @@ def test_every_counter_of_the_runtime_has_a_name() -> None:
     }
 
 
+def test_without_a_broker_there_are_no_mqtt_counters() -> None:
+    daemon = DaemonMetrics("0.1.0")
+    daemon.watch_mqtt(lambda: None)
+    assert "envmon_mqtt_connected" not in page(MetricsPublisher("dallas", daemon))
+
+
+async def test_every_number_of_the_page_queue_has_a_name(tmp_path: Path) -> None:
+    queue = PageQueue(tmp_path / "pages", "dallas", {})
+    assert all(isinstance(getattr(queue, key), Mapping) for key in PAGES)
+
+
 def test_promtool_finds_nothing_to_say() -> None:
     daemon = DaemonMetrics("0.1.0")
     daemon.watch_mqtt(lambda: MqttCounts(sent=1))
     daemon.watch_runtime(lambda: {key: {"x": 1} if row.label else 1 for key, row in RUNTIME.items()})
-    daemon.page_failures.labels(pager="duty").inc()
-    daemon.pages_waiting.labels(pager="duty").set(0)
+    daemon.watch_pages(lambda: {key: {"duty": 1} for key in PAGES})
     metrics = MetricsPublisher("dallas", daemon)
     every = [Reading(point(f"p{number}", measure), 1.5) for number, measure in enumerate([*families.MEASURES, "odd"])]
     for device in ("card_1", "card_2", "card_3"):  # three devices, yet one group per family

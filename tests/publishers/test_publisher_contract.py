@@ -109,6 +109,7 @@ def test_the_loops_document_is_json_without_devices() -> None:
         (("pages",), {"zone:hall_a": "error"}, True),
         (("zones", "hall_a", "temperature_c"), 99.0, False),
         (("time",), 0.0, False),
+        (("daemon",), {"journal": {"head": "12:abc"}}, True),
         (("devices",), {}, False),
     ],
 )
