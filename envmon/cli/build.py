@@ -22,6 +22,7 @@ from envmon.core.advance import advance
 from envmon.core.status import status
 from envmon.core.world import World, initial
 from envmon.drivers import open_driver
+from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
 from envmon.leases.local import LocalLease
 from envmon.model.event import Target
@@ -30,9 +31,10 @@ from envmon.pagers.queue import PageQueue
 from envmon.probes.sip import SipProbe
 from envmon.profiles.loader import load_builtin
 from envmon.profiles.schema import Profile, bind
+from envmon.publishers.daemon_metrics import PAGES as PAGE_NUMBERS
 from envmon.publishers.daemon_metrics import DaemonMetrics
 from envmon.publishers.metrics import MetricsPublisher
-from envmon.publishers.mqtt import MqttCounts, MqttPublisher
+from envmon.publishers.mqtt import MqttPublisher
 from envmon.runtime.clock import Clock
 from envmon.runtime.counters import Counters
 from envmon.runtime.daemon import Daemon
@@ -152,7 +154,8 @@ class Assembly:
     def _daemon_metrics(self) -> DaemonMetrics:
         metrics = DaemonMetrics(__version__)
         metrics.watch_runtime(lambda: {name: getattr(self.counters, name) for name in Counters.__slots__})
-        metrics.watch_mqtt(lambda: self._mqtt.counts if self._mqtt else MqttCounts())
+        metrics.watch_mqtt(lambda: self._mqtt.counts if self._mqtt else None)
+        metrics.watch_pages(lambda: {key: getattr(self._pages, key) for key in PAGE_NUMBERS} if self._pages else {})
         metrics.journal_seq.set_function(lambda: self._journal.head.seq)
         return metrics
 
@@ -207,8 +210,13 @@ async def serve(assembly: Assembly) -> None:
 
 def open_journal(settings: Settings) -> Journal:
     """Open the site's journal. Raises JournalError."""
-    settings.daemon.state_dir.mkdir(parents=True, exist_ok=True)
-    return Journal.open(settings.daemon.state_dir / JOURNAL)
+    state_dir = settings.daemon.state_dir
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        text = f"{state_dir} cannot be made: {fault.strerror}; make it for envmon, or set daemon.state_dir"
+        raise JournalError(text) from None
+    return Journal.open(state_dir / JOURNAL)
 
 
 def run_forever(assembly: Assembly) -> None:

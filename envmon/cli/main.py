@@ -87,10 +87,21 @@ def _journal(parser: argparse.ArgumentParser) -> None:
         each.add_argument("--path", type=Path, default=STATE / JOURNAL)
 
 
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 1.0 <= speed <= 60.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no speed; give a number from 1 to 60")
+    return speed
+
+
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scenario", default="june-2015")
     parser.add_argument("--seed", type=int, default=1, help="varies loads, thermal mass, failures and noise")
-    parser.add_argument("--speed", type=float, default=20.0, help="virtual seconds in a real one")
+    parser.add_argument("--speed", type=_speed, default=15.0, help="virtual seconds in a real one, 1 to 60")
+    parser.add_argument("--embedded-broker", action="store_true", help="do not look for mosquitto")
     parser.add_argument("--headless", action="store_true", help="no screen; the last line is the result as JSON")
     parser.add_argument("--without-envmon", action="store_true", help="the same storm with nobody watching")
 

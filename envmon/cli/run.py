@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from envmon.cli.build import Assembly, open_journal, run_forever
+from envmon.cli.credentials import unreadable
 from envmon.config import ConfigError, load
 from envmon.config.secret import SecretError
 from envmon.journal.record import JournalError
@@ -18,6 +19,8 @@ from envmon.runtime.clock import SystemClock
 from envmon.runtime.orders import DeskError
 from envmon.runtime.supervisor import VitalTaskError
 from envmon.web.server import ListenError
+
+log = logging.getLogger(__name__)
 
 EX_SOFTWARE = 70  # sysexits.h
 
@@ -32,6 +35,8 @@ def run(config: Path) -> int:
         for fault in error.faults:
             print(fault, file=sys.stderr)
         return 1
+    for missing in unreadable(settings):
+        log.warning("%s", missing)
     try:
         with open_journal(settings) as journal:
             run_forever(Assembly(config, settings, SystemClock(), journal))

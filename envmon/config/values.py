@@ -24,7 +24,7 @@ NAME = r"^[a-z][a-z0-9_]*$"
 DURATION = r"^[0-9]+(\.[0-9]+)?(ms|s|min|h)$"
 INLINE = "a secret does not stand in this file; write credential:NAME or file:/ABSOLUTE/PATH"
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|min|h)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _HOSTNAME = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
@@ -59,7 +59,7 @@ def seconds(given: object) -> float:
         near = _DURATION.fullmatch(given.replace(" ", "").lower().rstrip(".").removesuffix("ec").removesuffix("econds"))
         hint = f"; did you mean {near[0]}?" if near else ""
         raise wrong(f"must be a duration such as 500ms, 5s, 4min or 2h (ms, s, min, h){hint}")
-    return float(match[1]) * _SECONDS[match[2]]
+    return float(match[1]) / 1000 if match[2] == "ms" else float(match[1]) * _SECONDS[match[2]]
 
 
 def duration_text(value: float) -> str:

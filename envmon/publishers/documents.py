@@ -60,7 +60,7 @@ def loop_document(status: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def loop_key(status: Mapping[str, Any]) -> str:
-    """What of the loop's status is worth a message at once: verdicts, mode, positions, not the moving numbers."""
+    """What of the loop is worth a message at once: verdicts, mode, positions, the journal's head; no moving number."""
     zones = {
         name: [zone.get(key) for key in ("verdict", "basis", "phase", "n_plus")]
         + [(zone.get("time_to_limit") or {}).get("sight")]
@@ -71,7 +71,9 @@ def loop_key(status: Mapping[str, Any]) -> str:
         + [(item, check.get("pass")) for item, check in (route.get("readiness") or {}).items()]
         for name, route in (status.get("routes") or {}).items()
     }
+    journal = (status.get("daemon") or {}).get("journal") or {}
     parts = [
+        journal.get("head"),
         status.get("mode"),
         (status.get("armed") or {}).get("now"),
         status.get("lease"),

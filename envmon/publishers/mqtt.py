@@ -112,7 +112,7 @@ class MqttPublisher:
         self._wake.set()
 
     def offer_status(self, status: Mapping[str, Any]) -> None:
-        """Note the loop's status: sent at once when a verdict, mode or position changed, else every REFRESH_S."""
+        """Note the loop's status: sent at once when it changed (see ``loop_key``), else every REFRESH_S."""
         now = time.monotonic()
         key = loop_key(status)
         if key == self._loop_key and now - self._loop_offered < REFRESH_S:

@@ -225,3 +225,13 @@ async def test_a_site_that_cannot_start_leaves_nothing_open(monkeypatch):
     port = running._ports["crac_2"]
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_a_machine_too_slow_for_the_speed_is_told():
+    async with site() as running:
+        running._live()
+        in_time = running.score.late_s
+        await asyncio.sleep(0.1)  # 40 virtual seconds in which nobody advances the rooms
+        running._live()
+        assert running.score.late_s >= max(38.0, in_time)
+        assert running.rooms.second >= 40
