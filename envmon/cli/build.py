@@ -15,6 +15,7 @@ from typing import Any
 
 from envmon import __version__
 from envmon.actuators import ACTUATORS
+from envmon.cli.journal import JOURNAL
 from envmon.config import ConfigError, load
 from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
 from envmon.core import snapshot
@@ -49,7 +50,6 @@ log = logging.getLogger(__name__)
 
 PRIMARY_PROBE = "envmon-probe-primary"
 SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
-JOURNAL = "journal.db"
 PAGES = "pages.db"
 FIXED = "site, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
 

@@ -1,7 +1,7 @@
 """Which credentials of a configuration cannot be read: told at the start, not when the first page is lost for it.
 
 Rules
-  - A credential that cannot be read stops nothing: what needs it fails by itself, says so, and takes it once it is there.
+  - A credential that cannot be read stops nothing: what needs it fails alone, says so, and takes it once it is there.
   - What is told names the reference and who needs it, never a value.
 """
 

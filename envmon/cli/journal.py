@@ -8,6 +8,8 @@ from envmon.journal.reader import JournalReader
 from envmon.journal.record import JournalError
 from envmon.journal.show import as_json, for_people, verdict
 
+JOURNAL = "journal.db"  # in the state directory
+
 
 def show(path: Path, *, as_lines: bool, since: int) -> int:
     """Print every line from number ``since`` on."""

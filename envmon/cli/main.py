@@ -1,4 +1,8 @@
-"""The command line: ``envmon COMMAND``."""
+"""The command line: ``envmon COMMAND``.
+
+Rules
+  - An order loads nothing it does not need: at night it leaves at once.
+"""
 
 import argparse
 import sys
@@ -6,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envmon import __version__
-from envmon.cli import check as checking
 from envmon.cli import journal, orders, rules
-from envmon.cli.build import JOURNAL
+from envmon.cli.journal import JOURNAL
 from envmon.model.event import Command
 
 CONFIG = Path("/etc/envmon/envmon.yaml")
@@ -33,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return run(asked.config)
         case "check":
-            return checking.check(asked.config, asked.schema)
+            from envmon.cli.check import check  # noqa: PLC0415 - the configuration's, not needed to give an order
+
+            return check(asked.config, asked.schema)
         case "status":
             return orders.status(asked.socket, as_json=asked.json)
         case "journal" if asked.what == "show":

@@ -29,6 +29,7 @@ log = logging.getLogger("envmon.pagers")
 
 RUN = 1_000_000  # numbers a run of the daemon starts above the run before
 RETRY_S = 5.0
+BUSY_S = 2.0  # how long SQLite waits for another program's lock
 
 CREATE = """
 CREATE TABLE IF NOT EXISTS run (only INTEGER PRIMARY KEY CHECK (only = 0), number INTEGER NOT NULL) STRICT;
@@ -173,7 +174,7 @@ def _moved_aside(path: Path, error: sqlite3.Error) -> bool:
 
 def _open(path: Path) -> sqlite3.Connection:
     """A connection to a file with our tables. Raises sqlite3.Error."""
-    connection = sqlite3.connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = PERSIST").fetchone()
         connection.executescript(CREATE)

@@ -252,11 +252,14 @@ class Lab:
 async def exchange(folder: Path) -> AsyncIterator[tuple[SipEdge, EdgeSettings]]:
     """A simulated edge between two sites, and its settings: enough where Kamailio itself is not the question."""
     (folder / "token").write_text(TOKEN)
-    async with FarEnd(PRIMARY) as primary, FarEnd(BACKUP) as backup:
-        async with SipEdge({PRIMARY: [primary.address], BACKUP: [backup.address]}, TOKEN) as edge:
-            host, port = edge.address
-            token = Secret(f"file:{folder / 'token'}")
-            yield edge, EdgeSettings("edge0", "kamailio", "meet_me_room", edge.url, host, port, token)
+    async with (
+        FarEnd(PRIMARY) as primary,
+        FarEnd(BACKUP) as backup,
+        SipEdge({PRIMARY: [primary.address], BACKUP: [backup.address]}, TOKEN) as edge,
+    ):
+        host, port = edge.address
+        token = Secret(f"file:{folder / 'token'}")
+        yield edge, EdgeSettings("edge0", "kamailio", "meet_me_room", edge.url, host, port, token)
 
 
 def position(name: str) -> Callable[[dict[str, Any]], bool]:

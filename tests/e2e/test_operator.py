@@ -1,4 +1,4 @@
-"""What an operator meets at the command line: faults, orders, reloads, the journal, systemd. The real daemon each time."""
+"""What an operator meets at the command line: faults, orders, reloads, the journal, systemd. Always the real daemon."""
 
 import asyncio
 import json

@@ -99,8 +99,8 @@ async def test_a_page_the_server_always_fails_holds_up_its_key_only(tmp_path: Pa
             queue.offer(page("bad", raised=False), 100.0)
             for number in range(20):
                 queue.offer(page(f"good{number}"), 100.0)
-            await until(lambda: len(server.taken) == 20, "the others delivered")
-            assert queue.depth == {"a": 2}
+            await until(lambda: queue.depth == {"a": 2}, "the others delivered")
+        assert len(server.taken) == 20
 
 
 async def test_a_dead_pager_never_delays_the_other(tmp_path: Path) -> None:
@@ -113,8 +113,8 @@ async def test_a_dead_pager_never_delays_the_other(tmp_path: Path) -> None:
         async with running(queue):
             for number in range(10):
                 queue.offer(page(f"k{number}"), 100.0)
-            await until(lambda: len(alive.taken) == 10, "the living pager has all of them", within_s=5.0)
-            assert queue.depth == {"dead": 10, "alive": 0}
+            await until(lambda: queue.depth == {"dead": 10, "alive": 0}, "the living pager has all", within_s=5.0)
+            assert len(alive.taken) == 10
 
 
 async def test_the_most_urgent_page_of_a_backlog_leaves_first(tmp_path: Path) -> None:
@@ -157,22 +157,50 @@ async def test_what_a_newer_raise_replaces_is_forgotten_on_disk_too(tmp_path: Pa
     assert [summary for _, summary in rows(tmp_path)] == ["19"]
 
 
+async def test_what_a_newer_raise_overtakes_on_its_way_is_forgotten_too(tmp_path: Path) -> None:
+    async with PageServer(answer=lambda _: 500, delay_s=0.2) as server:
+        queue = quick(tmp_path, {"a": WebhookPager(settings(server.url))})
+        async with running(queue):
+            queue.offer(page(summary="older"), 100.0)
+            await until(lambda: len(server.seen) == 1, "on its way")
+            queue.offer(page(summary="newer"), 101.0)
+            await until(lambda: queue.retried["a"] == 1, "it came back")
+            assert queue.depth == {"a": 1}
+    assert rows(tmp_path) == [("k", "newer")]
+
+
 async def test_a_queue_that_runs_again_goes_on_where_it_was(tmp_path: Path) -> None:
-    """As a supervisor does, or a reload: pages offered while nobody runs wait."""
+    """As a supervisor does: pages offered while nobody runs wait."""
     server = PageServer()
     queue = quick(tmp_path, {"a": WebhookPager(settings(server.url))})
-    queue.offer(page("before"), 100.0)
+    queue.offer(page("k1"), 100.0)
     async with running(queue):
-        queue.offer(page("during"), 101.0)
+        queue.offer(page("k2"), 101.0)
         await until(lambda: queue.retried["a"] >= 2, "tried")
-    queue.offer(page("between"), 102.0)
+    assert not queue.durable
+    queue.offer(page("k3"), 102.0)
+    async with running(queue):
+        assert queue.depth == {"a": 3}
+    assert [key for key, _ in rows(tmp_path)] == ["k1", "k2", "k3"]
     async with running(queue), server:
         await until(lambda: queue.delivered["a"] == 3, "all delivered")
-    assert sorted(keys(server)) == ["+before", "+between", "+during"]
-    assert [item["number"] for item in sorted(server.taken, key=lambda item: item["time"])] == sorted(
-        {item["number"] for item in server.taken}
-    )
+    assert sorted(keys(server)) == ["+k1", "+k2", "+k3"]
     assert rows(tmp_path) == []
+
+
+async def test_what_only_memory_held_reaches_the_disk_of_the_next_run(tmp_path: Path) -> None:
+    server = PageServer()
+    queue = quick(tmp_path / "later", {"a": WebhookPager(settings(server.url))})
+    task = asyncio.create_task(queue.run())
+    queue.offer(page("k1"), 100.0)
+    await until(lambda: queue.retried["a"] >= 1, "it runs without a disk", within_s=5.0)
+    task.cancel()
+    await asyncio.wait({task})
+    (tmp_path / "later").mkdir()
+    async with running(queue):
+        queue.offer(page("k2"), 101.0)
+        await until(lambda: queue.saved, "on disk")
+        assert [key for key, _ in rows(tmp_path / "later")] == ["k1", "k2"], "and numbers go on growing"
 
 
 async def test_a_reload_loses_nothing(tmp_path: Path) -> None:

@@ -67,6 +67,23 @@ def test_a_damaged_file_is_moved_aside(tmp_path: Path, caplog: pytest.LogCapture
     again.close()
 
 
+def test_a_locked_file_is_waited_for_not_moved(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("envmon.pagers.spool.RETRY_S", 0.05)
+    monkeypatch.setattr("envmon.pagers.spool.BUSY_S", 0.01)
+    path = tmp_path / "pages.db"
+    raw = sqlite3.connect(path, isolation_level=None)
+    raw.execute("BEGIN EXCLUSIVE")
+    is_open = threading.Event()
+    spool = Spool(path, "dallas", is_open.set)
+    wait(lambda: "cannot be used: database is locked" in caplog.text)
+    raw.close()
+    assert is_open.wait(10.0)
+    spool.close()
+    assert list(tmp_path.glob("*.damaged")) == []
+
+
 def test_a_damaged_row_is_dropped_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "pages.db"
     spool = opened(path)
