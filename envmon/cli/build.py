@@ -100,6 +100,7 @@ class Assembly:
         return Parts(
             policy=settings.policy,
             digest=settings.digest,
+            text=settings.text,
             devices=tuple(self._device(settings, device) for device in settings.devices),
             publishers=(self._metrics, mqtt) if mqtt else (self._metrics,),
             pages=pages,
@@ -167,6 +168,10 @@ class Assembly:
             found["engine"] = f"it has taken no tick for {told['engine_silence_s']:.0f} s"
         if told["journal"]["failure"]:
             found["journal"] = told["journal"]["failure"]
+        elif not told["journal"]["has_room"]:
+            found["journal"] = "the disk has no room for the lines of one whole episode"
+        if self._pages is not None and not self._pages.durable:
+            found["pages"] = "undelivered pages are kept in memory only"
         if told["reload_error"]:
             found["reload"] = told["reload_error"]
         return found

@@ -26,6 +26,7 @@ from envmon.model.event import (
     Event,
     LeaseReport,
     OrderReceived,
+    Outcome,
     PolicyLoaded,
     ProbeReport,
     Tick,
@@ -48,18 +49,25 @@ def fold(world: World, event: Event) -> World:
             return _probe(world, event)
         case LeaseReport():
             return _lease(world, event)
-        case Tick() | OrderReceived() | EffectReport():
+        case EffectReport():
+            return _effect(world, event)
+        case Tick() | OrderReceived():
             return world
 
 
 def _policy(world: World, event: PolicyLoaded) -> World:
     """Zones and routes the new policy keeps keep their state; the others go."""
     policy = event.policy
+    known = frozenset(policy.devices)
+    zones = {zone.id: world.zones.get(zone.id, ZoneState()) for zone in policy.zones}
     return replace(
         world,
         policy=policy,
         digest=event.digest,
-        zones={zone.id: world.zones.get(zone.id, ZoneState()) for zone in policy.zones},
+        zones={
+            name: replace(zone, seen={p: s for p, s in zone.seen.items() if s.reading.point.device in known})
+            for name, zone in zones.items()
+        },
         routes={route.id: world.routes.get(route.id, RouteState()) for route in policy.routes},
         devices={device: world.devices.get(device, "not polled yet") for device in policy.devices},
         silent_ns={device: at for device, at in world.silent_ns.items() if device in policy.devices},
@@ -110,26 +118,48 @@ def _edge(world: World, event: EdgeReport) -> World:
             view = replace(before, error=error)
         else:
             view = EdgeView(status, event.at.mono_ns, "")
-            state = _confirm(state, event.at.mono_ns, status)
+            state = _confirm(state, event.at.mono_ns, status, before.status)
         routes[policy.id] = replace(state, edges={**state.edges, event.edge: view})
     return replace(world, routes=routes)
 
 
-def _confirm(state: RouteState, asked_ns: int, status: EdgeStatus) -> RouteState:
+def _confirm(state: RouteState, asked_ns: int, status: EdgeStatus, before: EdgeStatus | None) -> RouteState:
     """An edge that reports the command confirms it; its next report is the starting line of the counters."""
     if status.percent != state.commanded or asked_ns < state.asserted_ns:
         return state
-    if status.edge not in state.confirmed:
-        return replace(state, confirmed={**state.confirmed, status.edge: status})
-    start = state.baseline.get(status.edge)
-    if start is not None and start.up_since == status.up_since:
-        return state
-    start = Baseline(asked_ns, status.up_since, status.calls_primary, status.calls_backup)
-    return replace(
+    edge = status.edge
+    known = edge in state.confirmed
+    state = replace(
         state,
-        confirmed={**state.confirmed, status.edge: status},
-        baseline={**state.baseline, status.edge: start},
+        taken=True,
+        confirmed={**state.confirmed, edge: state.confirmed[edge] if known else status},
+        started={edge: status.up_since, **state.started},
     )
+    if not known:
+        return state
+    start = state.baseline.get(edge)
+    if start is None or start.up_since != status.up_since:
+        start = Baseline(asked_ns, status.up_since, status.calls_primary, status.calls_backup)
+    elif before is not None and _wrong(state, status) > _wrong(state, before):
+        start = Baseline(asked_ns, status.up_since, status.calls_primary, status.calls_backup, asked_ns)
+    return replace(state, baseline={**state.baseline, edge: start})
+
+
+def _wrong(state: RouteState, status: EdgeStatus) -> int:
+    """New calls counted at the site that was not commanded; none where both are."""
+    return {100: status.calls_primary, 0: status.calls_backup}.get(state.commanded or 0, 0)
+
+
+def _effect(world: World, event: EffectReport) -> World:
+    """A write that ended well is not unsure any more, if no newer one has been sent."""
+    if event.outcome is not Outcome.DONE:
+        return world
+    routes = dict(world.routes)
+    for name, state in world.routes.items():
+        if state.unsure.get(event.edge) == event.effect:
+            rest = {edge: effect for edge, effect in state.unsure.items() if edge != event.edge}
+            routes[name] = replace(state, unsure=rest)
+    return replace(world, routes=routes)
 
 
 def _probe(world: World, event: ProbeReport) -> World:

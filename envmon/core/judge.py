@@ -11,7 +11,6 @@ Theory of operation
   together -> verdict. What must outlive the tick (phase, onset, quorum, normals) is carried in ZoneState.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from envmon.core import forecast
@@ -29,19 +28,19 @@ INLET = frozenset({Role.RACK_INLET_TEMP})
 
 def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp) -> ZoneState:
     """Judge a zone at ``now`` and return it with its new judgement."""
-    fresh = tuple(s for s in state.seen.values() if s.reading.good and age_s(now, s.at_ns) <= policy.stale_s)
+    fresh = _fresh(policy, state, now)
     inlets = temperatures(fresh, INLET)
     temperature = _second_hottest([float(s.reading.value or 0) for s in inlets])
     sighted = temperature is not None and len(inlets) >= zone.min_inlets
     units = capacity(zone, fresh)
     cast = votes(zone, fresh, state.normal, temperature if sighted else None, units)
     agreed = quorum(policy, cast)
+    state = _lapse(policy, state, now)
     state = _sense(zone, state, fresh, temperature if sighted else None, now)
-    state = _plant(zone, state, cast, fresh, now)
+    state = _plant(zone, state, cast, fresh, units, now)
     if agreed:
-        behind = tuple(point for vote in cast for point in vote.points)
-        state = replace(state, quorum_ns=now.mono_ns, quorum_points=behind)
-    worst = _worst(zone, state.seen, now)
+        state = replace(state, quorum_ns=now.mono_ns, witnesses={vote.kind: vote.points for vote in cast})
+    worst = _worst(zone, inlets if sighted else list(state.seen.values()), now)
     limit = _time_to_limit(zone, state, units, temperature, worst, now)
     judgement = Judgement(
         verdict=_verdict(state, units, agreed=agreed, sighted=sighted),
@@ -68,14 +67,38 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp) -> Zon
     )
 
 
+def _lapse(policy: Policy, state: ZoneState, now: Stamp) -> ZoneState:
+    """Forget a quorum that was measured too long ago to stand."""
+    if state.quorum_ns is None or age_s(now, state.quorum_ns) <= policy.quorum_stands_s:
+        return state
+    return replace(state, quorum_ns=None, witnesses={}, last_lower=None)
+
+
 def quorum_stands(policy: Policy, state: ZoneState, now: Stamp) -> bool:
-    """A measured quorum stands while it is measured, and for ten minutes when its own witnesses fell silent."""
+    """A measured quorum stands while it is measured, and for ten minutes when its own witnesses fell silent.
+
+    It falls with the first kind whose witnesses speak and do not vote any more.
+    """
     if state.judgement.quorum:
         return True
     if state.quorum_ns is None or age_s(now, state.quorum_ns) > policy.quorum_stands_s:
         return False
-    seen = [state.seen[point] for point in state.quorum_points if point in state.seen]
-    return any(not s.reading.good or age_s(now, s.at_ns) > policy.stale_s for s in seen)
+    voting = [vote.kind for vote in state.judgement.votes]
+    silent = [
+        kind
+        for kind, points in state.witnesses.items()
+        if not any(_speaks(policy, state.seen[point], now) for point in points if point in state.seen)
+    ]
+    return bool(silent) and all(kind in silent or kind in voting for kind in state.witnesses)
+
+
+def _fresh(policy: Policy, state: ZoneState, now: Stamp) -> tuple[Seen, ...]:
+    """What speaks for now; sorted, for a replay may see the points arrive in another order."""
+    return tuple(state.seen[point] for point in sorted(state.seen) if _speaks(policy, state.seen[point], now))
+
+
+def _speaks(policy: Policy, seen: Seen, now: Stamp) -> bool:
+    return seen.reading.good and age_s(now, seen.at_ns) <= policy.stale_s
 
 
 def _second_hottest(values: list[float]) -> float | None:
@@ -85,11 +108,11 @@ def _second_hottest(values: list[float]) -> float | None:
     return ranked[1] if len(ranked) > 2 else ranked[0]
 
 
-def _worst(zone: ZonePolicy, seen: Mapping[str, Seen], now: Stamp) -> float | None:
+def _worst(zone: ZonePolicy, seen: list[Seen], now: Stamp) -> float | None:
     """What the inlets could have become since each last spoke well: value + age x slew."""
     aged = [
         float(s.good.value) + age_s(now, s.good_ns) * zone.slew
-        for s in seen.values()
+        for s in seen
         if s.good is not None and s.good.point.role in INLET and isinstance(s.good.value, float)
     ]
     return _second_hottest(aged)
@@ -126,22 +149,28 @@ def _phase(phase: Phase, temperature: float, limits: Limits) -> Phase:
 
 
 def _plant(
-    zone: ZonePolicy, state: ZoneState, cast: tuple[Vote, ...], fresh: tuple[Seen, ...], now: Stamp
+    zone: ZonePolicy, state: ZoneState, cast: tuple[Vote, ...], fresh: tuple[Seen, ...], units: Capacity, now: Stamp
 ) -> ZoneState:
-    """Follow the plant's loss: its onset, and the one restart a power transfer lets us expect."""
-    if not any(vote.kind is Kind.PLANT for vote in cast):
-        return replace(state, onset_ns=None, restart_until_ns=None, restart_spent=False)
-    if state.onset_ns is None:
-        expected = any(
-            s.reading.value == UnitState.STARTING
-            or (s.reading.point.role is Role.ON_BATTERY and s.reading.value == "yes")
-            for s in fresh
-        )
-        until = now.mono_ns + int(zone.restart_s * SECOND) if expected and not state.restart_spent else None
-        return replace(state, onset_ns=now.mono_ns, restart_until_ns=until)
+    """Follow the plant's loss: its onset, and the one restart a power transfer lets us expect.
+
+    Silence ends nothing: the loss is over when every unit that was lost has said that it runs.
+    """
     if state.restart_until_ns is not None and now.mono_ns > state.restart_until_ns:
-        return replace(state, restart_until_ns=None, restart_spent=True)
-    return state
+        state = replace(state, restart_until_ns=None, restart_spent=True)
+    if not any(vote.kind is Kind.PLANT for vote in cast):
+        heard = [s.reading.point.unit for s in fresh if s.reading.point.role is Role.UNIT_RUNNING]
+        if all(unit in heard for unit in state.lost):
+            return replace(state, onset_ns=None, lost=(), restart_until_ns=None, restart_spent=False)
+        return state
+    state = replace(state, lost=tuple(dict.fromkeys((*state.lost, *units.lost))))
+    if state.onset_ns is not None:
+        return state
+    expected = any(
+        s.reading.value == UnitState.STARTING or (s.reading.point.role is Role.ON_BATTERY and s.reading.value == "yes")
+        for s in fresh
+    )
+    until = now.mono_ns + int(zone.restart_s * SECOND) if expected and not state.restart_spent else None
+    return replace(state, onset_ns=now.mono_ns, restart_until_ns=until)
 
 
 def _time_to_limit(

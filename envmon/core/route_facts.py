@@ -1,17 +1,18 @@
 """From the world to the finite facts of a route."""
 
 from envmon.core.judge import minutes, quorum_stands
-from envmon.core.proof import calls_left, proof
-from envmon.core.readiness import Item, reachable, readiness, ready
-from envmon.core.route_rules import Ask, Edges, Episode, RouteFacts, Threat
+from envmon.core.proof import left, proof
+from envmon.core.readiness import Item, reachable, readiness, ready, shown
+from envmon.core.route_rules import Ask, Edges, Episode, Left, RouteFacts, Threat
 from envmon.core.table import answer
 from envmon.core.world import RouteState, World, ZoneState, age_s
 from envmon.model.event import EdgeStatus
 from envmon.model.policy import Policy, RoutePolicy
-from envmon.model.verdict import Mode, Position, Sight
+from envmon.model.verdict import Mode, Sight
 
 GRACE_S = 3.0  # a write may be on its way for so long; twice as long after every repetition
 GRACE_DOUBLINGS = 4
+RELIEF_S = 60.0  # an acute threat ends when the evacuation has this much to spare: a flap would forget its probe call
 
 
 def route_facts(world: World, policy: Policy, route: RoutePolicy, order: Ask) -> RouteFacts:
@@ -26,10 +27,10 @@ def route_facts(world: World, policy: Policy, route: RoutePolicy, order: Ask) ->
         episode=Episode.LATCHED if state.latched else Episode.OPEN if state.episode else Episode.NONE,
         edges=edges(world, policy, route, state),
         proof=proof(world, policy, route, state),
+        taken=answer(state.taken),
+        whole=answer(len(reachable(world, policy, route)) == len(route.edges)),
         soaked=answer(soaked(world, route)),
-        drained=answer(
-            state.position is Position.BACKUP and not state.drain_said and calls_left(world, policy, route, state) == 0
-        ),
+        left=Left.NO if state.drain_said else left(world, policy, route, state),
         order=order,
     )
 
@@ -41,47 +42,45 @@ def threat(world: World, policy: Policy, route: RoutePolicy) -> Threat:
         state = world.zones[zone]
         if not quorum_stands(policy, state, world.now):
             continue
-        if _no_time_left(state, route, world):
+        if _no_time_left(world, route, state):
             return Threat.ACT
         worst = Threat.WATCH
     return worst
 
 
-def _no_time_left(state: ZoneState, route: RoutePolicy, world: World) -> bool:
-    limit = state.judgement.time_to_limit
+def _no_time_left(world: World, route: RoutePolicy, zone: ZoneState) -> bool:
+    relief_s = 0.0 if world.routes[route.id].act_ns is None else RELIEF_S
+    limit = zone.judgement.time_to_limit
     if limit.sight is Sight.FORECAST and limit.lower is not None:
-        return limit.lower <= route.evacuate_s
-    blind_s = age_s(world.now, state.quorum_ns) if state.quorum_ns is not None else 0.0
-    return (
-        limit.sight is Sight.CANNOT_TELL
-        and state.last_lower is not None
-        and (state.last_lower - blind_s <= route.evacuate_s)
-    )
+        return limit.lower <= route.evacuate_s + relief_s
+    if limit.sight is not Sight.CANNOT_TELL or zone.last_lower is None or zone.quorum_ns is None:
+        return False
+    return zone.last_lower - age_s(world.now, zone.quorum_ns) <= route.evacuate_s + relief_s
 
 
 def edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Edges:
     """What the edges that answer show against what was commanded."""
-    alive = reachable(world, policy, route)
-    shown = [(edge, status) for edge in alive if (status := state.edges[edge].status) is not None]
-    if not shown:
+    status = shown(world, policy, route)
+    if not status:
         return Edges.UNREAD
     if state.commanded is None:
-        return Edges.AGREE if len({status.percent for _, status in shown}) == 1 else Edges.CONTESTED
-    found = {_edge(world, state, edge, status) for edge, status in shown}
+        return Edges.AGREE if len({now.percent for now in status.values()}) == 1 else Edges.CONTESTED
+    found = [_edge(world, state, edge, now) for edge, now in status.items()]
     return next(e for e in (Edges.CONTESTED, Edges.FORGOT, Edges.PENDING, Edges.AGREE) if e in found)
 
 
 def _edge(world: World, state: RouteState, edge: str, status: EdgeStatus) -> Edges:
     if world.lease.held and status.fence > world.lease.epoch and world.mode is not Mode.OBSERVE:
         return Edges.CONTESTED
+    waited = age_s(world.now, state.asserted_ns) > GRACE_S * 2 ** min(state.asserts, GRACE_DOUBLINGS)
+    late = Edges.FORGOT if waited else Edges.PENDING
     if status.percent == state.commanded:
-        return Edges.AGREE
+        return late if edge in state.unsure and waited else Edges.AGREE
     if (then := state.confirmed.get(edge)) is not None:
-        forgot = then.up_since != status.up_since or status.set_epoch < then.set_epoch
-        return Edges.FORGOT if forgot else Edges.CONTESTED
-    grace_s = GRACE_S * 2 ** min(state.asserts, GRACE_DOUBLINGS)
-    on_its_way = age_s(world.now, state.asserted_ns) <= grace_s and state.asserted_ns > 0
-    return Edges.PENDING if on_its_way else Edges.FORGOT
+        wiped = status.set_epoch < then.set_epoch or (then.up_since != status.up_since and status.set_epoch == 0)
+        return Edges.FORGOT if wiped else Edges.CONTESTED
+    ours = state.command_epoch > 0 and status.set_epoch <= state.command_epoch
+    return late if ours else Edges.CONTESTED
 
 
 def soaked(world: World, route: RoutePolicy) -> bool:

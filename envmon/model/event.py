@@ -29,6 +29,7 @@ class PolicyLoaded:
     policy: Policy
     digest: str
     who: str
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

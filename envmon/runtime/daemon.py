@@ -83,7 +83,12 @@ class Daemon(Generic[W]):
             "version": self._frame.version,
             "counters": self.counters.view(),
             "engine_silence_s": round(self._engine.silence_s(), 3),
-            "journal": {"seq": head.seq, "head": str(head), "failure": self._ledger.failure},
+            "journal": {
+                "seq": head.seq,
+                "head": str(head),
+                "failure": self._ledger.failure,
+                "has_room": self._frame.journal.has_room,
+            },
             "reload_error": self._reload_error,
         }
         return {**self._engine.status(), "daemon": daemon}
@@ -190,9 +195,10 @@ class Daemon(Generic[W]):
     async def _replace(self, parts: Parts) -> None:
         """Swap devices, pagers and publishers; a device may allow one connection, so the old one goes first."""
         await self._tasks.stop("poller")
-        for name in self._listener_names():
+        old = self._listener_names()
+        self._parts = parts  # what is paged or published from here on waits in the new queues
+        for name in old:
             await self._tasks.stop(name)
-        self._parts = parts
         self._poller = self._new_poller(self._poller.hints)
         self._start_listeners()
         self._load_policy("envmon (reload)")
@@ -207,7 +213,9 @@ class Daemon(Generic[W]):
         return ["pages", *(f"publisher:{number}" for number in range(len(self._parts.publishers)))]
 
     def _load_policy(self, who: str) -> None:
-        self._engine.post(PolicyLoaded(self._clock.stamp(), self._parts.policy, self._parts.digest, who))
+        self._engine.post(
+            PolicyLoaded(self._clock.stamp(), self._parts.policy, self._parts.digest, who, self._parts.text)
+        )
 
     def _new_poller(self, hints: Mapping[str, float]) -> Poller:
         sinks = (self._engine.post, self._publish)

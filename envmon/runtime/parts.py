@@ -53,6 +53,7 @@ class Parts:
     pages: PageQueue
     fixed: object = None
     fixed_names: str = "edges, daemon"
+    text: str = ""  # the configuration as read
     in_force: Callable[[], None] = field(default=lambda: None)
 
 

@@ -18,7 +18,7 @@ from tests.core.test_failover import storm
 
 def reload(room: Room, at: Stamp | None = None):
     world = load(dump(room.world), at or room.at)
-    return replace(world, policy=room.world.policy)
+    return replace(world, policy=room.world.policy, lease=room.world.lease, faster=room.world.faster)
 
 
 def test_a_world_comes_back_whole():

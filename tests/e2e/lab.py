@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -165,13 +165,13 @@ class Lab:
             "judgement": {"stale": "5s"},
         }  # fmt: skip
 
-    def start(self, *, script: str = "", **environment: str) -> None:
-        """Start the daemon; ``script`` is Python that runs before it, in its process."""
+    def start(self, *, script: str = "", before: Sequence[str] = (), **environment: str) -> None:
+        """Start the daemon; ``script`` is Python run first in its process, ``before`` a command that runs it."""
         command = ["run", "--config", str(self.folder / "envmon.yaml")]
         code = f"import sys\n{script}\nfrom envmon.cli.main import main\nsys.exit(main({command}))"
         with (self.folder / "daemon.log").open("ab") as log:
             self.daemon = subprocess.Popen(
-                [sys.executable, "-c", code],
+                [*before, sys.executable, "-c", code],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

@@ -199,7 +199,7 @@ async def test_a_reload_that_cannot_take_force_keeps_the_old_configuration_and_s
         assert "edges" in status["daemon"]["reload_error"]
         assert "only a restart can change these" in status["daemon"]["reload_error"]
         assert status["policy"] == old
-        assert status["devices"]["crac_1"]["up"]
+        await lab.until(lambda s: all(device["up"] for device in s["devices"].values()), 10, "every device, as before")
         (lab.folder / "envmon.yaml").unlink()
         status = await reloaded(lab, "failed_reloads")
         assert "there is no such file" in status["daemon"]["reload_error"]
@@ -287,12 +287,12 @@ async def test_a_refused_order_names_its_rule_and_its_facts(tmp_path: Path) -> N
         await refuse("O11", "restore", "--route", "outbound")
         await refuse("M21", "disarm")
         await refuse("M41", "resume")
+        await lab.armed()
+        await refuse("M12", "arm")
         await obey("M30", "hold")
         await refuse("M31", "hold")
         await refuse("M13", "arm")
         await obey("M40", "resume")
-        await lab.armed()
-        await refuse("M12", "arm")
         await refuse("O22", "restore")
         code, said = await lab.order("shift", "--route", "inbound")
         assert code != 0
