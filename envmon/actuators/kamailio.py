@@ -35,6 +35,7 @@ class KamailioEdge:
         self._settings = settings
         self._root = URL(settings.url) / "envmon" / "v1"
         self._session: aiohttp.ClientSession | None = None
+        self._sent = ""  # the token: an answer that repeats it is quoted without it
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -139,6 +140,7 @@ class KamailioEdge:
             raise self._error(str(error)) from None
         if not token.isascii() or not token.isprintable() or not token or " " in token:
             raise self._error("the token is empty or holds a space, a control character or a letter beyond ASCII")
+        self._sent = token
         return token
 
     def _refused(self, code: int, answer: Any) -> EdgeError:
@@ -151,6 +153,8 @@ class KamailioEdge:
         return Fenced(str(self._error(f"it has seen epoch {fence}, ours is {epoch}: somebody else may act")), fence)
 
     def _error(self, text: str) -> EdgeError:
+        if self._sent:
+            text = text.replace(self._sent, "<secret>")
         return EdgeError(f"edge {self._settings.id} at {self._settings.url}: {text}")
 
 
@@ -179,5 +183,5 @@ def _statuses(edge: str, answer: Any) -> tuple[EdgeStatus, ...]:
 def _count(told: Any, name: str, top: int = 2**63) -> int:
     value = told.get(name) if isinstance(told, dict) else None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= top:
-        raise ValueError(f"{name} is {value!r}, not a count")
+        raise ValueError(f"{name} is {repr(value)[:100]}, not a count")
     return value

@@ -73,6 +73,7 @@ class LeaseFacts:
     mode: Mode
     lease: Answer
     fence: Fence
+    outbid: Answer  # YES: a newer epoch holds us (M51), and nobody has resumed since
     due: Answer  # YES: not stamped in the last seconds
 
 
@@ -118,6 +119,6 @@ MODE_RULES: tuple[Row[ModeAct], ...] = (
 
 LEASE_RULES: tuple[Row[LeaseAct], ...] = (
     row("L10", "The lease is held: its epoch is stamped on the edges, so that an older holder is fenced.",
-        LeaseAct.STAMP, mode=(AUTO, HELD), lease=YES, fence=Fence.LOW, due=YES),
+        LeaseAct.STAMP, mode=(AUTO, HELD), lease=YES, fence=Fence.LOW, outbid=NO, due=YES),
 )
 # fmt: on

@@ -16,6 +16,7 @@ from envmon.model.policy import Policy
 from envmon.model.verdict import Mode
 
 STAMP_EVERY_S = 5.0
+OUTBID = "M51"  # after a newer epoch we hold: a restart that takes a higher one must not win by itself
 
 
 def step_mode(world: World, policy: Policy, order: Order | None) -> Step:
@@ -91,6 +92,7 @@ def step_lease(world: World, policy: Policy) -> Step:
         world.mode,
         answer(world.lease.held),
         Fence.LOW if low else Fence.LEVEL,
+        answer(world.mode is Mode.HELD and world.mode_rule == OUTBID),
         answer(world.lease.stamped_ns == 0 or age_s(world.now, world.lease.stamped_ns) > STAMP_EVERY_S),
     )
     found = find(LEASE_RULES, facts)

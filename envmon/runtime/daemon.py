@@ -271,7 +271,7 @@ class Daemon(Generic[W]):
                 edge.look()
 
     async def _feed_watchdog(self) -> None:
-        seen = -1
+        seen = self.counters.ticks
         while True:
             if self.counters.ticks != seen:
                 seen = self.counters.ticks

@@ -124,6 +124,19 @@ def test_a_taken_over_lease_above_the_fence_can_be_resumed():
     assert room.order(Command.RESUME).rule == "M40"
 
 
+def test_a_restart_does_not_outbid_the_controller_that_held_us():
+    room = Room().armed()
+    room.edges["edge_1"].fence = 99
+    room.run(10)
+    room.effects.clear()
+    room.take_lease(100)
+    room.run(30)
+    assert not any(isinstance(effect, StampEpoch) for effect in room.effects)
+    assert room.order(Command.RESUME).rule == "M40"
+    room.run(5)
+    assert any(isinstance(effect, StampEpoch) and effect.epoch == 100 for effect in room.effects)
+
+
 # --- restarts ----------------------------------------------------------------------------------------------------
 
 
