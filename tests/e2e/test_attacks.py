@@ -547,12 +547,12 @@ async def test_a_newer_epoch_at_an_edge_holds_and_is_never_outbid(tmp_path: Path
         status = await lab.until(lambda s: s["lease"]["epoch"] == 8, 10, "a new life, with a lease above every fence")
         assert status["mode"] == "held", "a restart ends no hold: that is for an operator"
         assert edge.switch.fence == 7, "and outbids nobody by itself"
-        code, words = await lab.order("resume")
-        assert (code, "M40" in words) == (0, True), words
-        await until(lambda: edge.switch.fence == 8, 10, "the stamp, once an operator resumed")
         assert edge.switch.percent("outbound") == 0
         moves = [line.record.effect for line in lab.lines() if "set_percent" in line.record.effect]
         assert moves == []
+        code, words = await lab.order("resume")
+        assert (code, "M40" in words) == (0, True), words
+        await until(lambda: edge.switch.fence == 8, 10, "the stamp, once an operator resumed")
         no_crash(lab, status)
 
 
