@@ -30,8 +30,9 @@ from envmon.model.event import Target
 from envmon.pagers import PAGERS
 from envmon.pagers.queue import PageQueue
 from envmon.probes.sip import SipProbe
+from envmon.profiles.bind import bind_at, place
 from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import Profile, bind
+from envmon.profiles.schema import Profile
 from envmon.publishers.daemon_metrics import PAGES as PAGE_NUMBERS
 from envmon.publishers.daemon_metrics import DaemonMetrics
 from envmon.publishers.metrics import MetricsPublisher
@@ -109,21 +110,24 @@ class Assembly:
 
     def _device(self, settings: Settings, device: DeviceSettings) -> PolledDevice:
         profile = self._profiles[device.profile]
-        points = bind(
+        at = place(
             profile,
             site=settings.policy.site,
             device=device.id,
             path=device.path,
             zone=device.zone,
             serves=device.serves,
+            units={number: (zone, unit) for number, zone, unit in device.fronts},
+            commissioned=device.commissioned,
         )
+        points = bind_at(profile, at)
         return PolledDevice(
             id=device.id,
             zone=device.zone,
             interval_s=device.interval_s,
             deadline_s=device.deadline_s,
             points=tuple(bound.point for bound in points),
-            driver=open_driver(device, profile, points),
+            driver=open_driver(device, profile, points, at=at),
         )
 
     def _frame(self) -> Frame:

@@ -15,6 +15,7 @@ from envmon.config.settings import MqttSettings, Settings
 from envmon.config.values import duration_text
 from envmon.model.policy import RoutePolicy, ZonePolicy
 from envmon.profiles.loader import load_builtin
+from envmon.profiles.schema import Evidence
 
 
 def check(config: Path, schema: bool) -> int:
@@ -67,6 +68,7 @@ def _route(route: RoutePolicy) -> str:
 
 def _notes(settings: Settings) -> Iterator[str]:
     yield from (f"automatic would be refused: {fault}" for fault in settings.policy.placement_faults)
+    yield from _unconfirmed(settings)
     yield from (f"edge {edge.id} is simulated: it moves no call" for edge in settings.edges if edge.kind == "simulated")
     yield from (
         f"pager {pager.id} is simulated: it reaches nobody" for pager in settings.pagers if pager.kind == "simulated"
@@ -79,6 +81,16 @@ def _notes(settings: Settings) -> Iterator[str]:
         yield from (_hurry(route, zones[zone]) for zone in route.zones if _warming_s(zones[zone]) < route.evacuate_s)
     if settings.mqtt and _in_clear(settings.mqtt):
         yield "the mqtt password crosses the network in clear; add tls"
+
+
+def _unconfirmed(settings: Settings) -> Iterator[str]:
+    profiles = load_builtin()
+    for device in settings.devices:
+        if profiles[device.profile].evidence is Evidence.EXCERPT and not device.commissioned:
+            yield (
+                f"device {device.id} is published but does not vote: profile {device.profile} was made of excerpts; "
+                "compare its readings with what it shows, then set commissioned: true"
+            )
 
 
 def _warming_s(zone: ZonePolicy) -> float:

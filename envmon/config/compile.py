@@ -104,6 +104,7 @@ def _route(name: str, entry: RouteEntry) -> RoutePolicy:
 
 def _device(name: str, entry: DeviceEntry) -> DeviceSettings:
     zone, _, unit = (entry.serves or "").partition(".")
+    fronts = entry.fronts or {}
     return DeviceSettings(
         id=name,
         profile=entry.profile,
@@ -116,7 +117,14 @@ def _device(name: str, entry: DeviceEntry) -> DeviceSettings:
         deadline_s=entry.deadline,
         unit_id=entry.unit_id,
         snmp=_snmp(entry.snmp) if entry.snmp else SnmpSettings(),
+        fronts=tuple((number, *_zone_unit(served)) for number, served in fronts.items()),
+        commissioned=entry.commissioned,
     )
+
+
+def _zone_unit(served: str) -> tuple[str, str]:
+    zone, _, unit = served.partition(".")
+    return zone, unit
 
 
 def _snmp(entry: SnmpEntry) -> SnmpSettings:

@@ -101,6 +101,8 @@ def _zone(zone: ZoneEntry) -> Iterator[Finding]:
 def _device(device: DeviceEntry) -> Iterator[Finding]:
     if device.serves is None and device.zone is None:
         yield "", "says neither what it serves (serves: zone.unit) nor where it stands (zone: ZONE); give one"
+    if device.serves is not None and device.fronts is not None:
+        yield "fronts", "serves names one unit already; keep one of the two keys"
     if device.serves is not None and device.zone is not None:
         yield "zone", "serves already names the zone; leave this key out"
     if device.deadline >= device.every and "deadline" in device.model_fields_set:

@@ -11,15 +11,6 @@ from typing import Protocol
 from envmon.model.reading import Role
 
 
-class HasRole(Protocol):
-    """A point of a profile."""
-
-    @property
-    def role(self) -> Role | None:
-        """What the point means to cooling."""
-        ...
-
-
 class Profile(Protocol):
     """A profile, as far as the configuration is concerned."""
 
@@ -29,8 +20,8 @@ class Profile(Protocol):
         ...
 
     @property
-    def points(self) -> Sequence[HasRole]:
-        """What its devices answer."""
+    def witnesses(self) -> Sequence[Role]:
+        """The role of every point its devices may answer, of a table's as often as it may have rows."""
         ...
 
 
@@ -56,4 +47,4 @@ def known_profiles(profiles: Profiles) -> dict[str, Known]:
 def _known(value: Profile | str) -> Known:
     if isinstance(value, str):
         return Known(value)
-    return Known(str(value.protocol), tuple(point.role for point in value.points if point.role))
+    return Known(str(value.protocol), tuple(value.witnesses))

@@ -62,9 +62,7 @@ def _served(document: Document) -> Iterator[Fault]:
     """Check what devices serve: the unit exists, and has no other device."""
     first: dict[str, str] = {}
     zones = document.names("zones")
-    for device in document.names("devices"):
-        path = ("devices", device, "serves")
-        serves = document.word(*path)
+    for device, path, serves in _serving(document):
         zone, dot, unit = serves.partition(".")
         if not (zone and dot and unit):
             continue
@@ -79,9 +77,18 @@ def _served(document: Document) -> Iterator[Fault]:
         first.setdefault(serves, device)
 
 
+def _serving(document: Document) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    """Yield the device, the place in the file and the word of everything that names a unit it serves."""
+    for device in document.names("devices"):
+        paths: list[tuple[str, ...]] = [("devices", device, "serves")]
+        paths += [("devices", device, "fronts", number) for number in document.names("devices", device, "fronts")]
+        for path in paths:
+            yield device, path, document.word(*path)
+
+
 def _units(document: Document) -> Iterator[Fault]:
     """Check that every unit is served, and that no other device of its zone has its name."""
-    served = {document.word("devices", device, "serves") for device in document.names("devices")}
+    served = {word for _, _, word in _serving(document)}
     resolved = {f"{zone}.{unit}" for zone in document.names("zones") for unit in document.names("zones", zone, "units")}
     misspelt = [serves.rpartition(".")[2] for serves in served - resolved]
     for zone in document.names("zones"):

@@ -30,7 +30,9 @@ class SnmpSettings:
 class DeviceSettings:
     """A network endpoint we poll. ``serves`` is the plant unit its points belong to, "" for a sensor device.
 
-    ``port`` 0 means the protocol's own (161, 502). ``path`` names its network path, the host unless given.
+    ``port`` 0 means the protocol's own (161, 502). ``path`` names its network path, the host unless given. ``fronts``
+    is (its own number for a unit behind it, zone, unit). ``commissioned``: somebody compared its readings with what it
+    shows, so that a profile made of excerpts may vote.
     """
 
     id: str
@@ -44,6 +46,8 @@ class DeviceSettings:
     deadline_s: float = 2.0
     unit_id: int = 1  # Modbus unit identifier
     snmp: SnmpSettings = SnmpSettings()
+    fronts: tuple[tuple[str, str, str], ...] = ()
+    commissioned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

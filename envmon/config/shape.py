@@ -9,7 +9,7 @@ Rules
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
 from envmon.config.settings import DeviceSettings, EdgeSettings, MqttSettings, PagerSettings, SnmpSettings
 from envmon.config.values import AbsolutePath, Between, Duration, Host, HostPort, Listen, Name, SecretRef, Text, Url
@@ -114,6 +114,9 @@ class SnmpEntry(Entry):
     """Version 3: privacy password; without it nothing is encrypted."""
 
 
+Served = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
+
+
 class DeviceEntry(Entry):
     """A network endpoint that is polled."""
 
@@ -121,8 +124,10 @@ class DeviceEntry(Entry):
     """What kind of device it is: the name of a profile."""
     address: HostPort
     """Host or host:port; without a port, the protocol's own (SNMP 161, Modbus 502)."""
-    serves: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")] | None = None
+    serves: Served | None = None
     """The unit its readings belong to, as zone.unit."""
+    fronts: dict[str, Served] | None = None
+    """For a device that fronts several units: its own number for each, in quotes, and the unit, as zone.unit."""
     zone: Name | None = None
     """For a device that serves no unit: the zone or place it stands in."""
     every: Annotated[Duration, AfterValidator(Between(0.5, 600))] = default(DeviceSettings, "interval_s")
@@ -135,6 +140,8 @@ class DeviceEntry(Entry):
     """Modbus unit identifier."""
     snmp: SnmpEntry | None = None
     """SNMP log-in, for a profile that speaks SNMP."""
+    commissioned: StrictBool = False
+    """Somebody compared its readings with what it shows; without that a profile made of excerpts does not vote."""
 
 
 class EdgeEntry(Entry):

@@ -83,7 +83,7 @@ def _kinds(device: DeviceSettings, profile: Known) -> list[Kind]:
     if profile.roles is None:
         return list(Kind)
     roles = frozenset(profile.roles)
-    plant = Role.ON_BATTERY in roles or (device.serves and roles & _PLANT_ROLES)
+    plant = Role.ON_BATTERY in roles or ((device.serves or device.fronts) and roles & _PLANT_ROLES)
     can = {
         Kind.INLET_AIR: Role.RACK_INLET_TEMP in roles,
         Kind.COOLING_AIR: roles & COOLING_AIR_ROLES,

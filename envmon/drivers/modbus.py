@@ -16,7 +16,8 @@ Theory of operation
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Self, assert_never
 
 from envmon.config.settings import DeviceSettings
@@ -25,8 +26,9 @@ from envmon.drivers.contract import DeviceError
 from envmon.drivers.modbus_link import Link, connect
 from envmon.drivers.modbus_plan import Block, Span, plan
 from envmon.model.reading import Reading, Reason
-from envmon.profiles.decode import decode_modbus, missing
-from envmon.profiles.schema import Address, BoundPoint, ModbusLimits, Profile, Register
+from envmon.profiles.bind import BoundPoint, Place
+from envmon.profiles.decode import Beside, Plain, decode, missing, plain_registers
+from envmon.profiles.schema import Address, CrossCheck, ModbusLimits, Profile, Register, UnitFrom, ValidFrom
 from envmon.wire.modbus import ExceptionCode, Function, Refusal
 
 Answers = dict[Span, bytes | Refusal]
@@ -52,18 +54,20 @@ class ModbusDriver:
         profile: Profile,
         points: tuple[BoundPoint, ...],
         *,
+        at: Place,  # noqa: ARG002 - drivers are built alike; Modbus rows are bound beforehand
         clock: Callable[[], float],
         jitter: Callable[[], float],
     ) -> None:
         self._limits = profile.modbus or ModbusLimits()
-        self._wanted = tuple((bound, *_spans(bound)) for bound in points)
+
+        self._wanted = tuple(_want(bound) for bound in points)
         self._host = device.host
         self._port = device.port or self._limits.port
         self._unit_id = device.unit_id
         self._deadline_s = device.deadline_s
         self._where = f"modbus {self._host}:{self._port} unit {self._unit_id}"
         self._backoff = Backoff(clock, jitter)
-        self._spans = frozenset(span for _, *spans in self._wanted for span in spans if span is not None)
+        self._spans = frozenset(span for wanted in self._wanted for span in wanted.spans)
         self._refused: frozenset[Span] = frozenset()
         self._blocks = plan(self._spans, self._limits)
         self._link: Link | None = None
@@ -87,7 +91,7 @@ class ModbusDriver:
         self._backoff.succeeded()
         self._learn(answers)
         left = fault.reason if fault is not None else Reason.TIMEOUT
-        return tuple(_reading(bound, answers, own, cross, left) for bound, own, cross in self._wanted)
+        return tuple(wanted.reading(answers, left) for wanted in self._wanted)
 
     async def _collect(self, answers: Answers) -> DeviceError | None:
         try:
@@ -169,27 +173,57 @@ def _is_hole(outcome: bytes | Refusal) -> bool:
     return isinstance(outcome, Refusal) and outcome.code in _ABOUT_ADDRESSES
 
 
-def _reading(bound: BoundPoint, answers: Answers, own: Span, cross: Span | None, left: Reason) -> Reading:
-    match answers.get(own):
-        case None:
-            return missing(bound, left)
-        case Refusal(code=ExceptionCode.ILLEGAL_DATA_ADDRESS):
-            return missing(bound, Reason.ABSENT)
-        case Refusal():
-            return missing(bound, Reason.REFUSED)
-        case bytes() as data:
-            twin = answers.get(cross) if cross is not None else None
-            return decode_modbus(bound, data, twin if isinstance(twin, bytes) else None)
-        case other:
-            assert_never(other)
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One point and the spans it is decoded from; None for what it does not need."""
+
+    bound: BoundPoint
+    own: Span
+    cross: Span | None
+    unit: Span | None
+    valid: Span | None
+
+    @property
+    def spans(self) -> Iterator[Span]:
+        return (span for span in (self.own, self.cross, self.unit, self.valid) if span is not None)
+
+    def reading(self, answers: Answers, left: Reason) -> Reading:
+        match answers.get(self.own):
+            case None:
+                return missing(self.bound, left)
+            case Refusal(code=ExceptionCode.ILLEGAL_DATA_ADDRESS):
+                return missing(self.bound, Reason.ABSENT)
+            case Refusal():
+                return missing(self.bound, Reason.REFUSED)
+            case bytes() as data:
+                spec = self.bound.spec
+                beside = Beside(
+                    cross=_shown(answers, self.cross, spec.cross_check),
+                    unit=_shown(answers, self.unit, spec.unit_from),
+                    valid=_shown(answers, self.valid, spec.valid_from),
+                )
+                return decode(self.bound, plain_registers(spec.address, data), beside)
+            case other:
+                assert_never(other)
 
 
-def _spans(bound: BoundPoint) -> tuple[Span, Span | None]:
-    check = bound.spec.cross_check
-    return _span(bound.spec.address), _span(check.address) if check is not None else None
+def _want(bound: BoundPoint) -> _Wanted:
+    spec = bound.spec
+    return _Wanted(
+        bound,
+        _span(spec.address),
+        _span(spec.cross_check.address) if spec.cross_check else None,
+        _span(spec.unit_from.address) if spec.unit_from else None,
+        _span(spec.valid_from.address) if spec.valid_from else None,
+    )
+
+
+def _shown(answers: Answers, span: Span | None, at: CrossCheck | UnitFrom | ValidFrom | None) -> Plain:
+    found = answers.get(span) if span is not None else None
+    return plain_registers(at.address, found) if at is not None and isinstance(found, bytes) else None
 
 
 def _span(address: Address) -> Span:
     if not isinstance(address, Register):
         raise TypeError("a Modbus device was bound to a profile with SNMP addresses")
-    return Span(Function(address.function), address.address, address.registers)
+    return Span(Function(address.function), address.address, address.registers, address.unit_offset)

@@ -41,7 +41,7 @@ class Link(asyncio.Protocol):
         if self._fault is not None or self._transport is None:
             raise self._fault or DeviceError(Reason.UNREACHABLE, f"{self._where}: not connected")
         self._transaction = (self._transaction + 1) & 0xFFFF
-        request = Request(self._transaction, self._unit_id, span.function, span.address, span.count)
+        request = Request(self._transaction, self._unit_id + span.unit, span.function, span.address, span.count)
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(
             encode_request(request.transaction, request.unit_id, request.function, request.address, request.count)

@@ -17,11 +17,15 @@ _REGISTER_BITS = 16
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """``count`` bits or registers of ``function`` from wire address ``address``: what one point needs."""
+    """``count`` bits or registers of ``function`` from wire address ``address``: what one point needs.
+
+    ``unit`` is added to the device's unit identifier.
+    """
 
     function: Function
     address: int
     count: int
+    unit: int = 0
 
     @property
     def end(self) -> int:
@@ -51,7 +55,7 @@ def plan(spans: Iterable[Span], limits: ModbusLimits, apart: Collection[Span] = 
     """
     blocks: list[Block] = []
     open_block = False
-    for span in sorted(set(spans)):
+    for span in sorted(set(spans), key=lambda span: (span.unit, span)):
         alone = span in apart
         merged = _join(blocks[-1], span, limits) if open_block and not alone else None
         if merged is not None:
@@ -64,10 +68,10 @@ def plan(spans: Iterable[Span], limits: ModbusLimits, apart: Collection[Span] = 
 
 def _join(block: Block, span: Span, limits: ModbusLimits) -> Block | None:
     whole = block.span
-    if span.function is not whole.function or span.address - whole.end > limits.max_gap_fill:
+    if (span.unit, span.function) != (whole.unit, whole.function) or span.address - whole.end > limits.max_gap_fill:
         return None
     count = max(whole.end, span.end) - whole.address
     per_read = limits.max_read * _REGISTER_BITS if whole.function.reads_bits else limits.max_read
     if count > min(per_read, whole.function.limit):
         return None
-    return Block(Span(whole.function, whole.address, count), (*block.parts, span))
+    return Block(Span(whole.function, whole.address, count, whole.unit), (*block.parts, span))

@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from envmon.profiles import document
-from envmon.profiles.build import build
-from envmon.profiles.check import check
+from envmon.profiles.build_tables import build_all
+from envmon.profiles.check_profile import check
 from envmon.profiles.document import ModbusProfileShape, ProfileShape, SnmpProfileShape
 from envmon.profiles.schema import Profile
 from envmon.profiles.tree import Fault, Tree, read_tree
@@ -64,7 +64,7 @@ def load_text(text: str, name: str) -> Profile:
     if shape is None or faults:
         ordered = sorted(faults, key=lambda fault: (fault.line, fault.column))
         raise ProfileError(tuple(_line(name, fault) for fault in ordered))
-    return build(shape)
+    return build_all(shape)
 
 
 def known_keys() -> list[str]:

@@ -3,7 +3,8 @@
 Rules
   - At most one poll in flight per device; a device still busy at its next slot is late: counted, skipped, not queued.
   - No device delays another: every poll is a task of its own, ended by its driver's deadline.
-  - A device that did not answer yields a batch too: every point of it missing, with the reason.
+  - A device that did not answer yields a batch too: every point of it missing, those of its tables as they were last
+    known, with the reason.
   - A loss is logged once, and so is the recovery.
 """
 
@@ -58,6 +59,7 @@ class Poller:
         self._wake = asyncio.Event()
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._lost: set[str] = set()
+        self._last: dict[str, Sequence[Reading]] = {}  # the rows of a device's tables are known once it answered
         self._schedule = Schedule({device.id: self._wanted(device) for device in devices}, clock.now())
 
     @property
@@ -123,16 +125,17 @@ class Poller:
             async with asyncio.timeout(device.deadline_s * LENIENCE + 1.0):
                 readings = await device.driver.poll()
         except DeviceError as fault:
-            readings, error = _missing(device, fault.reason), str(fault)
+            readings, error = self._missing(device, fault.reason), str(fault)
             self._note_loss(device, error)
         except TimeoutError:
             error = f"no end within {LENIENCE:g} times its deadline of {device.deadline_s:g} s"
-            readings = _missing(device, Reason.TIMEOUT)
+            readings = self._missing(device, Reason.TIMEOUT)
             self._note_loss(device, f"the driver broke its promise: {error}")
         except Exception as bug:  # noqa: BLE001 - one driver's bug is one device's loss
-            readings, error = _missing(device, Reason.GARBAGE), f"the driver failed: {type(bug).__name__}: {bug}"
+            readings, error = self._missing(device, Reason.GARBAGE), f"the driver failed: {type(bug).__name__}: {bug}"
             self._note_loss(device, error, bug)
         else:
+            self._last[device.id] = readings
             self._note_recovery(device)
         batch = DeviceBatch(self._clock.stamp(), device.id, readings, error)
         for sink in self._sinks:
@@ -155,6 +158,7 @@ class Poller:
             self._lost.discard(device.id)
             log.info("device %s answers again", device.id)
 
-
-def _missing(device: PolledDevice, reason: Reason) -> tuple[Reading, ...]:
-    return tuple(Reading(point, None, Quality.MISSING, reason) for point in device.points)
+    def _missing(self, device: PolledDevice, reason: Reason) -> tuple[Reading, ...]:
+        last = self._last.get(device.id)
+        points = device.points if last is None else [reading.point for reading in last]
+        return tuple(Reading(point, None, Quality.MISSING, reason) for point in points)

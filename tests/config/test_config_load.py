@@ -209,21 +209,13 @@ def test_names_alone_are_enough_to_check_references(tmp_path):
 
 
 @dataclass(frozen=True)
-class Seen:
-    role: Role | None
-
-
-@dataclass(frozen=True)
 class Kind:
     protocol: str
-    points: tuple[Seen, ...]
+    witnesses: tuple[Role, ...]
 
 
 def kinds(**roles: tuple[Role, ...]) -> dict[str, Kind]:
-    return {
-        name: Kind(PROFILES[name], tuple(Seen(role) for role in (*roles.get(name.replace("-", "_"), ()), None)))
-        for name in PROFILES
-    }
+    return {name: Kind(PROFILES[name], roles.get(name.replace("-", "_"), ())) for name in PROFILES}
 
 
 ALL = (Role.RACK_INLET_TEMP, Role.RETURN_TEMP, Role.UNIT_RUNNING)

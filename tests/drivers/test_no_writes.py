@@ -57,11 +57,11 @@ def test_no_library_that_can_write_is_imported_and_the_one_that_reads_cannot_wri
     assert not [name for name in dir(SnmpSession) if "set" in name.lower() and not name.startswith("__")]
 
 
-def test_the_drivers_ask_the_snmp_client_for_get_and_for_nothing_else():
+def test_the_drivers_ask_the_snmp_client_for_the_three_gets_and_for_nothing_else():
     tree = parsed(PRODUCT / "drivers" / "snmp_session.py")
     used = {
         node.attr
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {"session", "self._session"}
     }
-    assert used == {"get_many", "refresh"}
+    assert used == {"get_many", "getnext", "getbulk", "refresh"}

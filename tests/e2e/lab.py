@@ -124,7 +124,7 @@ class Lab:
                 "every": "1s",
                 "deadline": "800ms",
             }
-            entry |= {"path": f"path_{name}", **where}
+            entry |= {"path": f"path_{name}", "commissioned": True, **where}
             if profile == "apc-inrow-rc":
                 entry["snmp"] = {"version": "2c", "community": f"file:{self.folder / 'community'}"}
             return entry

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envmon.model.reading import Quality, Reading, Reason, Role, Severity
+from envmon.profiles.bind import BoundPoint, bind
 from envmon.profiles.decode import decode_modbus, decode_snmp, missing
 from envmon.profiles.loader import load_text
-from envmon.profiles.schema import BoundPoint, bind
 
 
 def bound(point: str, protocol: str = "snmp", extra: str = "") -> BoundPoint:
@@ -18,7 +18,7 @@ profile: made-up
 vendor: nobody
 kind: sensor
 protocol: {protocol}
-evidence: excerpt
+evidence: document
 sources: [{{document: a test, revision: "1"}}]
 {extra}
 points:
@@ -237,7 +237,7 @@ def test_whatever_the_agent_says_a_reading_comes_out(answer: float | str | bytes
 )
 def test_point_ids(zone: str | None, serves: str, point_id: str) -> None:
     profile = load_text(
-        "{profile: p, vendor: v, kind: sensor, protocol: snmp, evidence: excerpt,"
+        "{profile: p, vendor: v, kind: sensor, protocol: snmp, evidence: document,"
         " sources: [{document: d, revision: '1'}], points: [{name: t, oid: 1.3.6}]}",
         "p.yaml",
     )

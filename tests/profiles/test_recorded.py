@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from envmon.model.reading import Quality, Reading, Role
+from envmon.profiles.bind import BoundPoint, bind
 from envmon.profiles.decode import decode_snmp
 from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import BoundPoint, Oid, Profile, bind
+from envmon.profiles.schema import Oid, Profile
 
 Walk = dict[str, int | str | bytes | None]
 

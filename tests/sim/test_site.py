@@ -16,8 +16,8 @@ from envmon.drivers import open_driver
 from envmon.model.reading import Quality, Reading, Role, UnitState
 from envmon.model.verdict import Mode
 from envmon.probes.sip import SipProbe
+from envmon.profiles.bind import bind
 from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import bind
 from envmon.runtime.clock import ScaledClock
 from envmon.sim.feeds import UNIT_FEEDS
 from envmon.sim.site import Score, SimulatedSite
@@ -48,7 +48,13 @@ async def poll(running: SimulatedSite, directory: Path) -> dict[str, Reading]:
     for device in settings(running, directory).devices:
         profile = PROFILES[device.profile]
         points = bind(
-            profile, site="dallas", device=device.id, path=device.path, zone=device.zone, serves=device.serves
+            profile,
+            site="dallas",
+            device=device.id,
+            path=device.path,
+            zone=device.zone,
+            serves=device.serves,
+            commissioned=device.commissioned,
         )
         async with open_driver(device, profile, points) as driver:
             told |= {reading.point.id: reading for reading in await driver.poll()}
