@@ -79,6 +79,11 @@ class ModbusDriver:
     async def __aexit__(self, *exc: object) -> None:
         await self._drop()
 
+    @property
+    def bound(self) -> tuple[BoundPoint, ...]:
+        """Every point."""
+        return tuple(wanted.bound for wanted in self._wanted)
+
     async def poll(self) -> tuple[Reading, ...]:
         """Read every point once. Raises DeviceError when nothing answered or a backoff runs."""
         self._backoff.check()

@@ -66,6 +66,11 @@ class SnmpDriver:
     async def __aexit__(self, *exc: object) -> None:
         self._forget()
 
+    @property
+    def bound(self) -> tuple[BoundPoint, ...]:
+        """Every point with an address that is known so far; the rows of tables once they were found."""
+        return (*(point.bound for point in self._points), *self._rows.bound)
+
     async def poll(self) -> tuple[Reading, ...]:
         """Read every point once. Raises DeviceError when nothing answered or a backoff runs."""
         self._backoff.check()

@@ -81,6 +81,11 @@ class Rows:
     _lookup: Lookup | None = None
     _uptime: int | None = None
 
+    @property
+    def bound(self) -> tuple[BoundPoint, ...]:
+        """The points of all rows, those that are gone included."""
+        return tuple(_gone(known) for known in self.points.values())
+
     def forget_session(self) -> None:
         """Look the rows up again when a session opens: the agent may be another one."""
         self._lookup = None
