@@ -13,6 +13,7 @@ from envmon.profiles.document import (
     AddressShape,
     ModbusProfileShape,
     ModbusShape,
+    ModbusUnitFromShape,
     OidShape,
     PointShape,
     ProfileShape,
@@ -21,6 +22,7 @@ from envmon.profiles.document import (
     RepeatShape,
     SnmpIdentifyShape,
     SnmpProfileShape,
+    SnmpUnitFromShape,
 )
 from envmon.profiles.schema import (
     Address,
@@ -142,10 +144,9 @@ def listed(value: object) -> tuple[int | str, ...]:
 def build_point(names: Names, point: PointShape) -> ProfilePoint:
     """Compile one point."""
     address = names.address(point)
-    scaling = Scaling(point.unit, point.scale, point.offset, point.difference)
     units = point.unit_from
-    scalings = tuple((raw, replace(scaling, unit=unit)) for raw, unit in units.map.items()) if units else ()
-    scaling = scalings[0][1] if scalings else scaling
+    unit = next(iter(units.map.values())) if units else point.unit
+    scaling = Scaling(unit, point.scale, point.offset, point.difference)
     measured = not point.map and scaling.measure == "degC" and not point.difference
     valid = point.valid_from
     label = getattr(point, "enum_from", None)
@@ -162,11 +163,17 @@ def build_point(names: Names, point: PointShape) -> ProfilePoint:
         invalid_text=tuple(point.invalid_text),
         valid_range=point.valid_range or (_SENSIBLE_DEGC if measured else None),
         cross_check=_cross_check(names, point),
-        unit_from=UnitFrom(names.address(units), scalings) if units else None,
+        unit_from=_unit_from(names, units, scaling) if units else None,
         valid_from=ValidFrom(names.address(valid), listed(valid.equals)) if valid else None,
         enum_from=names.address(label) if label else None,
         bits=point.bits,
     )
+
+
+def _unit_from(names: Names, shape: SnmpUnitFromShape | ModbusUnitFromShape, scaling: Scaling) -> UnitFrom:
+    scalings = tuple((raw, replace(scaling, unit=unit)) for raw, unit in shape.map.items())
+    absent = None if shape.absent is None else replace(scaling, unit=shape.absent)
+    return UnitFrom(names.address(shape), scalings, absent)
 
 
 def _cross_check(names: Names, point: PointShape) -> CrossCheck | None:

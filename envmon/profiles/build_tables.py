@@ -11,6 +11,7 @@ from envmon.profiles.build import Names, build, build_point, listed
 from envmon.profiles.document import (
     ConditionShape,
     ConditionsShape,
+    LabelFromShape,
     ProfileShape,
     RowPointShape,
     ScaleFromShape,
@@ -35,15 +36,21 @@ def build_all(shape: ProfileShape) -> Profile:
 
 def _table(names: Names, table: TableShape) -> Table:
     within = names.within(table.columns)
+    key = table.key
     return Table(
         columns=tuple((name, within.words[name]) for name in table.columns),
         points=tuple(_row_point(within, point) for point in table.points),
         walk=tuple(within.oid(str(oid)) for oid in listed(table.walk)),
         rows=tuple(table.rows or ()),
         select=tuple(_condition(each) for each in table.select),
-        key=table.key or "",
-        serves=table.serves or 0,
+        key=key.column if isinstance(key, LabelFromShape) else key or "",
+        labels=_labels(key) if isinstance(key, LabelFromShape) else (),
+        serves=tuple(int(part) for part in listed(table.serves)),
     )
+
+
+def _labels(shape: LabelFromShape) -> tuple[tuple[str, str], ...]:
+    return tuple((str(raw).removeprefix("."), label) for raw, label in shape.map.items())
 
 
 def _row_point(names: Names, point: RowPointShape) -> RowPoint:
@@ -76,7 +83,7 @@ def _conditions(names: Names, shape: ConditionsShape) -> Conditions:
         columns=tuple((name, within.words[name]) for name in shape.columns),
         active=tuple(_condition(each) for each in shape.active),
         label=shape.label_from.column,
-        labels=tuple((str(raw).removeprefix("."), label) for raw, label in shape.label_from.map.items()),
+        labels=_labels(shape.label_from),
         severity=FromColumn(severity.column, tuple((str(k), v) for k, v in severity.map.items())) if severity else None,
         settle_s=shape.settle_s,
         role=Role.ALARM if shape.role else None,

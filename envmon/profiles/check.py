@@ -98,6 +98,8 @@ def _check_units(point: PointShape) -> Iterator[Finding]:
     for raw, unit in units.map.items():
         if unit not in UNITS:
             yield ("unit_from", "map", str(raw)), _unknown_unit(unit)
+    if units.absent is not None and units.absent not in units.map.values():
+        yield ("unit_from", "absent"), "must be one of the units of the map"
     measures = {UNITS[unit].measure for unit in units.map.values() if unit in UNITS}
     if len(measures) > 1 and not isinstance(point, RowPointShape):
         yield ("unit_from", "map"), f"a point is one quantity; these units are {', '.join(sorted(measures))}"

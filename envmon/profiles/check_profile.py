@@ -14,6 +14,7 @@ from envmon.profiles.check import OID, Finding, check_address, check_point
 from envmon.profiles.document import (
     ConditionShape,
     ConditionsShape,
+    LabelFromShape,
     ModbusProfileShape,
     PointShape,
     ProfileShape,
@@ -66,8 +67,9 @@ def _table(names: Names, table: TableShape) -> Iterator[Finding]:
     within = names.within(table.columns)
     yield from ((("walk",), _no_oid(oid)) for oid in map(str, listed(table.walk)) if not OID.fullmatch(within.oid(oid)))
     known = set(table.columns)
-    if table.key is not None and table.key not in known:
-        yield ("key",), _no_column(table.key, known)
+    key = table.key.column if isinstance(table.key, LabelFromShape) else table.key
+    if key is not None and key not in known:
+        yield ("key",), _no_column(key, known)
     yield from _under(("select",), _condition_list(table.select, known))
     for index, point in enumerate(table.points):
         yield from _under(("points", str(index)), _row_point(within, point, known))

@@ -133,8 +133,10 @@ def _measured(bound: BoundPoint, raw: float, beside: Beside) -> Reading:
 
 
 def _set_scaling(spec: ProfilePoint, shown: Plain) -> Scaling | None:
-    if shown is None or spec.unit_from is None:
+    if spec.unit_from is None:
         return None
+    if shown is None:
+        return spec.unit_from.absent
     return next((scaling for case, scaling in spec.unit_from.scalings if _same(shown, case)), None)
 
 

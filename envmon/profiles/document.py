@@ -12,7 +12,9 @@ from envmon.model.reading import Role
 from envmon.profiles.schema import Evidence, Kind, Order, RegisterType
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
-NamePattern = Annotated[str, Field(pattern=r"^([a-z]|\{key\}|\{row\})([a-z0-9_]|\{key\}|\{row\})*$", max_length=60)]
+NamePattern = Annotated[
+    str, Field(pattern=r"^([a-z]|\{key\}|\{row\})([a-z0-9_]|\{key\}|\{row\}|\{[1-9]\})*$", max_length=60)
+]
 ProfileName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=60)]
 Text = Annotated[str, Field(min_length=1)]
 Raw = StrictInt | str
@@ -21,6 +23,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 Pause = Annotated[StrictInt, Field(ge=0, le=10_000)]
 StateSeverity = Literal["ok", "warning", "critical", "unknown"]
+Part = Annotated[StrictInt, Field(ge=1, le=20)]
 Index = Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")]
 
 
@@ -63,7 +66,7 @@ class ConditionShape(_Shape):
     """What a row must show in a column, or in a part of its index."""
 
     column: Name | None = None
-    index: Annotated[StrictInt, Field(ge=1, le=20)] | None = None
+    index: Part | None = None
     equals: Raw | list[Raw] | None = None
     matches: Text | None = None
 
@@ -108,6 +111,7 @@ class ModbusCrossCheckShape(RegisterShape, ScalingBody):
 
 class _UnitFromShape(_Shape):
     map: Annotated[dict[Raw, str], Field(min_length=1)]
+    absent: str | None = None
 
 
 class SnmpUnitFromShape(_UnitFromShape, OidShape):
@@ -198,8 +202,8 @@ class TableShape(_Shape):
     rows: Annotated[list[Index], Field(min_length=1)] | None = None
     columns: dict[Name, Text] = {}
     select: list[ConditionShape] = []
-    key: Name | None = None
-    serves: Annotated[StrictInt, Field(ge=1, le=20)] | None = None
+    key: Name | LabelFromShape | None = None
+    serves: Part | Annotated[list[Part], Field(min_length=1)] | None = None
     points: Annotated[list[RowPointShape], Field(min_length=1)]
 
 
@@ -263,6 +267,7 @@ class _ProfileShape(_Shape):
     kind: Kind
     sources: Annotated[list[SourceShape], Field(min_length=1)]
     evidence: Evidence
+    include: list[ProfileName] = []
 
 
 class SnmpProfileShape(_ProfileShape):

@@ -25,6 +25,7 @@ Cells = Mapping[str, Raw]
 """What the agent answered, by whole OID; without what it does not have."""
 
 _LONGEST = 60
+_FEW_DOTS = 4  # more, and nothing but digits: an object identifier, whose end tells more than its beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ def wanted(table: Table, index: str) -> Iterator[str]:
         yield f"{column}.{index}"
     for point in table.points:
         for address in (point.spec.address, point.spec.unit_from.address if point.spec.unit_from else None):
-            if isinstance(address, Oid):
-                yield f"{address.oid}.{index}"
+            if address is not None:
+                yield _at(address, index)
 
 
 def row_of(columns: tuple[tuple[str, str], ...], index: str, cells: Cells) -> Row:
@@ -67,7 +68,7 @@ def expand(table: Table, indexes: Iterable[str], cells: Cells, at: Place) -> tup
         row = row_of(table.columns, index, cells)
         if not holds(table.select, row):
             continue
-        behind = row.part(table.serves) if table.serves else ""
+        behind = ".".join(row.part(number) for number in table.serves)
         for template in table.points:
             spec = _spec(table, template, row, cells, served=behind in at.units)
             if spec is None:
@@ -103,6 +104,7 @@ def _with_unit(spec: ProfilePoint, row: Row, cells: Cells) -> ProfilePoint | Non
         return spec
     shown = plain(cells.get(_at(spec.unit_from.address, row.index)))
     now = next((each for raw, each in spec.unit_from.scalings if _same(shown, str(raw))), None)
+    now = spec.unit_from.absent if shown is None else now
     if now is None:
         return None
     alike = tuple(case for case in spec.unit_from.scalings if case[1].measure == now.measure)
@@ -151,14 +153,23 @@ def _as_factor(how: str, shown: Plain) -> float | None:
 
 
 def _name(table: Table, pattern: str, row: Row, *, served: bool) -> str:
-    rest = "_".join(part for number, part in enumerate(row.index.split("."), 1) if number != table.serves)
-    key = (slug(str(row.told.get(table.key) or "")) if table.key else "") or rest
+    rest = "_".join(part for number, part in enumerate(row.index.split("."), 1) if number not in table.serves)
+    key = (_key(table, row) if table.key else "") or rest
     if "{" not in pattern and not table.serves:
         pattern += "_{key}"
     name = pattern.replace("{key}", key).replace("{row}", rest)
+    for number in range(1, 10):
+        name = name.replace(f"{{{number}}}", row.part(number))
     if table.serves and not served:
-        name = f"unit_{row.part(table.serves)}_{name}"
+        name = f"unit_{'_'.join(row.part(number) for number in table.serves)}_{name}"
     return (name if name[0].isalpha() else f"n{name}")[:_LONGEST].strip("_")
+
+
+def _key(table: Table, row: Row) -> str:
+    shown = str(row.told.get(table.key) or "").removeprefix(".")
+    listed = next((label for case, label in table.labels if _same(shown, case)), None)
+    is_oid = shown.count(".") > _FEW_DOTS and shown.replace(".", "").isdigit()
+    return listed or slug("_".join(shown.split(".")[-3:]) if is_oid else shown)
 
 
 def slug(words: str) -> str:
@@ -169,6 +180,8 @@ def slug(words: str) -> str:
 def _cell(column: Address, index: str) -> Oid:
     if not isinstance(column, Oid):
         raise TypeError("a table was built with Modbus addresses")
+    if column.oid.endswith(".0"):  # no column: a setting of the whole device
+        return column
     return Oid(f"{column.oid}.{index}", column.text)
 
 

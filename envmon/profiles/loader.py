@@ -5,6 +5,7 @@ Rules
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -64,7 +65,32 @@ def load_text(text: str, name: str) -> Profile:
     if shape is None or faults:
         ordered = sorted(faults, key=lambda fault: (fault.line, fault.column))
         raise ProfileError(tuple(_line(name, fault) for fault in ordered))
-    return build_all(shape)
+    return _with_included(build_all(shape), shape, tree, name)
+
+
+def _with_included(profile: Profile, shape: ProfileShape, tree: Tree, name: str) -> Profile:
+    """Add the points of the profiles that ship with envmon and are named under ``include``."""
+    taken = {point.name for point in profile.points}
+    for index, wanted in enumerate(shape.include):
+        here = ("include", str(index))
+        file = files("envmon.profiles") / f"{wanted}.yaml"
+        if wanted == profile.name or not file.is_file():
+            raise ProfileError((_line(name, tree.fault(here, f"no shipped profile is called {wanted}")),))
+        other = load_text(file.read_text(encoding="utf-8"), file.name)
+        twice = sorted(taken & {point.name for point in other.points})
+        if other.protocol is not profile.protocol or twice:
+            text = f"{wanted} has a point named {twice[0]}, too" if twice else f"{wanted} speaks {other.protocol}"
+            raise ProfileError((_line(name, tree.fault(here, text)),))
+        taken |= {point.name for point in other.points}
+        profile = replace(
+            profile,
+            sources=(*profile.sources, *other.sources),
+            points=(*profile.points, *other.points),
+            tables=(*profile.tables, *other.tables),
+            conditions=(*profile.conditions, *other.conditions),
+            repeats=(*profile.repeats, *other.repeats),
+        )
+    return profile
 
 
 def known_keys() -> list[str]:

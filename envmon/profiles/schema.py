@@ -147,10 +147,14 @@ class CrossCheck:
 
 @dataclass(frozen=True, slots=True)
 class UnitFrom:
-    """The unit is set on the device: what stands at ``address`` says which of ``scalings`` holds, at every poll."""
+    """The unit is set on the device: what stands at ``address`` says which of ``scalings`` holds, at every poll.
+
+    ``absent`` holds on devices that have no such object; None leaves their values unread.
+    """
 
     address: Address
     scalings: tuple[tuple[int | str, Scaling], ...]
+    absent: Scaling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +254,9 @@ class Table:
     """Rows of an SNMP table that become points.
 
     ``walk`` are the columns whose cells say which rows there are; where ``rows`` is given instead nothing is walked.
-    ``columns`` are read when rows are looked up. ``key`` is the column a point is named by, "" for the row's index.
-    ``serves`` is the part of the index (from 1) that counts the plant units behind the device, 0 for none.
+    ``columns`` are read when rows are looked up. ``key`` is the column a point is named by, "" for the row's index;
+    ``labels`` are names for what it may show.
+    ``serves`` are the parts of the index (from 1) that count the plant units behind the device.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -260,7 +265,8 @@ class Table:
     rows: tuple[str, ...] = ()
     select: tuple[Condition, ...] = ()
     key: str = ""
-    serves: int = 0
+    labels: tuple[tuple[str, str], ...] = ()
+    serves: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

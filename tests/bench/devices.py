@@ -51,6 +51,10 @@ NOT_ATOMIC = 0.2  # a walk reads a value and its text at two moments
 RIGHT, REFUSED, WRONG, OTHER, UNREAD, CAUTION = "right", "refused", "wrong", "other", "unread", "caution"
 
 
+Read = tuple[Reading, float]
+"""A reading, and how far it may be from what is expected: 0 unless it was read at its cross-check."""
+
+
 @dataclass
 class Found:
     """What came of one recording."""
@@ -66,7 +70,7 @@ class Found:
 
 async def examine(recording: Path, expected: Path, profiles: Mapping[str, Profile], community: Path) -> Found:
     """Serve, identify, poll and compare one recording."""
-    rows = json.loads(expected.read_text(encoding="utf-8"))["readings"]
+    rows = json.loads(expected.read_text(encoding="utf-8"))["readings"]  # noqa: ASYNC240 - nothing else runs here
     async with SnmpAgent(RecordedDevice.load(recording)) as agent:
         settings = DeviceSettings(
             id="device",
@@ -80,7 +84,7 @@ async def examine(recording: Path, expected: Path, profiles: Mapping[str, Profil
             snmp=SnmpSettings(community=Secret(f"file:{community}")),
         )
         found = Found(recording.stem, identify(profiles.values(), await ask_snmp(settings, profiles.values())))
-        readings: dict[str, list[Reading]] = {}
+        readings: dict[str, list[Read]] = {}
         if found.matches:
             profile = profiles[found.matches[0].profile]
             at = place(profile, site="bench", device="device", path="bench", zone=None, commissioned=True)
@@ -89,7 +93,11 @@ async def examine(recording: Path, expected: Path, profiles: Mapping[str, Profil
                 by_id = {reading.point.id: reading for reading in await driver.poll()}
                 for bound in driver.bound:
                     assert isinstance(bound.spec.address, Oid)
-                    readings.setdefault(bound.spec.address.oid, []).append(by_id[bound.point.id])
+                    readings.setdefault(bound.spec.address.oid, []).append((by_id[bound.point.id], 0.0))
+                    check = bound.spec.cross_check
+                    if check is not None and isinstance(check.address, Oid):  # good only when both encodings agree
+                        twin = (by_id[bound.point.id], check.tolerance)
+                        readings.setdefault(check.address.oid, []).append(twin)
         found.points = sum(map(len, readings.values()))
     for row in rows:
         outcome, text = judge(row, readings.get(row["oid"], []))
@@ -104,18 +112,18 @@ async def examine(recording: Path, expected: Path, profiles: Mapping[str, Profil
     return found
 
 
-def judge(row: Mapping[str, Any], readings: list[Reading]) -> tuple[str, str]:
+def judge(row: Mapping[str, Any], readings: list[Read]) -> tuple[str, str]:
     """Compare one expected reading with what was read at its OID."""
     if not readings:
         return UNREAD, f"expected {row['value']} {row['unit']} (raw {row['raw']!r})"
-    verdicts = [_verdict(row, reading) for reading in readings]
+    verdicts = [_verdict(row, reading, slack) for reading, slack in readings]
     worst = next((v for v in verdicts if v[0] == WRONG), next((v for v in verdicts if v[0] == RIGHT), verdicts[0]))
     if worst[0] == WRONG and row.get("caution"):
         return CAUTION, worst[1]
     return worst
 
 
-def _verdict(row: Mapping[str, Any], reading: Reading) -> tuple[str, str]:
+def _verdict(row: Mapping[str, Any], reading: Reading, slack: float) -> tuple[str, str]:
     name = reading.point.name
     if reading.quality in (Quality.BAD, Quality.MISSING):
         return REFUSED, f"{name} is {reading.reason}, expected {row['value']} {row['unit']} (raw {row['raw']!r})"
@@ -125,7 +133,7 @@ def _verdict(row: Mapping[str, Any], reading: Reading) -> tuple[str, str]:
     expected = _expected(row, reading.point.measure)
     if not expected:
         return OTHER, f"{name} is {reading.value:g} {reading.point.measure}, expected {row['value']} {row['unit']}"
-    if any(abs(reading.value - value) <= max(1e-6 * abs(value), 1e-9) for value in expected):
+    if any(abs(reading.value - value) <= max(1e-6 * abs(value), 1e-9, slack) for value in expected):
         return RIGHT, ""
     wanted = " or ".join(f"{value:g}" for value in expected)
     return WRONG, f"{name} is {reading.value:g} {reading.point.measure}, expected {wanted}"
@@ -133,6 +141,8 @@ def _verdict(row: Mapping[str, Any], reading: Reading) -> tuple[str, str]:
 
 def _state(row: Mapping[str, Any], reading: Reading) -> tuple[str, str]:
     expected, ours = row.get("expected_severity"), reading.severity
+    if ours is Severity.NONE:
+        return (RIGHT if str(reading.value) in {row["raw"], f"{row['raw']}.0"} else OTHER), f"{reading.value}"
     contradicts = {expected, ours.value} == {"ok", "critical"}
     text = f"{reading.point.name} is {reading.value} ({ours}), expected {row.get('expected_state')} ({expected})"
     return (WRONG if contradicts else RIGHT), text
@@ -158,7 +168,7 @@ def _said(row: Mapping[str, Any], measure: str) -> float | None:
 
 def _in_measure(value: float, unit: str, measure: str) -> float | None:
     unit = SAME.get(unit, unit)
-    if unit == "" and measure == "":
+    if unit == "" and measure in {"", "%"}:
         return float(value)
     if unit == "W" and measure == "kVA":  # sources that have no unit for apparent power
         unit = "VA"
@@ -174,7 +184,8 @@ async def main(arguments: argparse.Namespace) -> int:
     counted: Counter[str] = Counter()
     lines: list[str] = []
     print(
-        f"{'recording':38} {'profile':26} {'points':>6} {'right':>6} {'refused':>7} {'wrong':>6} {'other':>6} {'unread':>6} covered"
+        f"{'recording':38} {'profile':26} {'points':>6} "
+        f"{'right':>6} {'refused':>7} {'wrong':>6} {'other':>6} {'unread':>6} covered"
     )
     with tempfile.NamedTemporaryFile("w") as community:
         community.write("public")
