@@ -163,14 +163,7 @@ def test_the_base_is_put_into_the_oids() -> None:
 
 def test_the_builtin_profiles() -> None:
     profiles = load_builtin()
-    assert sorted(profiles) == [
-        "apc-inrow-rc",
-        "apc-inrow-sc-modbus",
-        "comet-t-modbus",
-        "liebert-icom-modbus",
-        "rfc1628-ups",
-        "rittal-lcp-dx",
-    ]
+    assert len(profiles) >= 33
     for name, profile in profiles.items():
         assert profile.name == name
         assert (profile.modbus is None) == (profile.protocol == "snmp")
