@@ -15,6 +15,7 @@ from typing import Any
 
 from envmon import __version__
 from envmon.actuators import ACTUATORS
+from envmon.cli.devices import place_of
 from envmon.cli.journal import JOURNAL
 from envmon.config import ConfigError, load
 from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
@@ -30,7 +31,7 @@ from envmon.model.event import Target
 from envmon.pagers import PAGERS
 from envmon.pagers.queue import PageQueue
 from envmon.probes.sip import SipProbe
-from envmon.profiles.bind import bind_at, place
+from envmon.profiles.bind import bind_at
 from envmon.profiles.loader import load_builtin
 from envmon.profiles.schema import Profile
 from envmon.publishers.daemon_metrics import PAGES as PAGE_NUMBERS
@@ -110,16 +111,7 @@ class Assembly:
 
     def _device(self, settings: Settings, device: DeviceSettings) -> PolledDevice:
         profile = self._profiles[device.profile]
-        at = place(
-            profile,
-            site=settings.policy.site,
-            device=device.id,
-            path=device.path,
-            zone=device.zone,
-            serves=device.serves,
-            units={number: (zone, unit) for number, zone, unit in device.fronts},
-            commissioned=device.commissioned,
-        )
+        at = place_of(settings, device, profile)
         points = bind_at(profile, at)
         return PolledDevice(
             id=device.id,

@@ -147,10 +147,7 @@ class CrossCheck:
 
 @dataclass(frozen=True, slots=True)
 class UnitFrom:
-    """The unit is set on the device: what stands at ``address`` says which of ``scalings`` holds, at every poll.
-
-    ``absent`` holds on devices that have no such object; None leaves their values unread.
-    """
+    """What ``address`` shows says which of ``scalings`` holds; ``absent`` does where there is no such object."""
 
     address: Address
     scalings: tuple[tuple[int | str, Scaling], ...]
@@ -282,11 +279,10 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """A table of what is wrong now, whose rows come and go; it becomes two points.
+    """A table of what is wrong now, whose rows ``walk`` finds; those for which ``active`` holds become two points.
 
-    ``walk`` finds the rows. A row counts while ``active`` holds. ``name`` becomes an alarm: the label and severity of
-    the worst row, or "clear"; ``count`` the number of rows. Within ``settle_s`` of the agent's start an empty table
-    proves nothing.
+    ``name`` is the label and severity of the worst, or "clear"; ``count`` how many there are. Within ``settle_s`` of
+    the agent's start an empty table proves nothing.
     """
 
     name: str
@@ -346,11 +342,8 @@ class Profile:
         told += [spec.role for repeat in self.repeats for spec in repeat.points for _ in range(repeat.count)]
         for table in self.tables:
             for point in table.points:
-                roles = [
-                    point.spec.role,
-                    *(Role(role) for _, role in (point.role_from.cases if point.role_from else ())),
-                ]
-                told += roles * (len(table.rows) or _MAY_HAVE)
+                cases = point.role_from.cases if point.role_from else ()
+                told += [point.spec.role, *(Role(role) for _, role in cases)] * (len(table.rows) or _MAY_HAVE)
         for conditions in self.conditions:
             told += [conditions.role, Role.ALARM_COUNT if conditions.role and conditions.count else None]
         return tuple(role for role in told if role is not None)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from envmon.model.reading import Quality, Reading, Reason, Role, Severity
 from envmon.profiles.bind import BoundPoint, bind
-from envmon.profiles.decode import decode_modbus, decode_snmp, missing
+from envmon.profiles.decode import Beside, decode, decode_modbus, decode_snmp, missing
 from envmon.profiles.loader import load_text
 
 
@@ -245,3 +245,79 @@ def test_point_ids(zone: str | None, serves: str, point_id: str) -> None:
     assert point.id == point_id
     assert (point.zone, point.unit) == (zone or None, serves or None)
     assert (point.device, point.path) == ("probe_1", "10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("body", "raw", "value"),
+    [
+        ("function: 3, address: 1, type: int64", b"\xff" * 7 + b"\xfe", -2.0),
+        ("function: 3, address: 1, type: uint64, word_order: low_first", b"\0\1" + b"\0" * 6, 1.0),
+        ("function: 3, address: 1, type: float64", struct.pack(">d", 18.25), 18.25),
+        ("function: 3, address: 1, type: uint16, byte_order: low_first", b"\x34\x12", 0x1234),
+        (
+            "function: 3, address: 1, type: float32, byte_order: low_first",
+            struct.pack("<f", 7.5)[2:] + struct.pack("<f", 7.5)[:2],
+            7.5,
+        ),
+        ("function: 3, address: 1, type: bcd, registers: 2", b"\x00\x12\x34\x56", 123456.0),
+        ("function: 3, address: 1, type: uint16, bits: [4, 7]", b"\x00\xa5", 10.0),
+        ("function: 3, address: 1, type: ascii, registers: 2, byte_order: low_first", b"SANR", "ASRN"),
+    ],
+)
+def test_wide_and_odd_encodings(body: str, raw: bytes, value: float | str) -> None:
+    assert seen(decode_modbus(modbus(body), raw)) == (value, Quality.GOOD, Reason.NONE)
+
+
+def test_nibbles_that_are_no_digits_are_no_number() -> None:
+    point = modbus("function: 3, address: 1, type: bcd, registers: 1")
+    assert seen(decode_modbus(point, b"\x1a\x00")) == (None, Quality.BAD, Reason.INVALID_TEXT)
+
+
+def test_a_field_of_bits_as_a_state() -> None:
+    point = bound("{name: s, oid: 1.3.6.1, bits: [4, 5], map: {0: [clear, ok], 2: [alarm, critical]}}")
+    assert decode_snmp(point, 0x2F).value == "alarm"
+    assert decode_snmp(point, 0x0F).value == "clear"
+    assert decode_snmp(point, 0x1F).reason is Reason.UNLISTED_STATE
+
+
+WATCHED = bound("{name: t, oid: 1.3.6.1, unit: degC, valid_from: {oid: 1.3.6.2, equals: [1, ok]}}")
+
+
+@pytest.mark.parametrize(
+    ("status", "good"), [(1, True), ("OK", True), (b"1", True), (2, False), (None, False), ("", False)]
+)
+def test_a_value_whose_probe_is_not_there_is_absent_not_zero(status: int | str | bytes | None, good: bool) -> None:
+    reading = decode(WATCHED, 0, Beside(valid=status))
+    assert seen(reading) == ((0.0, Quality.GOOD, Reason.NONE) if good else (None, Quality.MISSING, Reason.ABSENT))
+
+
+NAMED = bound(
+    '{name: s, oid: 1.3.6.1, enum_from: {oid: 1.3.6.2}, map: {OK: [ok, ok], "High Alarm": [high_alarm, critical]}}'
+)
+
+
+def test_a_state_the_device_writes_out_itself() -> None:
+    told = {text: decode(NAMED, 4, Beside(label=text)) for text in ("ok", b"High Alarm", "Something new", None)}
+    assert [(r.value, r.severity, r.quality) for r in told.values()] == [
+        ("ok", Severity.OK, Quality.GOOD),
+        ("high_alarm", Severity.CRITICAL, Quality.GOOD),
+        (None, Severity.UNKNOWN, Quality.BAD),
+        (None, Severity.UNKNOWN, Quality.MISSING),
+    ]
+
+
+def test_an_excerpt_is_shown_but_does_not_vote_until_its_device_was_commissioned() -> None:
+    text = (
+        "{profile: p, vendor: v, kind: sensor, protocol: snmp, evidence: EVIDENCE,"
+        " sources: [{document: d, revision: '1'}], points: [{name: t, oid: 1.3.6.1, unit: degC, invalid: [-1]}]}"
+    )
+
+    def one(evidence: str, *, commissioned: bool) -> BoundPoint:
+        profile = load_text(text.replace("EVIDENCE", evidence), "p.yaml")
+        return bind(profile, site="s", device="d", path="p", zone="z", commissioned=commissioned)[0]
+
+    held = one("excerpt", commissioned=False)
+    assert seen(decode_snmp(held, 21)) == (21.0, Quality.UNCERTAIN, Reason.NOT_COMMISSIONED)
+    assert seen(decode_snmp(held, -1)) == (None, Quality.BAD, Reason.SENTINEL)  # worse than not commissioned
+    assert decode_snmp(one("excerpt", commissioned=True), 21).good
+    assert decode_snmp(one("document", commissioned=False), 21).good

@@ -1,130 +1,77 @@
-"""Recorded SNMP walks, decoded by the shipped profiles, against what the devices are known to have said.
+"""Recorded devices through the bench: none of the values it reads is wrong, and the bench can tell.
 
-Give the folder with ``--devices DIR``: DIR/snmprec holds walks (``OID|TAG|VALUE`` lines), DIR/expected a JSON of
-readings beside each. A profile is tried on every walk that has at least three quarters of its points.
+Give the folder with ``--devices DIR``: DIR/snmprec holds recordings (``OID|TAG|VALUE`` lines), DIR/expected a JSON of
+readings beside each.
 """
 
 import json
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from envmon.model.reading import Quality, Reading, Role
-from envmon.profiles.bind import BoundPoint, bind
-from envmon.profiles.decode import decode_snmp
-from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import Oid, Profile
-
-Walk = dict[str, int | str | bytes | None]
-
-TO_MEASURE = {"W": ("kW", 0.001), "kPa": ("Pa", 1000.0), "l/min": ("l/s", 1 / 60), "%RH": ("%", 1.0), "min": ("s", 60)}
-NOT_COMPARED = {
-    # The recording's expectation multiplies percent by a model's rating; the MIB says percent.
-    "1.3.6.1.4.1.9839.2606.2.1.3.16.0",
-}
+BENCH = Path(__file__).parents[1] / "bench" / "devices.py"
+UPS = "1.3.6.1.2.1.33.1"
 
 
-@pytest.fixture
-def devices(pytestconfig: pytest.Config) -> Path:
+def bench(snmprec: Path, expected: Path, *more: str) -> tuple[int, str]:
+    command = [sys.executable, str(BENCH), str(snmprec), str(expected), *more]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+def reading(oid: str, value: float, unit: str, kind: str, **more: object) -> dict[str, object]:
+    return {"oid": oid, "class": kind, "unit": unit, "value": value, "raw": str(value), "description": oid, **more}
+
+
+def made_up(folder: Path, *readings: dict[str, object]) -> tuple[int, str]:
+    """A UPS of our own making: on battery, 27 degC, 65535 for a current it does not measure."""
+    lines = [f"{UPS}.4.1.0|2|5", f"{UPS}.2.7.0|2|27", f"{UPS}.2.6.0|2|65535", "no line of a recording"]
+    (folder / "ups.snmprec").write_text("\n".join(lines))
+    (folder / "ups.json").write_text(json.dumps({"readings": readings}))
+    return bench(folder, folder, "--left")
+
+
+def test_right_refused_and_unread_values_are_no_fault(tmp_path: Path) -> None:
+    code, told = made_up(
+        tmp_path,
+        reading(f"{UPS}.2.7.0", 27, "degC", "temperature"),
+        reading(f"{UPS}.2.6.0", 6553.5, "A", "current"),
+        reading(f"{UPS}.4.1.0", 5, "enum", "state", expected_severity="warning"),
+        reading("1.3.6.1.4.1.99999.1.0", 1, "V", "voltage"),
+    )
+    assert code == 0
+    assert [" ".join(line.split()[1:9]) for line in told.splitlines() if line.startswith("ups ")] == [
+        "rfc1628-ups 12 2 1 0 0 1 75.0"
+    ]
+    assert "battery_current is sentinel" in told
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        reading(f"{UPS}.2.7.0", 28, "degC", "temperature"),
+        reading(f"{UPS}.2.7.0", 27, "degC", "temperature", device_says={"text": "80.6 degC"}),
+        reading(f"{UPS}.4.1.0", 5, "enum", "state", expected_severity="ok"),
+    ],
+)
+def test_a_wrong_value_is_told_and_fails_unless_its_source_is_known_to_be_wrong(
+    tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    code, told = made_up(tmp_path, wrong)
+    assert code == 1
+    assert "ups: wrong" in told
+    code, told = made_up(tmp_path, {**wrong, "caution": "known"})
+    assert code == 0
+    assert "ups: caution" in told
+
+
+def test_no_value_of_a_recorded_device_is_wrong(pytestconfig: pytest.Config) -> None:
     folder = pytestconfig.getoption("--devices")
     if folder is None:
-        pytest.skip("no folder of recorded walks: give one with --devices DIR")
-    assert isinstance(folder, Path)
-    assert (folder / "snmprec").is_dir(), f"{folder} has no snmprec folder"
-    return folder
-
-
-def read_walk(file: Path) -> Walk:
-    walk: Walk = {}
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        oid, tag, value = (*line.split("|", 2), "", "")[:3]
-        match tag:
-            case "2" | "65" | "66" | "67" | "70":
-                walk[oid] = int(value)
-            case "4x":
-                walk[oid] = bytes.fromhex(value)
-            case "5":
-                walk[oid] = None
-            case _:
-                walk[oid] = value
-    return walk
-
-
-def oid_of(bound: BoundPoint) -> str:
-    assert isinstance(bound.spec.address, Oid)
-    return bound.spec.address.oid
-
-
-def decode(walk: Walk, bound: BoundPoint) -> Reading:
-    check = bound.spec.cross_check
-    twin = walk.get(check.address.oid) if check is not None and isinstance(check.address, Oid) else None
-    return decode_snmp(bound, walk.get(oid_of(bound)), twin)
-
-
-def matches(devices: Path) -> Iterator[tuple[Profile, str, Walk, tuple[BoundPoint, ...]]]:
-    profiles = [profile for profile in load_builtin().values() if profile.snmp is not None]
-    for file in sorted((devices / "snmprec").glob("*.snmprec")):
-        walk = read_walk(file)
-        for profile in profiles:
-            points = bind(profile, site="site", device=file.stem, path="path", zone=None, serves="")
-            if sum(oid_of(bound) in walk for bound in points) >= 0.75 * len(points):
-                yield profile, file.stem, walk, points
-
-
-def expected_value(row: dict[str, Any], measure: str) -> float:
-    if "device_says" in row:  # the device's own words win over anybody's reading of them
-        return float(row["device_says"]["text"].split()[0])
-    target, factor = TO_MEASURE.get(row["unit"], (row["unit"], 1.0))
-    assert measure in {target, ""}, f"{row['oid']}: expectation in {row['unit']}, decoded to {measure}"
-    return float(row["value"]) * factor
-
-
-def test_every_recorded_profile_has_a_recording(devices: Path) -> None:
-    found = {profile.name for profile, *_ in matches(devices)}
-    assert found == {name for name, p in load_builtin().items() if p.evidence == "recorded"}
-
-
-def test_decoded_values_are_the_expected_ones(devices: Path) -> None:
-    compared = 0
-    for profile, name, walk, points in matches(devices):
-        rows = json.loads((devices / "expected" / f"{name}.json").read_text())["readings"]
-        known = {row["oid"]: row for row in rows if not row.get("caution")}
-        for bound in points:
-            row = known.get(oid_of(bound))
-            reading = decode(walk, bound)
-            if row is None or oid_of(bound) in NOT_COMPARED or reading.value is None:
-                continue
-            where = f"{profile.name} on {name}: {bound.spec.name}"
-            if bound.spec.is_number:
-                assert reading.value == pytest.approx(expected_value(row, bound.spec.measure)), where
-            elif "expected_severity" in row:
-                assert reading.severity == row["expected_severity"], where
-            compared += 1
-    assert compared >= 30
-
-
-def test_every_reading_of_a_healthy_recording_is_good_or_known_not_to_be(devices: Path) -> None:
-    spoilt = {
-        (profile.name, bound.spec.name, reading.reason.value)
-        for profile, _, walk, points in matches(devices)
-        for bound in points
-        if not (reading := decode(walk, bound)).good
-    }
-    sentinels = {("apc-inrow-rc", "containment_dp", "sentinel"), ("rfc1628-ups", "time_remaining", "sentinel")}
-    assert sentinels <= spoilt
-    assert spoilt <= sentinels | {
-        ("rfc1628-ups", "load_line_1", "absent"),
-        ("rfc1628-ups", "active_alarms", "absent"),
-        ("rfc1628-ups", "time_on_battery", "absent"),
-    }
-
-
-def test_a_broken_answer_never_decodes_to_a_value_that_may_vote(devices: Path) -> None:
-    for _, _, walk, points in matches(devices):
-        for bound in points:
-            for broken in (None, -2147483648, 2147483647, "--", "not available", b"\xff\xff"):
-                reading = decode({**walk, oid_of(bound): broken}, bound)
-                if bound.spec.role in {Role.SUPPLY_TEMP, Role.RETURN_TEMP, Role.RACK_INLET_TEMP} or bound.spec.states:
-                    assert reading.quality in {Quality.BAD, Quality.MISSING}
+        pytest.skip("no folder of recordings: give one with --devices DIR")
+    code, told = bench(folder / "snmprec", folder / "expected")
+    assert code == 0, told
+    assert "none fits" not in told

@@ -16,7 +16,7 @@ from envmon.drivers import open_driver
 from envmon.model.reading import Quality, Reading, Role, UnitState
 from envmon.model.verdict import Mode
 from envmon.probes.sip import SipProbe
-from envmon.profiles.bind import bind
+from envmon.profiles.bind import bind_at, place
 from envmon.profiles.loader import load_builtin
 from envmon.runtime.clock import ScaledClock
 from envmon.sim.feeds import UNIT_FEEDS
@@ -47,7 +47,7 @@ async def poll(running: SimulatedSite, directory: Path) -> dict[str, Reading]:
     told = {}
     for device in settings(running, directory).devices:
         profile = PROFILES[device.profile]
-        points = bind(
+        at = place(
             profile,
             site="dallas",
             device=device.id,
@@ -56,7 +56,7 @@ async def poll(running: SimulatedSite, directory: Path) -> dict[str, Reading]:
             serves=device.serves,
             commissioned=device.commissioned,
         )
-        async with open_driver(device, profile, points) as driver:
+        async with open_driver(device, profile, bind_at(profile, at), at=at) as driver:
             told |= {reading.point.id: reading for reading in await driver.poll()}
     return told
 
