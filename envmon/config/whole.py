@@ -45,7 +45,7 @@ def _evidence(
     needed = {zone: route.id for route in reversed(policy.routes) for zone in route.zones}
     judged = {*needed, *(zone for route in policy.routes for zone in route.backup_zones)}
     for zone in policy.zones:
-        there = [device for device in devices if device.zone == zone.id]
+        there = [device for device in devices if zone.id in {device.zone, *(front for _, front, _ in device.fronts)}]
         cast = _votes(there, profiles)
         if zone.id in needed and not quorum(policy, cast):
             text = f"can never reach the quorum that route {needed[zone.id]} needs: {_why(policy, there, cast)}"

@@ -378,3 +378,56 @@ def test_check_tells_faults_on_standard_error(tmp_path, capsys):
 def test_check_prints_the_schema(capsys):
     assert check(Path("does-not-exist"), schema=True) == 0
     assert json.loads(capsys.readouterr().out)["title"] == "envmon configuration"
+
+
+FRONTS = """  wib:
+    profile: apc-inrow-rc
+    address: 192.0.2.31
+    zone: noc_room
+    fronts: {"1.1": hall_a.crac_1, "1.2": hall_b.bcrac_1}
+    commissioned: true
+    snmp: {community: credential:snmp}
+"""
+GATEWAY = changed(
+    (
+        """  crac_1:
+    profile: apc-inrow-rc
+    address: 192.0.2.31
+    serves: hall_a.crac_1
+    snmp: {community: credential:snmp}
+""",
+        FRONTS,
+    ),
+    (
+        """  bcrac_1:
+    profile: apc-inrow-sc-modbus
+    address: 192.0.2.41
+    serves: hall_b.bcrac_1
+""",
+        "",
+    ),
+)
+
+
+def test_one_device_may_front_units_of_several_zones(tmp_path):
+    devices = {device.id: device for device in loaded(tmp_path, GATEWAY).devices}
+    assert devices["wib"].fronts == (("1.1", "hall_a", "crac_1"), ("1.2", "hall_b", "bcrac_1"))
+    assert (devices["wib"].zone, devices["wib"].commissioned) == ("noc_room", True)
+    assert not devices["crac_2"].commissioned
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"1.2": hall_b.bcrac_1', '"1.2": hall_b.bcrac_9', "has no unit bcrac_9; did you mean bcrac_1?"),
+        ('"1.2": hall_b.bcrac_1', '"1.2": hall_a.crac_1', "is served by wib already"),
+        ('"1.2": hall_b.bcrac_1', '"1.2": hall_b', "a name is lower-case letters"),
+        (', "1.2": hall_b.bcrac_1', "", "no device serves this unit; add serves: hall_b.bcrac_1"),
+        ("zone: noc_room\n    fronts", "serves: hall_a.crac_1\n    fronts", "serves names one unit already"),
+        ("    zone: noc_room\n    fronts", "    fronts", "says neither what it serves"),
+        ("commissioned: true", "commissioned: 1", "commissioned"),
+    ],
+)
+def test_faults_of_a_device_that_fronts_units(tmp_path, old, new, said):
+    found = faults_of(tmp_path, changed((old, new), text=GATEWAY))
+    assert any(said in f"{fault}" for fault in found), found
