@@ -38,6 +38,7 @@ def place_of(settings: Settings, device: DeviceSettings, profile: Profile) -> Pl
         serves=device.serves,
         units={number: (zone, unit) for number, zone, unit in device.fronts},
         commissioned=device.commissioned,
+        roles=dict(device.roles),
     )
 
 

@@ -25,6 +25,7 @@ from envmon.config.shape import (
     ZoneEntry,
 )
 from envmon.model.policy import Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
+from envmon.model.reading import Role
 from envmon.model.verdict import Mode
 
 
@@ -118,6 +119,7 @@ def _device(name: str, entry: DeviceEntry) -> DeviceSettings:
         unit_id=entry.unit_id,
         snmp=_snmp(entry.snmp) if entry.snmp else SnmpSettings(),
         fronts=tuple((number, *_zone_unit(served)) for number, served in fronts.items()),
+        roles=tuple((point, Role(word)) for point, word in (entry.roles or {}).items()),
         commissioned=entry.commissioned,
     )
 

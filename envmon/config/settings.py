@@ -10,6 +10,7 @@ from pathlib import Path
 
 from envmon.config.secret import Secret
 from envmon.model.policy import Policy
+from envmon.model.reading import Role
 from envmon.model.verdict import Mode
 
 
@@ -31,8 +32,8 @@ class DeviceSettings:
     """A network endpoint we poll. ``serves`` is the plant unit its points belong to, "" for a sensor device.
 
     ``port`` 0 means the protocol's own (161, 502). ``path`` names its network path, the host unless given. ``fronts``
-    is (its own number for a unit behind it, zone, unit). ``commissioned``: somebody compared its readings with what it
-    shows, so that a profile made of excerpts may vote.
+    is (its own number for a unit behind it, zone, unit), ``roles`` are (point, role), which only the site can know.
+    ``commissioned``: somebody compared its readings with what it shows, so that a profile made of excerpts may vote.
     """
 
     id: str
@@ -47,6 +48,7 @@ class DeviceSettings:
     unit_id: int = 1  # Modbus unit identifier
     snmp: SnmpSettings = SnmpSettings()
     fronts: tuple[tuple[str, str, str], ...] = ()
+    roles: tuple[tuple[str, Role], ...] = ()
     commissioned: bool = False
 
 

@@ -117,6 +117,30 @@ class SnmpEntry(Entry):
 Served = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
 
 
+RoleWord = Literal[
+    "supply_temp",
+    "return_temp",
+    "rack_inlet_temp",
+    "chilled_water_supply_temp",
+    "chilled_water_return_temp",
+    "chilled_water_flow",
+    "cooling_output",
+    "cooling_demand",
+    "fan_speed",
+    "airflow",
+    "compressor",
+    "unit_running",
+    "alarm",
+    "alarm_count",
+    "on_battery",
+    "setpoint",
+    "humidity",
+    "leak",
+    "comm_ok",
+]
+"""The roles of ``model.reading.Role``."""
+
+
 class DeviceEntry(Entry):
     """A network endpoint that is polled."""
 
@@ -130,6 +154,8 @@ class DeviceEntry(Entry):
     """For a device that fronts several units: its own number for each, in quotes, and the unit, as zone.unit."""
     zone: Name | None = None
     """For a device that serves no unit: the zone or place it stands in."""
+    roles: dict[str, RoleWord] | None = None
+    """What its points mean here where no profile can know: point: role (rack_1_temp: rack_inlet_temp)."""
     every: Annotated[Duration, AfterValidator(Between(0.5, 600))] = default(DeviceSettings, "interval_s")
     """Time between two polls."""
     deadline: Annotated[Duration, AfterValidator(Between(0.1, 60))] = default(DeviceSettings, "deadline_s")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from envmon.model.reading import Point, Role
+from envmon.profiles.roles import fills
 from envmon.profiles.schema import Address, Evidence, Oid, Profile, ProfilePoint, Repeat
 
 
@@ -27,7 +28,8 @@ class Place:
     """Where a device stands and what it serves, and whether it was commissioned.
 
     ``serves`` is the plant unit's id within its zone, "" for a device that serves none; ``zone`` None or "" leaves
-    the zone out of the point ids. ``units`` maps what the device counts (``1``) to (zone, unit).
+    the zone out of the point ids. ``units`` maps what the device counts (``1``) to (zone, unit). ``roles`` are what the
+    site knows of points by name; a role that a point cannot fill is not taken.
     """
 
     site: str
@@ -37,11 +39,15 @@ class Place:
     serves: str = ""
     units: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     votes: bool = True
+    roles: Mapping[str, Role] = field(default_factory=dict)
 
     def bind(self, spec: ProfilePoint, behind: str = "") -> BoundPoint:
         """Give ``spec`` its full name; ``behind`` is the device's own number for the unit behind it."""
         zone, unit = self.units.get(behind, (self.zone, self.serves))
-        return BoundPoint(self._point(spec.name, spec.role, spec.measure, zone, unit), spec, self.votes)
+        role, given = spec.role, self.roles.get(spec.name)
+        if given is not None and fills(given, spec.measure, [state.label for state in spec.states]):
+            role = given
+        return BoundPoint(self._point(spec.name, role, spec.measure, zone, unit), spec, self.votes)
 
     def point(self, name: str, role: Role | None) -> Point:
         """Return a point that has no address of its own."""
@@ -71,10 +77,11 @@ def place(
     serves: str = "",
     units: Mapping[str, tuple[str, str]] | None = None,
     commissioned: bool = False,
+    roles: Mapping[str, Role] | None = None,
 ) -> Place:
     """Return the place of a device of this profile."""
     votes = commissioned or profile.evidence is not Evidence.EXCERPT
-    return Place(site, device, path, zone, serves, units or {}, votes)
+    return Place(site, device, path, zone, serves, units or {}, votes, roles or {})
 
 
 def bind(

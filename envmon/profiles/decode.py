@@ -78,13 +78,9 @@ def decode(bound: BoundPoint, raw: Raw, beside: Beside = NOTHING) -> Reading:
 
 def plain(value: Raw) -> Plain:
     """Return a number or a text without what surrounds it on the wire."""
-    match value:
-        case bytes():
-            return text(value)
-        case str():
-            return value.strip()
-        case _:
-            return value
+    if isinstance(value, int):  # nearly every value
+        return value
+    return text(value) if isinstance(value, bytes) else value.strip() if isinstance(value, str) else value
 
 
 def text(raw: bytes) -> str:

@@ -1,6 +1,6 @@
 """What a role promises of a point that has it: a measure, or a state with agreed labels."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from envmon.model.reading import Role, UnitState
 
@@ -26,3 +26,12 @@ LABELS: Mapping[Role, frozenset[str]] = {
     Role.LEAK: frozenset(),
     Role.COMM_OK: frozenset(),
 }
+
+
+def fills(role: Role, measure: str, labels: Collection[str]) -> bool:
+    """Whether a point of this measure, or with states of these labels, can have the role."""
+    if role in MEASURES:
+        return not labels and MEASURES[role] == measure
+    if role in LABELS:
+        return bool(labels) and (not LABELS[role] or set(labels) <= LABELS[role])
+    return True

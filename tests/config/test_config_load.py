@@ -431,3 +431,25 @@ def test_one_device_may_front_units_of_several_zones(tmp_path):
 def test_faults_of_a_device_that_fronts_units(tmp_path, old, new, said):
     found = faults_of(tmp_path, changed((old, new), text=GATEWAY))
     assert any(said in f"{fault}" for fault in found), found
+
+
+def test_roles_the_site_gives_are_read_and_count_as_evidence(tmp_path):
+    plain = "    serves: hall_a.crac_1\n"
+    named = f"{plain}    roles: {{probe_1_temp: rack_inlet_temp}}\n"
+    devices = {device.id: device for device in loaded(tmp_path, changed((plain, named))).devices}
+    assert devices["crac_1"].roles == (("probe_1_temp", Role.RACK_INLET_TEMP),)
+    blind = kinds(apc_inrow_rc=ALL[1:], apc_inrow_sc_modbus=ALL[1:])
+    said = [fault.text for fault in faults_of(tmp_path, changed(), blind) if fault.path == "zones.hall_a"]
+    assert any("0 rack inlet sensors" in text for text in said)
+    said = [fault.text for fault in faults_of(tmp_path, changed((plain, named)), blind) if fault.path == "zones.hall_a"]
+    assert not any("rack inlet sensors" in text for text in said)
+    (fault,) = faults_of(tmp_path, changed((plain, named.replace("rack_inlet_temp", "inlet"))))
+    assert fault.path == "devices.crac_1.roles.probe_1_temp"
+
+
+def test_every_role_can_be_given():
+    from typing import get_args
+
+    from envmon.config.shape import RoleWord
+
+    assert set(get_args(RoleWord)) == set(Role)

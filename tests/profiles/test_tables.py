@@ -313,3 +313,13 @@ def test_an_included_profile_brings_its_points_tables_and_sources() -> None:
     assert set(ups.points) < set(eaton.points)
     assert set(ups.tables) <= set(eaton.tables)
     assert set(ups.sources) < set(eaton.sources)
+
+
+def test_the_site_gives_roles_that_no_profile_can_know_and_only_fitting_ones() -> None:
+    kind = profile(
+        "points: [{name: probe, oid: 1.3.6.1, unit: degC}, {name: rh, oid: 1.3.6.2, unit: '%'},"
+        " {name: door, oid: 1.3.6.3, map: {0: [shut, ok], 1: [open, warning]}}]"
+    )
+    roles = {"probe": Role.RACK_INLET_TEMP, "rh": Role.RACK_INLET_TEMP, "door": Role.UNIT_RUNNING}
+    there = place(kind, site="s", device="d", path="p", zone="z", roles=roles)
+    assert [there.bind(spec).point.role for spec in kind.points] == [Role.RACK_INLET_TEMP, None, None]
