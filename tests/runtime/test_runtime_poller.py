@@ -70,6 +70,17 @@ async def test_a_lost_device_yields_missing_points_and_is_told_once(caplog: pyte
     assert told == ["device crac_1 does not answer: no answer within 0.05 s", "device crac_1 answers again"]
 
 
+async def test_rows_found_on_the_device_are_missed_too_when_it_falls_silent() -> None:
+    async with UdpDevice() as device:
+        found = (point("a"), point("a", "row_of_a_table"))
+        driver = UdpDriver(device.address, found, 0.05)
+        async with polling(PolledDevice("a", "hall_a", 0.1, 0.05, found[:1], driver)) as (_, batches, _):
+            await until(lambda: batches and not batches[-1].error, "an answer")
+            device.silent = True
+            await until(lambda: batches[-1].error, "a loss")
+    assert [r.point.name for r in batches[-1].readings] == [p.name for p in found]
+
+
 class BrokenDriver(UdpDriver):
     """A driver with a bug of ours."""
 
