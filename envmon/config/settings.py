@@ -118,6 +118,29 @@ class DaemonSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseMember:
+    """A member of the etcd cluster that keeps the lease. ``url`` is its client URL, ``zone`` where it stands."""
+
+    id: str
+    url: str
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSettings:
+    """What keeps the right to act. ``kind`` is a key of ``leases.LEASES``; the rest belongs to etcd."""
+
+    kind: str = "local"
+    members: tuple[LeaseMember, ...] = ()
+    ttl_s: float = 5.0  # whole seconds: etcd counts no others
+    user: str = ""
+    password: Secret | None = None
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A whole, valid configuration. ``text`` is what was read, ``digest`` its SHA-256."""
 
@@ -132,3 +155,4 @@ class Settings:
     digest: str
     places: tuple[str, ...] = ()  # rooms where things stand but that are not judged
     backup_site: str = ""
+    lease: LeaseSettings = LeaseSettings()
