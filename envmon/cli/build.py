@@ -186,8 +186,10 @@ def _stale_s(settings: Settings) -> float:
 
 
 def _probe_target(route: str, edge: EdgeSettings, target: Target) -> ProbeTarget:
-    user = edge.probe_user if target is Target.BACKUP else PRIMARY_PROBE
-    return ProbeTarget(route, edge.id, target, edge.sip_host, edge.sip_port, user)
+    if target is Target.PRIMARY:
+        return ProbeTarget(route, edge.id, target, edge.sip_host, edge.sip_port, PRIMARY_PROBE)
+    there = (edge.sip_backup_host, edge.sip_backup_port) if edge.sip_backup_host else (edge.sip_host, edge.sip_port)
+    return ProbeTarget(route, edge.id, target, *there, edge.probe_user)
 
 
 def remembered(journal: Journal, clock: Clock) -> World:
