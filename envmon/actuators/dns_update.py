@@ -165,9 +165,10 @@ class DnsEdge:
         found: dict[str, int] = {}
         for rdata in txt or ():
             for word in rdata.strings if isinstance(rdata, TXT) else ():
-                name, _, number = word.decode("ascii", errors="replace").partition("=")
+                text = word.decode("ascii", errors="replace")
+                name, _, number = text.partition("=")
                 if not (number.isascii() and number.isdigit() and len(number) <= 10):
-                    raise self._voice.error(f"{self._txt} holds {word[:40]!r}, not an epoch of ours")
+                    raise self._voice.error(f"{self._txt} holds {text[:40]!r}, not an epoch of ours")
                 found[name] = int(number)
         return found
 

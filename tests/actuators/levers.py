@@ -143,9 +143,9 @@ class Bind(Process):
         """Change the zone as somebody else with the key would."""
         ring = dns.tsigkeyring.from_text({f"{KEY}.": self.secret.read_text().strip()})
         update = dns.update.UpdateMessage(ZONE, keyring=ring, keyalgorithm="hmac-sha256")
-        update.delete(name, kind)
+        update.delete(f"{name}.", kind)
         for text in texts:
-            update.add(name, 30, kind, text)
+            update.add(f"{name}.", 30, kind, text)
         assert dns.query.tcp(update, HOST, port=self.port, timeout=2).rcode() == 0
 
     def srv(self, route: str) -> list[str]:

@@ -1,10 +1,12 @@
 """Edges of every kind and the lease: every key reaches the settings, every kind is known everywhere."""
 
+import re
+import textwrap
 from pathlib import Path
 from typing import get_args
 
 import pytest
-from config_samples import changed, loaded
+from config_samples import SOUND, changed, loaded
 
 from envmon.actuators import ACTUATORS
 from envmon.config.lever_entries import KEYS
@@ -97,17 +99,39 @@ def test_a_lease_reaches_the_settings(tmp_path):
 @pytest.mark.parametrize(("zone", "refused"), [("outside", False), ("hall_b", False), ("hall_a", True)])
 def test_losing_a_zone_must_leave_a_majority_of_the_lease(zone, refused, tmp_path):
     found = loaded(tmp_path, changed() + ETCD.replace("ZONE", zone)).policy.placement_faults
-    assert found == (
-        (
-            "2 of 3 members of the lease (two, three) stand in hall_a, the zone route outbound must be able to leave: "
-            "no majority would be left, and nobody could act",
-        )
-        if refused
-        else ()
+    told = (
+        "2 of 3 members of the lease (two, three) stand in hall_a, the zone route outbound must be able to leave: "
+        "no majority would be left, and nobody could act"
     )
+    assert found == ((told,) if refused else ())
 
 
 def test_half_of_the_members_are_no_majority(tmp_path):
     two = "".join(ETCD.splitlines(keepends=True)[:-1])
     (fault,) = loaded(tmp_path, changed() + two).policy.placement_faults
     assert fault.startswith("1 of 2 members of the lease (two)")
+
+
+DOCUMENT = Path(__file__).parents[2] / "deploy" / "actuators.md"
+BLOCKS = [textwrap.dedent(each) for each in re.findall(r"(?:^    .*\n)+", DOCUMENT.read_text(), re.MULTILINE)]
+
+
+@pytest.mark.parametrize("block", [each for each in BLOCKS if each.startswith("edges:")])
+def test_the_edges_of_the_document_are_sound(block, tmp_path):
+    name = block.splitlines()[1].strip().partition(":")[0]
+    before, _, rest = SOUND.partition("edges:\n")
+    text = before + block + "routes:\n" + rest.partition("routes:\n")[2]
+    text = text.replace("edges: [edge_1]", f"edges: [{name}]").replace("meet_me_room", "outside")
+    (edge,) = loaded(tmp_path, text).edges
+    assert edge.id == name
+
+
+def test_the_lease_of_the_document_is_sound(tmp_path):
+    (block,) = [each for each in BLOCKS if each.startswith("lease:")]
+    assert len(loaded(tmp_path, changed() + block.replace("meet_me_room", "hall_a")).lease.members) == 3
+
+
+def test_the_document_tells_every_kind():
+    told = DOCUMENT.read_text()
+    assert [kind for kind in ACTUATORS if f"`{kind}`" not in told and kind != "simulated"] == []
+    assert len([each for each in BLOCKS if each.startswith("edges:")]) == 3
