@@ -26,7 +26,7 @@ from envmon.core.world import World, initial
 from envmon.drivers import open_driver
 from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
-from envmon.leases.local import LocalLease
+from envmon.leases import LEASES
 from envmon.model.event import Target
 from envmon.pagers import PAGERS
 from envmon.pagers.queue import PageQueue
@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 PRIMARY_PROBE = "envmon-probe-primary"
 SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 PAGES = "pages.db"
-FIXED = "site, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
+FIXED = "site, lease, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
 
 
 class Assembly:
@@ -133,7 +133,7 @@ class Assembly:
                 for target in Target
             ),
             probe=SipProbe(),
-            lease=LocalLease(self.settings.daemon.state_dir),
+            lease=LEASES[self.settings.lease.kind](self.settings),
             journal=self._journal,
             socket=self.settings.daemon.socket,
             version=__version__,
@@ -177,7 +177,7 @@ def _fixed(settings: Settings) -> object:
     """What only a restart can change."""
     daemon = settings.daemon
     routes = [(route.id, route.edges) for route in settings.policy.routes]
-    return settings.policy.site, settings.edges, settings.http, daemon.state_dir, daemon.socket, routes
+    return settings.policy.site, settings.lease, settings.edges, settings.http, daemon.state_dir, daemon.socket, routes
 
 
 def _stale_s(settings: Settings) -> float:
@@ -186,8 +186,10 @@ def _stale_s(settings: Settings) -> float:
 
 
 def _probe_target(route: str, edge: EdgeSettings, target: Target) -> ProbeTarget:
-    user = edge.probe_user if target is Target.BACKUP else PRIMARY_PROBE
-    return ProbeTarget(route, edge.id, target, edge.sip_host, edge.sip_port, user)
+    if target is Target.PRIMARY:
+        return ProbeTarget(route, edge.id, target, edge.sip_host, edge.sip_port, PRIMARY_PROBE)
+    there = (edge.sip_backup_host, edge.sip_backup_port) if edge.sip_backup_host else (edge.sip_host, edge.sip_port)
+    return ProbeTarget(route, edge.id, target, *there, edge.probe_user)
 
 
 def remembered(journal: Journal, clock: Clock) -> World:

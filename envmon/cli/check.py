@@ -73,6 +73,8 @@ def _notes(settings: Settings) -> Iterator[str]:
     yield from (
         f"pager {pager.id} is simulated: it reaches nobody" for pager in settings.pagers if pager.kind == "simulated"
     )
+    if settings.lease.password and any(member.url.startswith("http:") for member in settings.lease.members):
+        yield "the password of the lease crosses the network in clear; write https: endpoints"
     zones = {zone.id: zone for zone in settings.policy.zones}
     for zone in zones.values():
         if zone.needed == len(zone.units):

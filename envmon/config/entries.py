@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from envmon.config.document import Document
 from envmon.config.explain import is_mapping_of, models_in
 from envmon.config.fault import Fault, Path
+from envmon.config.lever_entries import dns_findings, edge_findings, lease_findings
 from envmon.config.shape import (
     DeviceEntry,
     JudgementEntry,
@@ -21,9 +22,10 @@ from envmon.config.shape import (
     MqttEntry,
     SiteFile,
     SnmpEntry,
-    TlsEntry,
     ZoneEntry,
 )
+from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry
+from envmon.config.shape_parts import TlsEntry
 from envmon.config.values import duration_text
 
 Finding = tuple[str, str]
@@ -75,6 +77,12 @@ def _findings(entry: BaseModel) -> Iterator[Finding]:
             yield ("cert" if key is None else "key"), "cert and key go together; add the other one"
         case JudgementEntry(quorum_kinds=kinds, quorum_paths=paths) if paths > kinds:
             yield "quorum_paths", f"{paths} paths can never be seen by {kinds} kinds of evidence; at most {kinds}"
+        case EdgeEntry():
+            yield from edge_findings(entry)
+        case DnsEntry():
+            yield from dns_findings(entry)
+        case LeaseEntry():
+            yield from lease_findings(entry)
         case _:
             return
 

@@ -6,28 +6,15 @@ Rules
   - What one key can say about itself is here; what two keys say about each other is in ``entries`` and ``references``.
 """
 
-from dataclasses import fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, Field, StrictBool
 
-from envmon.config.settings import DeviceSettings, EdgeSettings, MqttSettings, PagerSettings, SnmpSettings
+from envmon.config.settings import DeviceSettings, MqttSettings, PagerSettings, SnmpSettings
+from envmon.config.shape_levers import EdgeEntry, LeaseEntry
+from envmon.config.shape_parts import Entry, TlsEntry, default
 from envmon.config.values import AbsolutePath, Between, Duration, Host, HostPort, Listen, Name, SecretRef, Text, Url
 from envmon.model.policy import Limits, Policy, RoutePolicy, ZonePolicy
-
-
-def default(kind: type, field: str) -> Any:
-    """Return the default a frozen dataclass gives to a field."""
-    return next(each.default for each in fields(kind) if each.name == field)
-
-
-class Entry(BaseModel):
-    """A mapping of the file: every key is known, every value is of its own kind, nothing is converted."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
-    )
-
 
 Celsius = Annotated[float, Field(ge=5, le=60)]
 Power = Annotated[float, Field(gt=0, le=100_000)]
@@ -170,25 +157,6 @@ class DeviceEntry(Entry):
     """Somebody compared its readings with what it shows; without that a profile made of excerpts does not vote."""
 
 
-class EdgeEntry(Entry):
-    """A SIP proxy that decides where new calls go."""
-
-    kind: Literal["kamailio", "simulated"]
-    """How it is commanded; simulated moves no call."""
-    zone: Name
-    """The zone or place it stands in."""
-    url: Url
-    """Where it takes commands."""
-    sip: HostPort
-    """Where it takes calls, UDP, for probe calls; port 5060 unless given."""
-    token: SecretRef | None = None
-    """Bearer token it asks for."""
-    probe_user: Annotated[str, Field(pattern=r"^[A-Za-z0-9._+-]{1,64}$")] = default(EdgeSettings, "probe_user")
-    """User part a probe call dials to reach the backup."""
-    deadline: Annotated[Duration, AfterValidator(Between(0.1, 30))] = default(EdgeSettings, "deadline_s")
-    """Time one command may take."""
-
-
 class RouteEntry(Entry):
     """A class of calls that moves as one."""
 
@@ -208,17 +176,6 @@ class RouteEntry(Entry):
     """How long repaired zones must stay good before failback."""
     proof_calls: Annotated[int, Field(ge=1, le=10_000)] = default(RoutePolicy, "proof_calls")
     """New calls that prove a move by the edges' counters; with fewer, probe calls do."""
-
-
-class TlsEntry(Entry):
-    """TLS towards the broker; {} trusts the system's authorities."""
-
-    ca: AbsolutePath | None = None
-    """PEM file of the authority that signed the broker's certificate."""
-    cert: AbsolutePath | None = None
-    """PEM file of the client certificate."""
-    key: AbsolutePath | None = None
-    """PEM file of its key."""
 
 
 class MqttEntry(Entry):
@@ -313,8 +270,10 @@ class SiteFile(Entry):
     """The backup site; needed by zones that are at: backup."""
     devices: Annotated[dict[Name, DeviceEntry], Field(min_length=1)]
     """What is polled."""
+    lease: LeaseEntry = LeaseEntry()
+    """What keeps the right to act."""
     edges: dict[Name, EdgeEntry] = {}
-    """The SIP proxies that can be commanded."""
+    """What can be commanded to send calls elsewhere."""
     routes: dict[Name, RouteEntry] = {}
     """The classes of calls that can move."""
     publish: PublishEntry = PublishEntry()
