@@ -93,11 +93,15 @@ def _word(annotation: Any) -> tuple[str, list[Any]]:
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{in_quotes(choice)}`" for choice in get_args(annotation)), []
     if get_origin(annotation) is list:
-        return "list of names", []
+        return f"list of {_plural(get_args(annotation)[0])}", []
     if get_origin(annotation) is dict:
         return "mapping of NAME", []
     words = {str: "text", int: "whole number", float: "number"}
     return words.get(annotation, "mapping"), []
+
+
+def _plural(item: Any) -> str:
+    return "absolute paths" if item is values.AbsolutePath else "names"
 
 
 def _default(field: FieldInfo) -> str:
