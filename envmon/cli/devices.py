@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from envmon.cli.configured import configured
 from envmon.config import ConfigError, values
 from envmon.config.settings import DeviceSettings, Settings, SnmpSettings
 from envmon.drivers import open_driver
