@@ -9,6 +9,7 @@ import logging
 import sys
 from pathlib import Path
 
+from envmon.cli import heap
 from envmon.cli.build import Assembly, open_journal, run_forever
 from envmon.cli.configured import configured
 from envmon.cli.credentials import unreadable
@@ -30,7 +31,8 @@ def run(config: Path) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("mqtt").setLevel(logging.ERROR)
     try:
-        site = configured(config)
+        with heap.building():
+            site = configured(config)
     except ConfigError as error:
         for fault in error.faults:
             print(fault, file=sys.stderr)
@@ -39,7 +41,9 @@ def run(config: Path) -> int:
         log.warning("%s", missing)
     try:
         with open_journal(site.settings) as journal:
-            run_forever(Assembly(config, site.settings, SystemClock(), journal, site.profiles))
+            with heap.building():
+                assembly = Assembly(config, site.settings, SystemClock(), journal, site.profiles)
+            run_forever(assembly)
     except (JournalError, DeskError, ListenError, SecretError, OSError) as error:
         print(f"envmon: {error}", file=sys.stderr)
         return 1
