@@ -15,9 +15,10 @@ from typing import Any
 
 from envmon import __version__
 from envmon.actuators import ACTUATORS
+from envmon.cli.configured import configured
 from envmon.cli.devices import place_of
 from envmon.cli.journal import JOURNAL
-from envmon.config import ConfigError, load
+from envmon.config import ConfigError
 from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
 from envmon.core import snapshot
 from envmon.core.advance import advance
@@ -32,7 +33,6 @@ from envmon.pagers import PAGERS
 from envmon.pagers.queue import PageQueue
 from envmon.probes.sip import SipProbe
 from envmon.profiles.bind import bind_at
-from envmon.profiles.loader import load_builtin
 from envmon.profiles.schema import Profile
 from envmon.publishers.daemon_metrics import PAGES as PAGE_NUMBERS
 from envmon.publishers.daemon_metrics import DaemonMetrics
@@ -59,17 +59,23 @@ FIXED = "site, lease, edges, routes and their edges, publish.http, daemon.state_
 class Assembly:
     """One daemon and what serves it. ``config`` is read again at a reload."""
 
-    def __init__(self, config: Path, settings: Settings, clock: Clock, journal: Journal) -> None:
+    def __init__(
+        self,
+        config: Path,
+        settings: Settings,
+        clock: Clock,
+        journal: Journal,
+        profiles: Mapping[str, Profile],
+    ) -> None:
         self.settings = settings
         self.counters = Counters()
         self._config = config
         self._journal = journal
-        self._profiles: Mapping[str, Profile] = load_builtin()
         self._mqtt: MqttPublisher | None = None
         self._pages: PageQueue | None = None
         self._own = self._daemon_metrics()
         self._metrics = MetricsPublisher(settings.policy.site, self._own, _stale_s(settings))
-        parts = self.parts(settings)
+        parts = self.parts(settings, profiles)
         parts.in_force()
         self.daemon = Daemon(
             mind=Mind(advance, snapshot.dump, status),
@@ -88,7 +94,7 @@ class Assembly:
             return None
         return WebServer(self.settings.http, self._metrics.scrape, self.daemon.status, self._health)
 
-    def parts(self, settings: Settings) -> Parts:
+    def parts(self, settings: Settings, profiles: Mapping[str, Profile]) -> Parts:
         """What a reload replaces. Nothing of ours changes before it takes force."""
         site = settings.policy.site
         mqtt = MqttPublisher(settings.mqtt, site, self._own.publish_lag.observe) if settings.mqtt else None
@@ -103,23 +109,10 @@ class Assembly:
             policy=settings.policy,
             digest=settings.digest,
             text=settings.text,
-            devices=tuple(self._device(settings, device) for device in settings.devices),
+            devices=tuple(_device(settings, device, profiles[device.profile]) for device in settings.devices),
             publishers=(self._metrics, mqtt) if mqtt else (self._metrics,),
             pages=pages,
             in_force=in_force,
-        )
-
-    def _device(self, settings: Settings, device: DeviceSettings) -> PolledDevice:
-        profile = self._profiles[device.profile]
-        at = place_of(settings, device, profile)
-        points = bind_at(profile, at)
-        return PolledDevice(
-            id=device.id,
-            zone=device.zone,
-            interval_s=device.interval_s,
-            deadline_s=device.deadline_s,
-            points=tuple(bound.point for bound in points),
-            driver=open_driver(device, profile, points, at=at),
         )
 
     def _frame(self) -> Frame:
@@ -141,12 +134,12 @@ class Assembly:
 
     def _reload(self) -> Parts:
         try:
-            settings = load(self._config, profiles=self._profiles)
+            new = configured(self._config)
         except ConfigError as error:
             raise ReloadError("; ".join(str(fault) for fault in error.faults)) from None
-        if _fixed(settings) != _fixed(self.settings):
+        if _fixed(new.settings) != _fixed(self.settings):
             raise ReloadError(f"{FIXED}: only a restart can change these")
-        return self.parts(settings)
+        return self.parts(new.settings, new.profiles)
 
     def _daemon_metrics(self) -> DaemonMetrics:
         metrics = DaemonMetrics(__version__)
@@ -171,6 +164,19 @@ class Assembly:
         if told["reload_error"]:
             found["reload"] = told["reload_error"]
         return found
+
+
+def _device(settings: Settings, device: DeviceSettings, profile: Profile) -> PolledDevice:
+    at = place_of(settings, device, profile)
+    points = bind_at(profile, at)
+    return PolledDevice(
+        id=device.id,
+        zone=device.zone,
+        interval_s=device.interval_s,
+        deadline_s=device.deadline_s,
+        points=tuple(bound.point for bound in points),
+        driver=open_driver(device, profile, points, at=at),
+    )
 
 
 def _fixed(settings: Settings) -> object:

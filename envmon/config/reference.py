@@ -39,7 +39,12 @@ _KINDS: dict[object, str] = {
     values.domain: "domain name",
     values.sip_uri: "SIP URI",
 }
-_LISTED: dict[object, str] = {values.Name: "names", values.SipUri: "SIP URIs", values.Text: "texts"}
+_LISTED: dict[object, str] = {
+    values.Name: "names",
+    values.SipUri: "SIP URIs",
+    values.Text: "texts",
+    values.AbsolutePath: "absolute paths",
+}
 _BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
 
 

@@ -264,6 +264,8 @@ class SiteFile(Entry):
     """Where this daemon stands and keeps its state."""
     places: list[Name] = []
     """Rooms that are not judged but where things stand."""
+    profiles: list[AbsolutePath] = []
+    """Directories of your own device profiles; every *.yaml file in them is one."""
     zones: Annotated[dict[Name, ZoneEntry], Field(min_length=1)]
     """The thermal areas, here and at the backup site."""
     backup: BackupEntry | None = None
