@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ async def test_a_wrong_key_says_so_and_no_error_shows_the_path(receiver: Receive
             await edge.status()
 
 
+@asynccontextmanager
 async def lying(answers: dict[str, Any], tmp_path: Path) -> AsyncIterator[EdgeSettings]:
     async def answer(request: web.Request) -> web.StreamResponse:
         code, content = answers[request.method]
@@ -73,9 +75,11 @@ async def lying(answers: dict[str, Any], tmp_path: Path) -> AsyncIterator[EdgeSe
     await runner.setup()
     port = next(free_ports(1))
     await web.TCPSite(runner, HOST, port).start()
-    (tmp_path / "key").write_text("k")
-    yield EdgeSettings("e1", "webhook", "z", f"http://{HOST}:{port}/", HOST, 5060, Secret(f"file:{tmp_path}/key"))
-    await runner.cleanup()
+    (tmp_path / "key").write_text("key-of-the-receiver")
+    try:
+        yield EdgeSettings("e1", "webhook", "z", f"http://{HOST}:{port}/", HOST, 5060, Secret(f"file:{tmp_path}/key"))
+    finally:
+        await runner.cleanup()
 
 
 ROUTE = {"percent": 10, "set_epoch": 3}
@@ -90,10 +94,9 @@ def told(route: dict[str, Any], **changes: Any) -> dict[str, Any]:
     ("content", "counts"), [(told(ROUTE), False), (told({**ROUTE, **COUNTS}), True), (told(ROUTE, extra=1), False)]
 )
 async def test_a_receiver_counts_calls_or_says_nothing_of_them(content: Any, counts: bool, tmp_path: Path) -> None:
-    async for settings in lying({"GET": (200, content)}, tmp_path):
-        async with WebhookEdge(settings) as edge:
-            (status,) = await edge.status()
-            assert (status.counts, status.active_primary) == (counts, int(counts))
+    async with lying({"GET": (200, content)}, tmp_path) as settings, WebhookEdge(settings) as edge:
+        (status,) = await edge.status()
+        assert (status.counts, status.active_primary) == (counts, int(counts))
 
 
 @pytest.mark.parametrize(
@@ -107,22 +110,23 @@ async def test_a_receiver_counts_calls_or_says_nothing_of_them(content: Any, cou
     ],
 )
 async def test_half_a_status_is_none(content: Any, says: str, tmp_path: Path) -> None:
-    async for settings in lying({"GET": (200, content)}, tmp_path):
-        async with WebhookEdge(settings) as edge:
-            with pytest.raises(EdgeError, match=says):
-                await edge.status()
+    async with lying({"GET": (200, content)}, tmp_path) as settings, WebhookEdge(settings) as edge:
+        with pytest.raises(EdgeError, match=says):
+            await edge.status()
 
 
 async def test_accepted_but_not_reported_is_not_done(tmp_path: Path) -> None:
-    async for settings in lying({"POST": (200, {}), "GET": (200, told(ROUTE))}, tmp_path):
-        async with WebhookEdge(settings) as edge:
-            await edge.set_percent("outbound", 10, 3)
-            with pytest.raises(EdgeError, match=r"took 50 % of epoch 3.*reports 10 % of epoch 3"):
-                await edge.set_percent("outbound", 50, 3)
-            with pytest.raises(EdgeError, match="took epoch 4, but reports the fence 3"):
-                await edge.stamp(4)
-            with pytest.raises(Fenced):
-                await edge.stamp(2)
+    async with (
+        lying({"POST": (200, {}), "GET": (200, told(ROUTE))}, tmp_path) as settings,
+        WebhookEdge(settings) as edge,
+    ):
+        await edge.set_percent("outbound", 10, 3)
+        with pytest.raises(EdgeError, match=r"took 50 % of epoch 3.*reports 10 % of epoch 3"):
+            await edge.set_percent("outbound", 50, 3)
+        with pytest.raises(EdgeError, match="took epoch 4, but reports the fence 3"):
+            await edge.stamp(4)
+        with pytest.raises(Fenced):
+            await edge.stamp(2)
 
 
 @pytest.mark.parametrize(
@@ -135,11 +139,13 @@ async def test_accepted_but_not_reported_is_not_done(tmp_path: Path) -> None:
     ],
 )
 async def test_a_refusal_says_what_it_is(code: int, content: Any, says: str, tmp_path: Path) -> None:
-    async for settings in lying({"POST": (code, content), "GET": (200, told(ROUTE))}, tmp_path):
-        async with WebhookEdge(settings) as edge:
-            with pytest.raises(EdgeError, match=says) as fault:
-                await edge.stamp(3)
-            assert not isinstance(fault.value, Fenced)
+    async with (
+        lying({"POST": (code, content), "GET": (200, told(ROUTE))}, tmp_path) as settings,
+        WebhookEdge(settings) as edge,
+    ):
+        with pytest.raises(EdgeError, match=says) as fault:
+            await edge.stamp(3)
+        assert not isinstance(fault.value, Fenced)
 
 
 async def test_what_is_sent_is_what_is_documented(receiver: Receiver) -> None:
