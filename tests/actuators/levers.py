@@ -192,7 +192,7 @@ class Dispatcher(Process):
 
     async def restart(self) -> None:
         await self.stop()
-        await asyncio.sleep(1 - time.time() % 1)  # up_since counts whole seconds
+        await asyncio.sleep(1.3 - time.time() % 1)  # up_since counts whole seconds, of a clock that may lag ours
         await self.start()
 
     def settings(self, **changes: Any) -> EdgeSettings:
