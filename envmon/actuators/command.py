@@ -117,6 +117,5 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     """End the program and all it started; a child that left its session may keep the streams, but not for us."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - wait() waits for the streams as well
     await process.wait()
-    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - asyncio has no other way to let go
-    await asyncio.sleep(0)

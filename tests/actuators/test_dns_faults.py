@@ -89,6 +89,8 @@ async def test_a_write_between_our_read_and_our_write_is_not_overwritten(bind: B
         onward.close()
         writer.close()
 
+    async with DnsEdge(bind.settings()) as edge:
+        await edge.stamp(1)
     async with server(relay) as port, DnsEdge(at(bind.settings(), port)) as edge:
         if what == "records":
             with pytest.raises(EdgeError, match=rf"another hand changed {NAME} while we wrote"):

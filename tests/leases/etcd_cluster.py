@@ -102,11 +102,14 @@ class Cluster:
                 return str({member["ID"]: member["name"] for member in members}[told["leader"]])
         raise RuntimeError("no member knows a leader")
 
-    async def ask(self, path: str, body: dict[str, Any], name: str = NAMES[0]) -> Any:
+    async def ask(self, path: str, body: dict[str, Any], name: str = NAMES[0], token: str = "") -> Any:
         """One request to the JSON gateway of one member, certificates unchecked."""
         url = f"{self._scheme}://{HOST}:{self._client[name]}/v3/{path}"
         timeout = aiohttp.ClientTimeout(total=2)
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.post(url, json=body, ssl=False) as answer:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers={"Authorization": token} if token else {}) as session,
+            session.post(url, json=body, ssl=False) as answer,
+        ):
             return json.loads(await answer.text())
 
     async def ready(self) -> None:
