@@ -51,7 +51,6 @@ class _Series:
     family: str
     worth: float
     head: str  # name, labels and the blank before the value
-    open: str  # the labels without the closing brace
 
 
 class BatchText:
@@ -60,6 +59,7 @@ class BatchText:
     def __init__(self, site: str) -> None:
         self._site = site
         self._series: dict[str, _Series] = {}
+        self._labels: dict[str, str] = {}  # without the closing brace, of the points that were ever no plain number
 
     def render(self, batch: DeviceBatch) -> Block:
         """The block of one poll: values, states and faults."""
@@ -78,29 +78,39 @@ class BatchText:
                 else:
                     lines[series.family] = [line]
             else:
-                _odd(reading, series, lines)
+                _odd(reading, series, self._open(point), lines)
         return {name: "\n".join(text) + "\n" for name, text in lines.items()}
 
+    def _open(self, point: Point) -> str:
+        opening = self._labels.get(point.id)
+        if opening is None:
+            opening = self._labels[point.id] = labels(f.POINT, _where(self._site, point))[:-1]
+        return opening
+
     def _fix(self, point: Point) -> _Series:
+        self._labels.pop(point.id, None)
         family, worth = f.family_of(point.measure, point.role, point.name)
-        where = (self._site, point.zone, point.unit or point.device, point.name, point.role)
-        text = labels(f.POINT, where)
-        head = labels(family.labels, (*where, point.measure)) if family is f.OTHER else text
-        return _Series(point, family.name, worth, f"{family.name}{head} ", text[:-1])
+        where = _where(self._site, point)
+        head = labels(family.labels, (*where, point.measure) if family is f.OTHER else where)
+        return _Series(point, family.name, worth, f"{family.name}{head} ")
 
 
-def _odd(reading: Reading, series: _Series, lines: dict[str, list[str]]) -> None:
+def _where(site: str, point: Point) -> tuple[object, ...]:
+    return site, point.zone, point.unit or point.device, point.name, point.role
+
+
+def _odd(reading: Reading, series: _Series, opening: str, lines: dict[str, list[str]]) -> None:
     """Render what is no plain good number: a state, a text, a fault."""
     value = reading.value
     if reading.quality is not Quality.GOOD:
-        fault = f'{series.open},quality="{reading.quality}",reason="{reading.reason}"}} 1'
+        fault = f'{opening},quality="{reading.quality}",reason="{reading.reason}"}} 1'
         lines.setdefault(f.FAULT.name, []).append(f.FAULT.name + fault)
     if value is None or reading.quality in {Quality.BAD, Quality.MISSING}:
         return
     if isinstance(value, str):
         if reading.severity is not Severity.NONE or reading.point.role is not None:
             severity = "" if reading.severity is Severity.NONE else f',severity="{reading.severity}"'
-            state = f'{f.STATE.name}{series.open},state="{escape(value)}"{severity}}} 1'
+            state = f'{f.STATE.name}{opening},state="{escape(value)}"{severity}}} 1'
             lines.setdefault(f.STATE.name, []).append(state)
     elif math.isfinite(value):
         lines.setdefault(series.family, []).append(f"{series.head}{value * series.worth:.10g}")
