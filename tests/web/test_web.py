@@ -76,7 +76,7 @@ async def client(daemon: Daemon) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def test_a_page_of_many_megabytes_arrives_whole(client: aiohttp.ClientSession, daemon: Daemon) -> None:
-    daemon.text = b"".join(b"envmon_reading{point=\"%d\"} 1\n" % number for number in range(150_000))
+    daemon.text = b"".join(b'envmon_reading{point="%d"} 1\n' % number for number in range(150_000))
     async with client.get("/metrics") as response:
         assert await response.read() == daemon.text
 
