@@ -93,7 +93,7 @@ class Requests:
                     middle = len(batch) // 2
                     waiting[:1] = batch[:middle], batch[middle:]
                     continue
-                values.update((oid, found.get(oid)) for oid in batch)
+                values.update(zip(batch, map(found.get, batch), strict=True))
                 done.append(waiting.pop(0))
         finally:
             self.batches = (*done, *waiting[1:], *waiting[:1])

@@ -42,7 +42,12 @@ def unit_document(polls: Iterable[tuple[float, Iterable[Reading]]]) -> str:
     for wall, readings in polls:
         when = f',"time":"{rfc3339(wall)}"' if wall != newest else ""
         for reading in readings:
-            points[reading.point.name] = _shown(reading, when)
+            point, value = reading.point, reading.value
+            if reading.quality is _GOOD and reading.severity is _STATELESS and isinstance(value, float):  # nearly all
+                opening, closing = _around(point.name, point.measure)
+                points[point.name] = f"{opening}{_number(value)}{closing}{when}}}"
+            else:
+                points[point.name] = f"{encode(point.name)}:{encode(_reading(reading))[:-1]}{when}}}"
     return f'{{"time":"{rfc3339(newest)}","points":{{{",".join(points.values())}}}}}'
 
 
@@ -84,29 +89,16 @@ def loop_key(status: Mapping[str, Any]) -> str:
     return json.dumps(parts, default=str)
 
 
-def _shown(reading: Reading, when: str) -> str:
-    """One point's member of ``points``. A plain good number, which nearly all are, is put together from fixed text."""
-    point, value = reading.point, reading.value
-    plain = reading.quality is _GOOD and reading.severity is _STATELESS
-    if plain and isinstance(value, float) and math.isfinite(value):
-        return f"{_opening(point.name)}{_number(value)}{_good(point.measure)}{when}}}"
-    return f"{encode(point.name)}:{encode(_reading(reading))[:-1]}{when}}}"
-
-
 @lru_cache(maxsize=1 << 12)
-def _opening(name: str) -> str:
-    return f'{encode(name)}:{{"value":'
+def _around(name: str, measure: str) -> tuple[str, str]:
+    """What stands before and after a good number."""
+    return f'{encode(name)}:{{"value":', f',"unit":{encode(measure)},"quality":"good"'
 
 
 @lru_cache(maxsize=1 << 14)
 def _number(value: float) -> str:
     """A number as JSON wants it; a plant repeats its numbers, within a device and across devices."""
-    return repr(value)
-
-
-@lru_cache(maxsize=1 << 8)
-def _good(measure: str) -> str:
-    return f',"unit":{encode(measure)},"quality":"good"'
+    return repr(value) if math.isfinite(value) else "null"
 
 
 def _reading(reading: Reading) -> dict[str, Any]:

@@ -8,7 +8,7 @@ Rules
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -45,13 +45,13 @@ def escape(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """What of a point's lines never changes."""
+    """What of a point's lines never changes, in two parts: units share the one, devices of one profile the other."""
 
     point: Point
     family: str
     worth: float
-    head: str  # name, labels and the blank before the value
-    open: str  # the labels without the closing brace
+    left: str  # the family's name and the labels that say where
+    right: str  # the other labels and the blank before the value
 
 
 class BatchText:
@@ -60,6 +60,7 @@ class BatchText:
     def __init__(self, site: str) -> None:
         self._site = site
         self._series: dict[str, _Series] = {}
+        self._labels: dict[str, str] = {}  # without the closing brace, of the points that were ever no plain number
 
     def render(self, batch: DeviceBatch) -> Block:
         """The block of one poll: values, states and faults."""
@@ -72,38 +73,59 @@ class BatchText:
                 series = known[point.id] = self._fix(point)
             value = reading.value
             if reading.quality is _GOOD and isinstance(value, float) and math.isfinite(value):  # nearly all
-                line = series.head + _number(value * series.worth)
+                line = series.left + series.right + _number(value * series.worth)
                 if series.family in lines:
                     lines[series.family].append(line)
                 else:
                     lines[series.family] = [line]
             else:
-                _odd(reading, series, lines)
+                _odd(reading, series, self._open(point), lines)
         return {name: "\n".join(text) + "\n" for name, text in lines.items()}
 
+    def _open(self, point: Point) -> str:
+        opening = self._labels.get(point.id)
+        if opening is None:
+            opening = self._labels[point.id] = labels(f.POINT, _where(self._site, point))[:-1]
+        return opening
+
     def _fix(self, point: Point) -> _Series:
+        self._labels.pop(point.id, None)
         family, worth = f.family_of(point.measure, point.role, point.name)
-        where = (self._site, point.zone, point.unit or point.device, point.name, point.role)
-        text = labels(f.POINT, where)
-        head = labels(family.labels, (*where, point.measure)) if family is f.OTHER else text
-        return _Series(point, family.name, worth, f"{family.name}{head} ", text[:-1])
+        left = _left(family.name, self._site, point.zone, point.unit or point.device)
+        return _Series(
+            point, family.name, worth, left, _right(family.labels[3:], point.name, point.role, point.measure)
+        )
 
 
-def _odd(reading: Reading, series: _Series, lines: dict[str, list[str]]) -> None:
+@lru_cache(maxsize=1 << 15)
+def _left(family: str, site: str, zone: str | None, unit: str) -> str:
+    return f"{family}{labels(f.POINT[:3], (site, zone, unit))[:-1]}"
+
+
+@lru_cache(maxsize=1 << 13)
+def _right(names: tuple[str, ...], *values: str | None) -> str:
+    return f",{labels(names, values[: len(names)])[1:]} "
+
+
+def _where(site: str, point: Point) -> tuple[object, ...]:
+    return site, point.zone, point.unit or point.device, point.name, point.role
+
+
+def _odd(reading: Reading, series: _Series, opening: str, lines: dict[str, list[str]]) -> None:
     """Render what is no plain good number: a state, a text, a fault."""
     value = reading.value
     if reading.quality is not Quality.GOOD:
-        fault = f'{series.open},quality="{reading.quality}",reason="{reading.reason}"}} 1'
+        fault = f'{opening},quality="{reading.quality}",reason="{reading.reason}"}} 1'
         lines.setdefault(f.FAULT.name, []).append(f.FAULT.name + fault)
     if value is None or reading.quality in {Quality.BAD, Quality.MISSING}:
         return
     if isinstance(value, str):
         if reading.severity is not Severity.NONE or reading.point.role is not None:
             severity = "" if reading.severity is Severity.NONE else f',severity="{reading.severity}"'
-            state = f'{f.STATE.name}{series.open},state="{escape(value)}"{severity}}} 1'
+            state = f'{f.STATE.name}{opening},state="{escape(value)}"{severity}}} 1'
             lines.setdefault(f.STATE.name, []).append(state)
     elif math.isfinite(value):
-        lines.setdefault(series.family, []).append(f"{series.head}{value * series.worth:.10g}")
+        lines.setdefault(series.family, []).append(f"{series.left}{series.right}{value * series.worth:.10g}")
 
 
 @lru_cache(maxsize=1 << 14)
@@ -197,12 +219,12 @@ def _share(percent: float | None) -> float | None:
     return None if percent is None else percent / 100
 
 
-def join(blocks: Iterable[Block]) -> str:
-    """All blocks as one text, family by family, each under its header."""
+def join(blocks: Iterable[Block]) -> Iterator[str]:
+    """All blocks as one text, a piece for each family that has samples, its header first."""
     pieces: dict[str, list[str]] = {family.name: [] for family in f.FAMILIES}
     for block in blocks:
         for name, text in block.items():
             pieces[name].append(text)
-    return "".join(
-        text for family in f.FAMILIES if pieces[family.name] for text in (family.header, *pieces[family.name])
-    )
+    for family in f.FAMILIES:
+        if pieces[family.name]:
+            yield "".join((family.header, *pieces[family.name]))

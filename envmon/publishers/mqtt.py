@@ -20,7 +20,7 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,7 +63,7 @@ class _Unit:
     """The last poll (Unix seconds, readings) of every device that serves one unit."""
 
     offered: float
-    polls: dict[str, tuple[float, list[Reading]]] = field(default_factory=dict)
+    polls: dict[str, tuple[float, Sequence[Reading]]] = field(default_factory=dict)
 
 
 class MqttPublisher:
@@ -76,7 +76,7 @@ class MqttPublisher:
         self._counts = MqttCounts()
         self._outbox = Outbox(settings.queue)
         self._units: dict[str, _Unit] = {}
-        self._topics: dict[str, str] = {}
+        self._topics: dict[tuple[str | None, str], str] = {}
         self._status_topic = f"{settings.prefix}/{site}/status"
         self._loop_topic = f"{settings.prefix}/{site}/state"
         self._loop: Mapping[str, Any] = {}
@@ -99,19 +99,30 @@ class MqttPublisher:
     def offer_batch(self, batch: DeviceBatch) -> None:
         """Note the newest state of every unit this device serves."""
         now = time.monotonic()
-        units: dict[str, list[Reading]] = {}
-        for reading in batch.readings:
-            point = reading.point
-            topic = self._topics.get(point.id)
-            if topic is None:
-                topic = self._topics[point.id] = topic_of(point, self._settings.prefix, self._site)
-            units.setdefault(topic, []).append(reading)
-        for topic, readings in units.items():
+        for topic, readings in self._by_unit(batch):
             unit = self._units.setdefault(topic, _Unit(now))
             unit.offered = now
             unit.polls[batch.device] = (batch.at.wall, readings)
             self._outbox.offer(topic, now)
         self._wake.set()
+
+    def _by_unit(self, batch: DeviceBatch) -> Iterator[tuple[str, Sequence[Reading]]]:
+        """Sort a poll by the topics of the units it speaks of; most devices speak of one only."""
+        units: dict[tuple[str | None, str], list[Reading]] = {}
+        zone: str | None = None
+        unit: str | None = None
+        readings: list[Reading] | None = None
+        for reading in batch.readings:
+            point = reading.point
+            if readings is None or point.zone is not zone or point.unit is not unit:
+                zone, unit = point.zone, point.unit
+                readings = units.setdefault((zone, unit or batch.device), [])
+            readings.append(reading)
+        for key, some in units.items():
+            topic = self._topics.get(key)
+            if topic is None:
+                topic = self._topics[key] = topic_of(some[0].point, self._settings.prefix, self._site)
+            yield topic, some
 
     def offer_status(self, status: Mapping[str, Any]) -> None:
         """Note the loop's status: sent at once when it changed (see ``loop_key``), else every REFRESH_S."""
