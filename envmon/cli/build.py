@@ -23,7 +23,8 @@ from envmon.core import snapshot
 from envmon.core.advance import advance
 from envmon.core.status import status
 from envmon.core.world import World, initial
-from envmon.drivers import open_driver
+from envmon.drivers import longest_poll_s, open_driver
+from envmon.drivers.modbus_line import Lines
 from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
 from envmon.leases.local import LocalLease
@@ -91,6 +92,7 @@ class Assembly:
     def parts(self, settings: Settings) -> Parts:
         """What a reload replaces. Nothing of ours changes before it takes force."""
         site = settings.policy.site
+        lines = Lines()
         mqtt = MqttPublisher(settings.mqtt, site, self._own.publish_lag.observe) if settings.mqtt else None
         pagers = {pager.id: PAGERS[pager.kind](pager) for pager in settings.pagers}
         pages = PageQueue(settings.daemon.state_dir / PAGES, site, pagers)
@@ -103,13 +105,13 @@ class Assembly:
             policy=settings.policy,
             digest=settings.digest,
             text=settings.text,
-            devices=tuple(self._device(settings, device) for device in settings.devices),
+            devices=tuple(self._device(settings, device, lines) for device in settings.devices),
             publishers=(self._metrics, mqtt) if mqtt else (self._metrics,),
             pages=pages,
             in_force=in_force,
         )
 
-    def _device(self, settings: Settings, device: DeviceSettings) -> PolledDevice:
+    def _device(self, settings: Settings, device: DeviceSettings, lines: Lines) -> PolledDevice:
         profile = self._profiles[device.profile]
         at = place_of(settings, device, profile)
         points = bind_at(profile, at)
@@ -117,9 +119,9 @@ class Assembly:
             id=device.id,
             zone=device.zone,
             interval_s=device.interval_s,
-            deadline_s=device.deadline_s,
+            deadline_s=longest_poll_s(device, profile),
             points=tuple(bound.point for bound in points),
-            driver=open_driver(device, profile, points, at=at),
+            driver=open_driver(device, profile, points, at=at, lines=lines),
         )
 
     def _frame(self) -> Frame:

@@ -10,6 +10,7 @@ from envmon.config.settings import (
     HttpSettings,
     MqttSettings,
     PagerSettings,
+    SerialSettings,
     Settings,
     SnmpSettings,
 )
@@ -20,6 +21,7 @@ from envmon.config.shape import (
     MqttEntry,
     PagerEntry,
     RouteEntry,
+    SerialEntry,
     SiteFile,
     SnmpEntry,
     ZoneEntry,
@@ -117,6 +119,8 @@ def _device(name: str, entry: DeviceEntry) -> DeviceSettings:
         interval_s=entry.every,
         deadline_s=entry.deadline,
         unit_id=entry.unit_id,
+        transport=entry.transport,
+        serial=_serial(entry.serial) if entry.serial else SerialSettings(),
         snmp=_snmp(entry.snmp) if entry.snmp else SnmpSettings(),
         fronts=tuple((number, *_zone_unit(served)) for number, served in fronts.items()),
         roles=tuple((point, Role(word)) for point, word in (entry.roles or {}).items()),
@@ -127,6 +131,10 @@ def _device(name: str, entry: DeviceEntry) -> DeviceSettings:
 def _zone_unit(served: str) -> tuple[str, str]:
     zone, _, unit = served.partition(".")
     return zone, unit
+
+
+def _serial(entry: SerialEntry) -> SerialSettings:
+    return SerialSettings(entry.baud, entry.parity, entry.stop_bits)
 
 
 def _snmp(entry: SnmpEntry) -> SnmpSettings:

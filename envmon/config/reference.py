@@ -32,6 +32,7 @@ _KINDS: dict[object, str] = {
     values.seconds: "duration",
     values.secret: "secret",
     values.address: "host or host:port",
+    values.endpoint: "host, host:port or path",
     values.host: "host",
     values.listen: "host:port",
     values.url: "URL",
@@ -70,7 +71,7 @@ def _kind(field: FieldInfo) -> str:
             word = _KINDS[note.func]
         elif getattr(note, "pattern", "") == values.NAME:
             word = "name"
-        elif isinstance(note, AfterValidator) and isinstance(note.func, values.Between):
+        elif isinstance(note, AfterValidator) and isinstance(note.func, values.Between | values.OneOf):
             bounds.append(str(note.func))
         bounds += [f"{name} {getattr(note, at):.9g}" for at, name in _BOUNDS.items() if hasattr(note, at)]
     return f"{word}, {' '.join(bounds)}" if bounds else word

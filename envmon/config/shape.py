@@ -11,8 +11,29 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
-from envmon.config.settings import DeviceSettings, EdgeSettings, MqttSettings, PagerSettings, SnmpSettings
-from envmon.config.values import AbsolutePath, Between, Duration, Host, HostPort, Listen, Name, SecretRef, Text, Url
+from envmon.config.settings import (
+    DeviceSettings,
+    EdgeSettings,
+    MqttSettings,
+    PagerSettings,
+    SerialSettings,
+    SnmpSettings,
+)
+from envmon.config.values import (
+    AbsolutePath,
+    Baud,
+    Between,
+    Duration,
+    Endpoint,
+    Host,
+    HostPort,
+    Listen,
+    Name,
+    SecretRef,
+    StopBits,
+    Text,
+    Url,
+)
 from envmon.model.policy import Limits, Policy, RoutePolicy, ZonePolicy
 
 
@@ -114,6 +135,17 @@ class SnmpEntry(Entry):
     """Version 3: privacy password; without it nothing is encrypted."""
 
 
+class SerialEntry(Entry):
+    """How a serial line is driven; eight data bits. All devices of one line say the same."""
+
+    baud: Baud = default(SerialSettings, "baud")
+    """Bits per second."""
+    parity: Literal["none", "even", "odd"] = default(SerialSettings, "parity")
+    """Parity bit."""
+    stop_bits: StopBits = default(SerialSettings, "stop_bits")
+    """Stop bits; with parity none the specification wants 2, many units want 1."""
+
+
 Served = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
 
 
@@ -146,8 +178,8 @@ class DeviceEntry(Entry):
 
     profile: Text
     """What kind of device it is: the name of a profile."""
-    address: HostPort
-    """Host or host:port; without a port, the protocol's own (SNMP 161, Modbus 502)."""
+    address: Endpoint
+    """Host or host:port, without a port the protocol's own (SNMP 161, Modbus 502); or a serial line: /dev/ttyUSB0."""
     serves: Served | None = None
     """The unit its readings belong to, as zone.unit."""
     fronts: dict[str, Served] | None = None
@@ -163,7 +195,11 @@ class DeviceEntry(Entry):
     path: Name | None = None
     """The gateway or switch its readings come through; devices that share one are one witness. Default: its host."""
     unit_id: Annotated[int, Field(ge=0, le=255)] = default(DeviceSettings, "unit_id")
-    """Modbus unit identifier."""
+    """Modbus unit identifier; devices behind one gateway or on one line differ in it and take turns."""
+    transport: Literal["tcp", "rtu_over_tcp", "rtu"] = default(DeviceSettings, "transport")
+    """How Modbus travels: Modbus TCP, RTU frames through a gateway that passes them on, or RTU on a serial line."""
+    serial: SerialEntry | None = None
+    """Transport rtu: how the line is driven."""
     snmp: SnmpEntry | None = None
     """SNMP log-in, for a profile that speaks SNMP."""
     commissioned: StrictBool = False

@@ -22,6 +22,7 @@ from envmon.config.secret import Secret
 NAME = r"^[a-z][a-z0-9_]*$"
 """What the operator's own names look like: they become topics, labels and parts of point ids."""
 DURATION = r"^[0-9]+(\.[0-9]+)?(ms|s|min|h)$"
+BAUDS = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 INLINE = "a secret does not stand in this file; write credential:NAME or file:/ABSOLUTE/PATH"
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|min|h)")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -89,6 +90,23 @@ class Between:
         return f"from {duration_text(self.low)} to {duration_text(self.high)}"
 
 
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The numbers a key can have."""
+
+    choices: tuple[int, ...]
+
+    def __call__(self, value: int) -> int:
+        """Pass ``value`` on when it is one of them."""
+        if value not in self.choices:
+            raise wrong(f"must be {self}")
+        return value
+
+    def __str__(self) -> str:
+        *most, last = self.choices
+        return f"{', '.join(map(str, most))} or {last}"
+
+
 def secret(given: object) -> Secret:
     """Read a reference to a credential; anything else is refused without repeating it."""
     if isinstance(given, str) and _CREDENTIAL.fullmatch(given):
@@ -108,6 +126,15 @@ def address(given: object) -> Address:
     if not _is_host(name):
         raise wrong("must be an IP address or a host name, with :port if it is not the usual one")
     return Address(name, int(port or 0))
+
+
+def endpoint(given: object) -> Address:
+    """Read host, host:port, or the path of a serial line, which becomes the host."""
+    if isinstance(given, str) and given.startswith("/"):
+        if not given.isprintable() or not given.startswith("/dev/") or " " in given or given.endswith("/"):
+            raise wrong("a serial line is a path such as /dev/ttyUSB0")
+        return Address(given)
+    return address(given)
 
 
 def host(given: object) -> str:
@@ -189,6 +216,13 @@ SecretRef = Annotated[
     Secret, PlainValidator(secret), _as_text(), _text(r"^(credential:[A-Za-z0-9_.@-]+|file:/.+)$", "credential:token")
 ]
 HostPort = Annotated[Address, PlainValidator(address), _as_text(), _text(r"^\S+$", "192.0.2.31:502")]
+Endpoint = Annotated[Address, PlainValidator(endpoint), _as_text(), _text(r"^\S+$", "192.0.2.31:502")]
+Baud = Annotated[
+    int,
+    AfterValidator(OneOf(BAUDS)),
+    WithJsonSchema({"type": "integer", "enum": list(BAUDS)}),
+]
+StopBits = Annotated[int, AfterValidator(OneOf((1, 2))), WithJsonSchema({"type": "integer", "enum": [1, 2]})]
 Host = Annotated[str, PlainValidator(host), _text(r"^\S+$", "192.0.2.60")]
 Listen = Annotated[Address, PlainValidator(listen), _as_text(), _text(r"^\S+:[0-9]+$", "127.0.0.1:9713")]
 Url = Annotated[str, PlainValidator(url), _text(r"^https?://\S+$", "https://pager.example/v1/envmon")]

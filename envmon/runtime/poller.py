@@ -30,7 +30,10 @@ LENIENCE = 3.0  # times its deadline (real seconds, plus one): then a driver has
 
 @dataclass(frozen=True, slots=True)
 class PolledDevice:
-    """A device bound to its driver. ``points`` are all of its points, in profile order; times in seconds."""
+    """A device bound to its driver. ``points`` are all of its points, in profile order; times in seconds.
+
+    ``deadline_s`` is what a whole poll may take, waiting for others on its line included.
+    """
 
     id: str
     zone: str
