@@ -1,7 +1,7 @@
 """A serial line as an asyncio transport: a terminal device in raw mode, read and written without blocking.
 
 Rules
-  - The line is opened for ourselves alone (TIOCEXCL): a second master on it would garble every answer.
+  - The line is opened for ourselves alone (TIOCEXCL, flock): a second master on it would garble every answer.
   - What lay in the driver's buffers before we came is thrown away.
   - A line that goes away (an adapter unplugged) ends the transport with the reason; opening it again is the caller's.
 
@@ -29,6 +29,7 @@ _HINTS = {
     errno.EBUSY: "somebody else has it open",
     errno.EAGAIN: "somebody else has it open",
     errno.ENOTTY: "it is no serial line",
+    errno.EINVAL: "it cannot be driven as serial: says",
 }
 
 
@@ -111,8 +112,8 @@ async def open_serial(path: str, serial: SerialSettings, framing: Framing) -> Li
         fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             fcntl.ioctl(fd, termios.TIOCEXCL)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # TIOCEXCL does not keep root out
             _set_up(fd, serial)
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BaseException:
             os.close(fd)
             raise

@@ -30,9 +30,10 @@ def parsed(path: Path) -> ast.Module:
 
 def test_the_modbus_codec_knows_no_function_that_writes():
     assert {int(function) for function in Function} == {1, 2, 3, 4}
-    module = parsed(PRODUCT / "wire" / "modbus.py")
-    module.body = [node for node in module.body if getattr(node, "name", "") != "ExceptionCode"]
-    assert not numbers(module) & WRITE_FUNCTIONS
+    for name in ("modbus.py", "modbus_rtu.py"):
+        module = parsed(PRODUCT / "wire" / name)
+        module.body = [node for node in module.body if getattr(node, "name", "") != "ExceptionCode"]
+        assert not numbers(module) & WRITE_FUNCTIONS, name
 
 
 def test_the_snmp_codec_knows_no_pdu_that_sets():
