@@ -23,6 +23,7 @@ _REFUSAL_BYTES = 1 + 2 + _CRC_BYTES  # unit, function and code
 _REQUEST_BYTES = 2 * 4
 _REFUSED = 0x80
 _READS = range(1, 1 + 4)
+_SHOWN = 20  # bytes of what came instead
 
 
 def _crc_table() -> tuple[int, ...]:
@@ -83,7 +84,7 @@ def count_strays(data: bytes) -> int:
     while data:
         length = next((n for n in _lengths(data) if n <= len(data) and not crc16(data[:n])), 0)
         if not length:
-            shown = data[:16].hex(" ") + (" ..." if len(data) > 16 else "")
+            shown = data[:_SHOWN].hex(" ") + (" ..." if len(data) > _SHOWN else "")
             raise FrameError(f"{len(data)} bytes that are no Modbus RTU frame ({shown})")
         found += 1
         data = data[length:]
