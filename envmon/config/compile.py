@@ -13,6 +13,7 @@ from envmon.config.settings import (
     SerialSettings,
     Settings,
     SnmpSettings,
+    TrapSettings,
 )
 from envmon.config.shape import (
     DeviceEntry,
@@ -24,6 +25,7 @@ from envmon.config.shape import (
     SerialEntry,
     SiteFile,
     SnmpEntry,
+    TrapsEntry,
     ZoneEntry,
 )
 from envmon.model.policy import Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
@@ -51,6 +53,7 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
         digest=sha256(text.encode()).hexdigest(),
         places=tuple(site.places),
         backup_site=site.backup.site if site.backup else "",
+        traps=_traps(site.traps) if site.traps else None,
     )
 
 
@@ -147,6 +150,10 @@ def _snmp(entry: SnmpEntry) -> SnmpSettings:
         privacy_protocol=entry.privacy,
         privacy_password=entry.privacy_password,
     )
+
+
+def _traps(entry: TrapsEntry) -> TrapSettings:
+    return TrapSettings(entry.listen.host, entry.listen.port, entry.community)
 
 
 def _edge(name: str, entry: EdgeEntry) -> EdgeSettings:

@@ -35,6 +35,7 @@ _KINDS: dict[object, str] = {
     values.endpoint: "host, host:port or path",
     values.host: "host",
     values.listen: "host:port",
+    values.listen_at: "address:port",
     values.url: "URL",
     values.absolute: "absolute path",
 }

@@ -30,6 +30,7 @@ def reference_faults(document: Document, profiles: Mapping[str, Known]) -> list[
         *_units(document),
         *_protocols(document, profiles),
         *_addresses(document, profiles),
+        *_traps(document),
         *_urls(document),
         *_routes(document),
     ]
@@ -171,6 +172,14 @@ def _or_usual(name: str, given: Data) -> object:
     if name == "transport":
         return given or "tcp"
     return {**asdict(SerialSettings()), **(given if isinstance(given, dict) else {})}
+
+
+def _traps(document: Document) -> Iterator[Fault]:
+    """Check that there is somebody whose notifications would be accepted."""
+    logins = any("snmp" in document.names("devices", device) for device in document.names("devices"))
+    if document.names("traps") and not logins and document.at(("traps", "community")) is None:
+        text = "no device has an SNMP log-in: every notification would be refused; add community: credential:NAME"
+        yield document.fault(("traps",), text, key=True)
 
 
 def _urls(document: Document) -> Iterator[Fault]:

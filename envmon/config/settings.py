@@ -66,6 +66,15 @@ class DeviceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TrapSettings:
+    """Where SNMP notifications arrive. ``community`` is accepted beside each device's own login."""
+
+    host: str
+    port: int = 162
+    community: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeSettings:
     """A SIP edge. ``kind`` is a key of ``actuators.ACTUATORS``; ``sip`` is host:port (UDP) for probe calls."""
 
@@ -145,3 +154,4 @@ class Settings:
     digest: str
     places: tuple[str, ...] = ()  # rooms where things stand but that are not judged
     backup_site: str = ""
+    traps: TrapSettings | None = None

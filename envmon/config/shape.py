@@ -28,6 +28,7 @@ from envmon.config.values import (
     Host,
     HostPort,
     Listen,
+    ListenAt,
     Name,
     SecretRef,
     StopBits,
@@ -206,6 +207,15 @@ class DeviceEntry(Entry):
     """Somebody compared its readings with what it shows; without that a profile made of excerpts does not vote."""
 
 
+class TrapsEntry(Entry):
+    """SNMP traps and informs (versions 1, 2c and 3): one from a device here makes envmon poll it at once."""
+
+    listen: ListenAt
+    """IP address and port to listen on, 0.0.0.0:162 for all; a port below 1024 needs deploy/systemd/traps.conf."""
+    community: SecretRef | None = None
+    """A community accepted from any device here, beside the log-in it is polled with."""
+
+
 class EdgeEntry(Entry):
     """A SIP proxy that decides where new calls go."""
 
@@ -349,6 +359,8 @@ class SiteFile(Entry):
     """The backup site; needed by zones that are at: backup."""
     devices: Annotated[dict[Name, DeviceEntry], Field(min_length=1)]
     """What is polled."""
+    traps: TrapsEntry | None = None
+    """SNMP notifications; none are received without this key."""
     edges: dict[Name, EdgeEntry] = {}
     """The SIP proxies that can be commanded."""
     routes: dict[Name, RouteEntry] = {}

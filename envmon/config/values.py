@@ -152,6 +152,14 @@ def listen(given: object) -> Address:
     return there
 
 
+def listen_at(given: object) -> Address:
+    """Read address:port to listen on, without a name to resolve."""
+    there = address(given) if isinstance(given, str) else None
+    if there is None or not there.port or not _is_ip(there.host):
+        raise wrong("must be an IP address and a port, such as 0.0.0.0:162")
+    return there
+
+
 def _split(text: str) -> tuple[str, str]:
     if text.startswith("["):
         host, closed, rest = text[1:].partition("]")
@@ -163,13 +171,17 @@ def _split(text: str) -> tuple[str, str]:
     return (host, port or "?") if colon else (host, "")
 
 
-def _is_host(text: str) -> bool:
+def _is_ip(text: str) -> bool:
     try:
         ip_address(text)
     except ValueError:
-        numeric = not text.strip("0123456789.")
-        return not numeric and _HOSTNAME.fullmatch(text) is not None
+        return False
     return True
+
+
+def _is_host(text: str) -> bool:
+    numeric = not text.strip("0123456789.")
+    return _is_ip(text) or (not numeric and _HOSTNAME.fullmatch(text) is not None)
 
 
 def url(given: object) -> str:
@@ -225,5 +237,6 @@ Baud = Annotated[
 StopBits = Annotated[int, AfterValidator(OneOf((1, 2))), WithJsonSchema({"type": "integer", "enum": [1, 2]})]
 Host = Annotated[str, PlainValidator(host), _text(r"^\S+$", "192.0.2.60")]
 Listen = Annotated[Address, PlainValidator(listen), _as_text(), _text(r"^\S+:[0-9]+$", "127.0.0.1:9713")]
+ListenAt = Annotated[Address, PlainValidator(listen_at), _as_text(), _text(r"^\S+:[0-9]+$", "0.0.0.0:162")]
 Url = Annotated[str, PlainValidator(url), _text(r"^https?://\S+$", "https://pager.example/v1/envmon")]
 AbsolutePath = Annotated[str, PlainValidator(absolute), _text(r"^/.*$", "/var/lib/envmon")]

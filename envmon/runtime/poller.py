@@ -5,6 +5,7 @@ Rules
   - No device delays another: every poll is a task of its own, ended by its driver's deadline.
   - A device that did not answer yields a batch too: every point of it missing, those of its tables as they were last
     known, with the reason.
+  - A device that called (``look``) is polled out of turn, within the bounds of ``looks``; its slots stay as they are.
   - A loss is logged once, and so is the recovery.
 """
 
@@ -21,6 +22,7 @@ from envmon.model.event import DeviceBatch
 from envmon.model.reading import Point, Quality, Reading, Reason
 from envmon.runtime.clock import Clock
 from envmon.runtime.counters import Counters
+from envmon.runtime.looks import Looks, gap_s
 from envmon.runtime.slots import Schedule
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ class Poller:
         self._hints = dict(hints or {})
         self._wake = asyncio.Event()
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._looks = Looks()
         self._lost: set[str] = set()
         self._last: dict[str, Sequence[Reading]] = {}  # the rows of a device's tables are known once it answered
         self._schedule = Schedule({device.id: self._wanted(device) for device in devices}, clock.now())
@@ -81,6 +84,13 @@ class Poller:
                 self._schedule.change(device.id, self._wanted(device), self._clock.now())
         self._wake.set()
 
+    def look(self, name: str) -> None:
+        """Poll a device as soon as it may be; an unknown name is no error, it may have left with a reload."""
+        device = self._devices.get(name)
+        if device is not None:
+            self._looks.ask(name, gap_s(device.interval_s), self._clock.now())
+            self._wake.set()
+
     async def run(self) -> None:
         """Open the drivers, poll in slots, close them when cancelled."""
         async with AsyncExitStack() as stack:
@@ -97,12 +107,13 @@ class Poller:
                 await asyncio.gather(*polls, return_exceptions=True)
 
     async def _next_slot(self) -> None:
-        """Sleep until the next slot, or until the schedule changed."""
+        """Sleep until the next slot or look, or until one of them changed."""
         self._wake.clear()
-        due = self._schedule.next_due()
-        if due is None:
+        dues = [at for at in (self._schedule.next_due(), self._looks.next_due(self._busy)) if at is not None]
+        if not dues:
             await self._wake.wait()
             return
+        due = min(dues)
         sleep = asyncio.create_task(self._clock.sleep(due - self._clock.now()))
         wake = asyncio.create_task(self._wake.wait())
         try:
@@ -117,9 +128,16 @@ class Poller:
             if late := missed + busy:
                 self._counters.late_polls[name] += late
             if not busy:
-                poll = asyncio.create_task(self._poll(self._devices[name]), name=f"poll:{name}")
-                self._busy[name] = poll
-                poll.add_done_callback(partial(self._end, name))
+                self._start(name)
+        for name in self._looks.take(self._clock.now(), self._busy):
+            self._counters.prompted_polls[name] += 1
+            self._start(name)
+
+    def _start(self, name: str) -> None:
+        self._looks.began(name, self._clock.now())
+        poll = asyncio.create_task(self._poll(self._devices[name]), name=f"poll:{name}")
+        self._busy[name] = poll
+        poll.add_done_callback(partial(self._end, name))
 
     async def _poll(self, device: PolledDevice) -> None:
         self._counters.polls += 1
@@ -146,6 +164,8 @@ class Poller:
 
     def _end(self, name: str, _poll: asyncio.Task[None]) -> None:
         del self._busy[name]
+        if self._looks.next_due(()) is not None:
+            self._wake.set()  # it may have been called for while it was polled
 
     def _wanted(self, device: PolledDevice) -> float:
         return min(device.interval_s, self._hints.get(device.zone, device.interval_s))
