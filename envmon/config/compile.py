@@ -16,18 +16,15 @@ from envmon.config.settings import (
     TrapSettings,
 )
 from envmon.config.shape import (
-    DeviceEntry,
     EdgeEntry,
     LimitsEntry,
     MqttEntry,
     PagerEntry,
     RouteEntry,
-    SerialEntry,
     SiteFile,
-    SnmpEntry,
-    TrapsEntry,
     ZoneEntry,
 )
+from envmon.config.shape_devices import DeviceEntry, SerialEntry, SnmpEntry, TrapsEntry
 from envmon.model.policy import Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
 from envmon.model.reading import Role
 from envmon.model.verdict import Mode

@@ -15,15 +15,14 @@ from envmon.config.document import Document
 from envmon.config.explain import is_mapping_of, models_in
 from envmon.config.fault import Fault, Path
 from envmon.config.shape import (
-    DeviceEntry,
     JudgementEntry,
     LimitsEntry,
     MqttEntry,
     SiteFile,
-    SnmpEntry,
     TlsEntry,
     ZoneEntry,
 )
+from envmon.config.shape_devices import DeviceEntry, SnmpEntry
 from envmon.config.values import duration_text
 
 _RTU_UNITS = range(1, 248)  # MODBUS over Serial Line V1.02, 2.2

@@ -202,7 +202,8 @@ class Lines:
         """Return the line of a device."""
         key: tuple[object, ...] = (device.transport, device.host, device.port or limits.port)
         if key not in self._known:
-            self._known[key] = _line(device, device.port or limits.port)
+            gap = gap_s(device.serial) if device.transport == "rtu" else 0.0
+            self._known[key] = Line(link_opener(device, device.port or limits.port), gap)
         return self._known[key]
 
 
@@ -214,13 +215,14 @@ def name_of(device: DeviceSettings, limits: ModbusLimits) -> str:
     return f"modbus {device.host}:{device.port or limits.port}{over} unit {device.unit_id}"
 
 
-def _line(device: DeviceSettings, port: int) -> Line:
+def link_opener(device: DeviceSettings, port: int) -> Callable[[], Awaitable[Link]]:
+    """Return what opens the device's connection or serial line; it raises DeviceError."""
     match device.transport:
         case "rtu":
-            return Line(lambda: open_serial(device.host, device.serial, RtuFraming()), gap_s(device.serial))
+            return lambda: open_serial(device.host, device.serial, RtuFraming())
         case "rtu_over_tcp":
-            return Line(lambda: connect(device.host, port, RtuFraming()))
+            return lambda: connect(device.host, port, RtuFraming())
         case "tcp":
-            return Line(lambda: connect(device.host, port, TcpFraming()))
+            return lambda: connect(device.host, port, TcpFraming())
         case other:
             raise ValueError(f'device {device.id}: "{other}" is no Modbus transport')
