@@ -64,6 +64,7 @@ class Poller:
         self._wake = asyncio.Event()
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._looks = Looks()
+        self._prompted: set[str] = set()  # busy out of turn: the next slot of these is served, not missed
         self._lost: set[str] = set()
         self._last: dict[str, Sequence[Reading]] = {}  # the rows of a device's tables are known once it answered
         self._schedule = Schedule({device.id: self._wanted(device) for device in devices}, clock.now())
@@ -125,12 +126,15 @@ class Poller:
     def _start_due(self) -> None:
         for name, missed in self._schedule.take(self._clock.now()):
             busy = name in self._busy
-            if late := missed + busy:
+            served = name in self._prompted
+            self._prompted.discard(name)
+            if late := missed + (busy and not served):
                 self._counters.late_polls[name] += late
             if not busy:
                 self._start(name)
         for name in self._looks.take(self._clock.now(), self._busy):
             self._counters.prompted_polls[name] += 1
+            self._prompted.add(name)
             self._start(name)
 
     def _start(self, name: str) -> None:
@@ -164,6 +168,7 @@ class Poller:
 
     def _end(self, name: str, _poll: asyncio.Task[None]) -> None:
         del self._busy[name]
+        self._prompted.discard(name)
         if self._looks.next_due(()) is not None:
             self._wake.set()  # it may have been called for while it was polled
 

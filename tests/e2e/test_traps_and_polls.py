@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
+import signal
 import socket
 import statistics
 import time
@@ -11,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -27,6 +30,7 @@ from envmon.runtime.counters import Counters
 from envmon.runtime.poller import PolledDevice, Poller
 from envmon.sim.registers import SimulatedDevice
 from envmon.sim.snmp_agent import SnmpAgent
+from tests.e2e.lab import COMMUNITY, Lab, exchange
 
 PROFILE = load_builtin()["rfc1628-ups"]
 
@@ -50,10 +54,9 @@ async def room(
             counters,
             [lambda batch: batches.append((time.monotonic(), batch))],
         )
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        listener = TrapListener(TrapSettings("127.0.0.1", port), "dallas", settings, poller.look)
+        listener = TrapListener(
+            TrapSettings("127.0.0.1", free_port(socket.SOCK_DGRAM)), "dallas", settings, poller.look
+        )
         tasks = [asyncio.create_task(run()) for run in (poller.run, listener.run)]
         try:
             await reached(lambda: not listener.failure)
@@ -62,6 +65,12 @@ async def room(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def free_port(kind: socket.SocketKind) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _polled(device: DeviceSettings) -> PolledDevice:
@@ -89,12 +98,13 @@ async def reached(condition: Callable[[], object], seconds: float = 10.0) -> Non
         await asyncio.sleep(0.005)
 
 
-async def trap(directory: Path, port: int) -> None:
+async def trap(directory: Path, port: int, community: str = "public") -> None:
     program = shutil.which("snmptrap")
     assert program is not None, "snmptrap is not installed: apt install snmp"
     process = await asyncio.create_subprocess_exec(
-        program, "-v", "2c", "-c", "public", f"127.0.0.1:{port}", "", "1.3.6.1.2.1.33.2.1",
+        program, "-v", "2c", "-c", community, f"127.0.0.1:{port}", "", "1.3.6.1.2.1.33.2.1",
         env={**os.environ, "SNMP_PERSISTENT_DIR": str(directory), "SNMPCONFPATH": str(directory), "MIBS": ""},
+        stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     assert await process.wait() == 0
 
@@ -140,3 +150,41 @@ async def test_ten_thousand_traps_leave_polls_on_time(tmp_path: Path, known: boo
             gaps = [later - earlier for earlier, later in pairwise(moments)]
             assert not gaps or max(gaps) < 1.0, (device, gaps)
             assert not gaps or statistics.median(gaps) < 0.55
+
+
+def numbers(port: int) -> dict[str, float]:
+    """What /metrics says of traps."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    found = re.findall(r"^(envmon_(?:traps|prompted_polls)\S*) (\S+)$", text, re.MULTILINE)
+    return {name: float(value) for name, value in found}
+
+
+async def test_the_daemon_hears_traps_counts_them_and_follows_a_reload(tmp_path: Path) -> None:
+    port, http = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
+    traps = {"listen": f"127.0.0.1:{port}"}
+    more = {"publish": {"http": {"listen": f"127.0.0.1:{http}"}}}
+    async with exchange(tmp_path) as (_, edge), Lab(tmp_path, [edge], **more) as lab:
+        slow = {name: {**entry, "every": "20s"} for name, entry in lab._config()["devices"].items()}
+        lab.configure(traps=traps, devices=slow, judgement={"stale": "60s"})
+        lab.start()
+        await lab.until(lambda _: True, 20, "status")
+        await reached(lambda: "traps are received on" in lab.log(), 20)
+        await trap(tmp_path, port, "wrong-community")
+        await trap(tmp_path, port, COMMUNITY)
+        status = await lab.until(
+            lambda s: s["daemon"]["counters"]["prompted_polls"] == 3, 10, "three polls out of turn"
+        )
+        assert status["daemon"]["counters"]["late_polls"] == 0
+        told = await asyncio.to_thread(numbers, http)
+        assert told['envmon_traps_total{outcome="accepted"}'] == told['envmon_traps_total{outcome="refused"}'] == 1
+        asked = {name for name in told if name.startswith("envmon_prompted")}
+        assert asked == {f'envmon_prompted_polls_total{{device="{n}"}}' for n in ("crac_1", "crac_3", "bcrac_1")}
+        assert COMMUNITY not in lab.log()
+        lab.configure()
+        assert lab.daemon is not None
+        lab.daemon.send_signal(signal.SIGHUP)
+        await lab.until(lambda s: s["daemon"]["counters"]["reloads"] == 1, 20, "the reload")
+        assert not [name for name in await asyncio.to_thread(numbers, http) if name.startswith("envmon_traps")]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", port))  # let go of with the configuration that wanted it

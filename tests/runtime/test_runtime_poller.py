@@ -155,3 +155,16 @@ async def test_a_call_during_a_poll_is_answered_by_another_poll() -> None:
             await until(lambda: len(batches) == 2, "both batches")
         assert [batch.error == "" for batch in batches] == [False, True]
         assert device.asked[1] - device.asked[0] >= 1.0
+
+
+async def test_a_slot_during_a_poll_out_of_turn_is_served_by_it_and_the_one_after_is_late() -> None:
+    async with (
+        UdpDevice(silent=True) as device,
+        polling(polled("a", device, 0.4, deadline_s=None)) as (poller, _, counters),
+    ):
+        poller.look("a")
+        await until(lambda: device.asked, "the poll out of turn")
+        assert counters.prompted_polls == {"a": 1}
+        await asyncio.sleep(0.35)
+        assert counters.late_polls["a"] == 0, "at most one slot has passed"
+        await until(lambda: counters.late_polls["a"] == 1, "the second slot")
