@@ -39,8 +39,12 @@ class Link(asyncio.Protocol):
         """Send one read and wait for its answer, as long as the caller lets it. Raises DeviceError."""
         if self._fault is not None or self._transport is None:
             raise self._told()
+        try:
+            request = self.framing.ask(unit_id, span.function, span.address, span.count)
+        except ValueError as error:  # a profile that counts units beyond what the line can have
+            raise DeviceError(Reason.REFUSED, str(error)) from None
         self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(self.framing.ask(unit_id, span.function, span.address, span.count))
+        self._transport.write(request)
         try:
             return await self._answer
         finally:

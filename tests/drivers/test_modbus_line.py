@@ -296,6 +296,14 @@ async def test_a_cancelled_poll_leaves_the_line_to_the_others(opened: Opened):
         assert told(await well.poll()) == good()
 
 
+@RTU
+async def test_a_unit_no_line_can_have_is_one_clear_error(opened: Opened):
+    async with opened(Units(answer)) as device, at(device, unit_id=248) as driver:
+        fault = await failed(driver)
+    assert fault.reason is Reason.REFUSED
+    assert str(fault).endswith("unit 248 cannot stand on a serial line; 1 to 247 can")
+
+
 # --- ceilings --------------------------------------------------------------------------------------------------------
 
 
