@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from envmon import __version__
 from envmon.actuators import ACTUATORS
+from envmon.cli.configured import configured
 from envmon.cli.devices import place_of
 from envmon.cli.journal import JOURNAL
-from envmon.config import ConfigError, load
+from envmon.config import ConfigError
 from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
 from envmon.core import snapshot
 from envmon.core.advance import advance
@@ -27,13 +28,12 @@ from envmon.drivers import longest_poll_s, open_driver
 from envmon.drivers.modbus_line import Lines
 from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
-from envmon.leases.local import LocalLease
+from envmon.leases import LEASES
 from envmon.model.event import Target
 from envmon.pagers import PAGERS
 from envmon.pagers.queue import PageQueue
 from envmon.probes.sip import SipProbe
 from envmon.profiles.bind import bind_at
-from envmon.profiles.loader import load_builtin
 from envmon.profiles.schema import Profile
 from envmon.publishers.daemon_metrics import PAGES as PAGE_NUMBERS
 from envmon.publishers.daemon_metrics import DaemonMetrics
@@ -57,24 +57,30 @@ log = logging.getLogger(__name__)
 PRIMARY_PROBE = "envmon-probe-primary"
 SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 PAGES = "pages.db"
-FIXED = "site, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
+FIXED = "site, lease, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
 
 
 class Assembly:
     """One daemon and what serves it. ``config`` is read again at a reload."""
 
-    def __init__(self, config: Path, settings: Settings, clock: Clock, journal: Journal) -> None:
+    def __init__(
+        self,
+        config: Path,
+        settings: Settings,
+        clock: Clock,
+        journal: Journal,
+        profiles: Mapping[str, Profile],
+    ) -> None:
         self.settings = settings
         self.counters = Counters()
         self._config = config
         self._journal = journal
-        self._profiles: Mapping[str, Profile] = load_builtin()
         self._mqtt: MqttPublisher | None = None
         self._pages: PageQueue | None = None
         self._traps: TrapListener | None = None
         self._own = self._daemon_metrics()
         self._metrics = MetricsPublisher(settings.policy.site, self._own, _stale_s(settings))
-        parts = self.parts(settings)
+        parts = self.parts(settings, profiles)
         parts.in_force()
         self.daemon = Daemon(
             mind=Mind(advance, snapshot.dump, status),
@@ -93,7 +99,7 @@ class Assembly:
             return None
         return WebServer(self.settings.http, self._metrics.scrape, self.daemon.status, self._health)
 
-    def parts(self, settings: Settings) -> Parts:
+    def parts(self, settings: Settings, profiles: Mapping[str, Profile]) -> Parts:
         """What a reload replaces. Nothing of ours changes before it takes force."""
         site = settings.policy.site
         lines = Lines()
@@ -110,7 +116,7 @@ class Assembly:
             policy=settings.policy,
             digest=settings.digest,
             text=settings.text,
-            devices=tuple(self._device(settings, device, lines) for device in settings.devices),
+            devices=tuple(_device(settings, device, profiles[device.profile], lines) for device in settings.devices),
             publishers=(self._metrics, mqtt) if mqtt else (self._metrics,),
             pages=pages,
             in_force=in_force,
@@ -127,19 +133,6 @@ class Assembly:
     def _look(self, device: str) -> None:
         self.daemon.look(device)
 
-    def _device(self, settings: Settings, device: DeviceSettings, lines: Lines) -> PolledDevice:
-        profile = self._profiles[device.profile]
-        at = place_of(settings, device, profile)
-        points = bind_at(profile, at)
-        return PolledDevice(
-            id=device.id,
-            zone=device.zone,
-            interval_s=device.interval_s,
-            deadline_s=longest_poll_s(device, profile),
-            points=tuple(bound.point for bound in points),
-            driver=open_driver(device, profile, points, at=at, lines=lines),
-        )
-
     def _frame(self) -> Frame:
         edges = {edge.id: edge for edge in self.settings.edges}
         return Frame(
@@ -151,7 +144,7 @@ class Assembly:
                 for target in Target
             ),
             probe=SipProbe(),
-            lease=LocalLease(self.settings.daemon.state_dir),
+            lease=LEASES[self.settings.lease.kind](self.settings),
             journal=self._journal,
             socket=self.settings.daemon.socket,
             version=__version__,
@@ -159,12 +152,12 @@ class Assembly:
 
     def _reload(self) -> Parts:
         try:
-            settings = load(self._config, profiles=self._profiles)
+            new = configured(self._config)
         except ConfigError as error:
             raise ReloadError("; ".join(str(fault) for fault in error.faults)) from None
-        if _fixed(settings) != _fixed(self.settings):
+        if _fixed(new.settings) != _fixed(self.settings):
             raise ReloadError(f"{FIXED}: only a restart can change these")
-        return self.parts(settings)
+        return self.parts(new.settings, new.profiles)
 
     def _daemon_metrics(self) -> DaemonMetrics:
         metrics = DaemonMetrics(__version__)
@@ -200,11 +193,24 @@ class Assembly:
         return found
 
 
+def _device(settings: Settings, device: DeviceSettings, profile: Profile, lines: Lines) -> PolledDevice:
+    at = place_of(settings, device, profile)
+    points = bind_at(profile, at)
+    return PolledDevice(
+        id=device.id,
+        zone=device.zone,
+        interval_s=device.interval_s,
+        deadline_s=longest_poll_s(device, profile),
+        points=tuple(bound.point for bound in points),
+        driver=open_driver(device, profile, points, at=at, lines=lines),
+    )
+
+
 def _fixed(settings: Settings) -> object:
     """What only a restart can change."""
     daemon = settings.daemon
     routes = [(route.id, route.edges) for route in settings.policy.routes]
-    return settings.policy.site, settings.edges, settings.http, daemon.state_dir, daemon.socket, routes
+    return settings.policy.site, settings.lease, settings.edges, settings.http, daemon.state_dir, daemon.socket, routes
 
 
 def _stale_s(settings: Settings) -> float:
@@ -213,8 +219,10 @@ def _stale_s(settings: Settings) -> float:
 
 
 def _probe_target(route: str, edge: EdgeSettings, target: Target) -> ProbeTarget:
-    user = edge.probe_user if target is Target.BACKUP else PRIMARY_PROBE
-    return ProbeTarget(route, edge.id, target, edge.sip_host, edge.sip_port, user)
+    if target is Target.PRIMARY:
+        return ProbeTarget(route, edge.id, target, edge.sip_host, edge.sip_port, PRIMARY_PROBE)
+    there = (edge.sip_backup_host, edge.sip_backup_port) if edge.sip_backup_host else (edge.sip_host, edge.sip_port)
+    return ProbeTarget(route, edge.id, target, *there, edge.probe_user)
 
 
 def remembered(journal: Journal, clock: Clock) -> World:

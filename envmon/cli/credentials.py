@@ -30,6 +30,7 @@ def unreadable(settings: Settings) -> Iterator[str]:
 def _needed(settings: Settings) -> Iterator[tuple[str, Secret | None]]:
     yield from ((f"pager {pager.id}", pager.token) for pager in settings.pagers)
     yield from ((f"edge {edge.id}", edge.token) for edge in settings.edges)
+    yield "lease", settings.lease.password
     if settings.mqtt:
         yield "mqtt", settings.mqtt.password
     for device in settings.devices:

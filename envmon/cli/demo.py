@@ -88,10 +88,11 @@ def _assemble(site: SimulatedSite, clock: ScaledClock, folder: Path, broker: Bro
     around = Around(http=f"127.0.0.1:{free_port()}", mqtt=f"127.0.0.1:{broker.port}")
     config = folder / "envmon.yaml"
     config.write_text(site.config_yaml(folder, around), encoding="utf-8")
-    settings = load(config, profiles=load_builtin())
+    profiles = load_builtin()
+    settings = load(config, profiles=profiles)
     if settings.mqtt is not None:
         settings = replace(settings, mqtt=replace(settings.mqtt, version=broker.version))
-    return Assembly(config, settings, clock, stack.enter_context(open_journal(settings)))
+    return Assembly(config, settings, clock, stack.enter_context(open_journal(settings)), profiles)
 
 
 async def _arm(socket: Path, daemon: asyncio.Task[None]) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from envmon.config import ConfigError, load, values
+from envmon.cli.configured import configured
+from envmon.config import ConfigError, values
 from envmon.config.settings import DeviceSettings, Settings, SnmpSettings
 from envmon.drivers import open_driver
 from envmon.drivers.contract import DeviceError
@@ -44,19 +45,19 @@ def place_of(settings: Settings, device: DeviceSettings, profile: Profile) -> Pl
 
 def poll(config: Path, name: str, *, as_json: bool) -> int:
     """Read one configured device and print its readings."""
-    profiles = load_builtin()
     try:
-        settings = load(config, profiles=profiles)
+        site = configured(config)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1
+    settings = site.settings
     device = next((each for each in settings.devices if each.id == name), None)
     if device is None:
         known = ", ".join(sorted(each.id for each in settings.devices))
         print(f"{config}: no device is called {name}; there are {known}", file=sys.stderr)
         return 1
     try:
-        readings = asyncio.run(_read(settings, device, profiles[device.profile]))
+        readings = asyncio.run(_read(settings, device, site.profiles[device.profile]))
     except DeviceError as error:
         print(error, file=sys.stderr)
         return 1
@@ -76,7 +77,7 @@ class Login:
         """Return the log-in. Raises ConfigError and ValueError."""
         if self.like is None:
             return SnmpSettings(community=values.secret(self.community)) if self.community else SnmpSettings()
-        devices = load(self.config, profiles=load_builtin()).devices
+        devices = configured(self.config).settings.devices
         found = next((device.snmp for device in devices if device.id == self.like), None)
         if found is None:
             raise ValueError(f"{self.config}: no device is called {self.like}")

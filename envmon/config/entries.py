@@ -14,15 +14,17 @@ from pydantic import BaseModel, ValidationError
 from envmon.config.document import Document
 from envmon.config.explain import is_mapping_of, models_in
 from envmon.config.fault import Fault, Path
+from envmon.config.lever_entries import dns_findings, edge_findings, lease_findings
 from envmon.config.shape import (
     JudgementEntry,
     LimitsEntry,
     MqttEntry,
     SiteFile,
-    TlsEntry,
     ZoneEntry,
 )
 from envmon.config.shape_devices import DeviceEntry, SnmpEntry
+from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry
+from envmon.config.shape_parts import TlsEntry
 from envmon.config.values import duration_text
 
 _RTU_UNITS = range(1, 248)  # MODBUS over Serial Line V1.02, 2.2
@@ -76,6 +78,12 @@ def _findings(entry: BaseModel) -> Iterator[Finding]:
             yield ("cert" if key is None else "key"), "cert and key go together; add the other one"
         case JudgementEntry(quorum_kinds=kinds, quorum_paths=paths) if paths > kinds:
             yield "quorum_paths", f"{paths} paths can never be seen by {kinds} kinds of evidence; at most {kinds}"
+        case EdgeEntry():
+            yield from edge_findings(entry)
+        case DnsEntry():
+            yield from dns_findings(entry)
+        case LeaseEntry():
+            yield from lease_findings(entry)
         case _:
             return
 

@@ -4,8 +4,9 @@ Rules
   - Names alone are enough to check references; a protocol adds the log-in rules, roles add the kinds of evidence.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from envmon.model.reading import Role
@@ -27,6 +28,9 @@ class Profile(Protocol):
 
 Profiles = Mapping[str, Profile] | Mapping[str, str] | Collection[str]
 """Profiles by name, or the protocol of each by name, or the names alone."""
+
+Shelf = Callable[[Path], tuple[Mapping[str, Profile], Sequence[str]]]
+"""Reads a directory of an operator's own profiles: those it holds, by name, and every fault in it, a line each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,14 @@ _KINDS: dict[object, str] = {
     values.listen_at: "address:port",
     values.url: "URL",
     values.absolute: "absolute path",
+    values.domain: "domain name",
+    values.sip_uri: "SIP URI",
+}
+_LISTED: dict[object, str] = {
+    values.Name: "names",
+    values.SipUri: "SIP URIs",
+    values.Text: "texts",
+    values.AbsolutePath: "absolute paths",
 }
 _BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
 
@@ -95,7 +103,7 @@ def _word(annotation: Any) -> tuple[str, list[Any]]:
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{in_quotes(choice)}`" for choice in get_args(annotation)), []
     if get_origin(annotation) is list:
-        return "list of names", []
+        return f"list of {_LISTED[get_args(annotation)[0]]}", []
     if get_origin(annotation) is dict:
         return "mapping of NAME", []
     words = {str: "text", int: "whole number", float: "number"}

@@ -17,6 +17,8 @@ from envmon.config.profiles_known import Known
 from envmon.config.settings import SerialSettings
 from envmon.config.values import endpoint
 
+UNFENCED = frozenset({"dispatcher", "command"})
+"""Kinds of edge that keep no epoch of their own where two daemons would meet it."""
 PORTS = {"snmp": 161, "modbus": 502}
 """The ports the protocols use unless told otherwise (RFC 3417; Modbus Messaging on TCP/IP V1.0b)."""
 
@@ -33,6 +35,8 @@ def reference_faults(document: Document, profiles: Mapping[str, Known]) -> list[
         *_traps(document),
         *_urls(document),
         *_routes(document),
+        *_carried(document),
+        *_fenced(document),
     ]
 
 
@@ -41,6 +45,7 @@ def _standing(document: Document) -> Iterator[Fault]:
     rooms = [*document.names("zones"), *(place for _, place in document.words("places"))]
     stand: list[tuple[str, ...]] = [("daemon",), ("publish", "mqtt")]
     stand += [(section, name) for section in ("devices", "edges", "pagers") for name in document.names(section)]
+    stand += [("lease", "endpoints", name) for name in document.names("lease", "endpoints")]
     for path in stand:
         zone = document.word(*path, "zone")
         if zone and zone not in _named(rooms):
@@ -201,6 +206,40 @@ def _routes(document: Document) -> Iterator[Fault]:
         yield from _list(document, (route, "edges"), "edge", edges)
         yield from _list(document, (route, "depends_on"), "zone", here, dict.fromkeys(away, "is at the backup site"))
         yield from _list(document, (route, "backup"), "zone", away, dict.fromkeys(here, "is here, not at the backup"))
+
+
+def _carried(document: Document) -> Iterator[Fault]:
+    """Check that an edge which must be told what carries a route is told so for exactly its routes."""
+    routes = document.names("routes")
+    for edge in document.names("edges"):
+        for where in (("dns", "records"), ("dispatcher", "routes")):
+            path = ("edges", edge, *where)
+            told = document.names(*path)
+            carried = [route for route in routes if edge in dict(document.words("routes", route, "edges")).values()]
+            for route in told:
+                if route not in routes:
+                    text = f"no route is called {shown(route)}{did_you_mean(route, routes)}"
+                    yield document.fault((*path, route), text, key=True)
+                elif route not in carried:
+                    text = f"route {shown(route)} does not name this edge; add it to routes.{shown(route)}.edges"
+                    yield document.fault((*path, route), text, key=True)
+            for route in carried:
+                if told and route not in told:
+                    yield document.fault(path, f"route {shown(route)} names this edge; say here what carries it")
+
+
+def _fenced(document: Document) -> Iterator[Fault]:
+    """Check that beside a standby every edge refuses an old epoch by itself."""
+    if document.word("lease", "kind") != "etcd":
+        return
+    for edge in document.names("edges"):
+        kind = document.word("edges", edge, "kind")
+        if kind in UNFENCED:
+            text = (
+                f"{kind} cannot refuse the orders of a daemon that has lost the lease: "
+                "it is for sites without a standby; use lease: {kind: local}, or another kind of edge"
+            )
+            yield document.fault(("edges", edge, "kind"), text)
 
 
 def _list(

@@ -11,25 +11,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from envmon.config.settings import (
-    EdgeSettings,
-    MqttSettings,
-    PagerSettings,
-)
+from envmon.config.settings import MqttSettings, PagerSettings
 from envmon.config.shape_devices import DeviceEntry, TrapsEntry
-from envmon.config.shape_entry import Entry, default
-from envmon.config.values import (
-    AbsolutePath,
-    Between,
-    Duration,
-    Host,
-    HostPort,
-    Listen,
-    Name,
-    SecretRef,
-    Text,
-    Url,
-)
+from envmon.config.shape_levers import EdgeEntry, LeaseEntry
+from envmon.config.shape_parts import Entry, TlsEntry, default
+from envmon.config.values import AbsolutePath, Between, Duration, Host, Listen, Name, SecretRef, Text, Url
 from envmon.model.policy import Limits, Policy, RoutePolicy, ZonePolicy
 
 Celsius = Annotated[float, Field(ge=5, le=60)]
@@ -98,25 +84,6 @@ class BackupEntry(Entry):
     """Its name."""
 
 
-class EdgeEntry(Entry):
-    """A SIP proxy that decides where new calls go."""
-
-    kind: Literal["kamailio", "simulated"]
-    """How it is commanded; simulated moves no call."""
-    zone: Name
-    """The zone or place it stands in."""
-    url: Url
-    """Where it takes commands."""
-    sip: HostPort
-    """Where it takes calls, UDP, for probe calls; port 5060 unless given."""
-    token: SecretRef | None = None
-    """Bearer token it asks for."""
-    probe_user: Annotated[str, Field(pattern=r"^[A-Za-z0-9._+-]{1,64}$")] = default(EdgeSettings, "probe_user")
-    """User part a probe call dials to reach the backup."""
-    deadline: Annotated[Duration, AfterValidator(Between(0.1, 30))] = default(EdgeSettings, "deadline_s")
-    """Time one command may take."""
-
-
 class RouteEntry(Entry):
     """A class of calls that moves as one."""
 
@@ -136,17 +103,6 @@ class RouteEntry(Entry):
     """How long repaired zones must stay good before failback."""
     proof_calls: Annotated[int, Field(ge=1, le=10_000)] = default(RoutePolicy, "proof_calls")
     """New calls that prove a move by the edges' counters; with fewer, probe calls do."""
-
-
-class TlsEntry(Entry):
-    """TLS towards the broker; {} trusts the system's authorities."""
-
-    ca: AbsolutePath | None = None
-    """PEM file of the authority that signed the broker's certificate."""
-    cert: AbsolutePath | None = None
-    """PEM file of the client certificate."""
-    key: AbsolutePath | None = None
-    """PEM file of its key."""
 
 
 class MqttEntry(Entry):
@@ -235,6 +191,8 @@ class SiteFile(Entry):
     """Where this daemon stands and keeps its state."""
     places: list[Name] = []
     """Rooms that are not judged but where things stand."""
+    profiles: list[AbsolutePath] = []
+    """Directories of your own device profiles; every *.yaml file in them is one."""
     zones: Annotated[dict[Name, ZoneEntry], Field(min_length=1)]
     """The thermal areas, here and at the backup site."""
     backup: BackupEntry | None = None
@@ -243,8 +201,10 @@ class SiteFile(Entry):
     """What is polled."""
     traps: TrapsEntry | None = None
     """SNMP notifications; none are received without this key."""
+    lease: LeaseEntry = LeaseEntry()
+    """What keeps the right to act."""
     edges: dict[Name, EdgeEntry] = {}
-    """The SIP proxies that can be commanded."""
+    """What can be commanded to send calls elsewhere."""
     routes: dict[Name, RouteEntry] = {}
     """The classes of calls that can move."""
     publish: PublishEntry = PublishEntry()

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StrictBool
 
 from envmon.config.settings import DeviceSettings, SerialSettings, SnmpSettings
-from envmon.config.shape_entry import Entry, default
+from envmon.config.shape_parts import Entry, default
 from envmon.config.values import (
     Baud,
     Between,

@@ -29,6 +29,9 @@ _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _HOSTNAME = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
+_SIP_URI = re.compile(r"sips?:[A-Za-z0-9_.:;=@\[\]-]{1,250}")
 _CREDENTIAL = re.compile(r"credential:[A-Za-z0-9_@-][A-Za-z0-9_.@-]{0,127}")
 
 
@@ -200,6 +203,20 @@ def url(given: object) -> str:
     return given
 
 
+def domain(given: object) -> str:
+    """Read a domain name in full, with or without its last dot; labels may start with _ (RFC 8552)."""
+    if not isinstance(given, str) or not _DOMAIN.fullmatch(given) or len(given) > 254:
+        raise wrong("must be a domain name in full, such as _sip._udp.voice.example")
+    return given.rstrip(".").lower()
+
+
+def sip_uri(given: object) -> str:
+    """Read a SIP URI of a server."""
+    if not isinstance(given, str) or not _SIP_URI.fullmatch(given):
+        raise wrong("must be a SIP URI such as sip:192.0.2.71:5060")
+    return given
+
+
 def absolute(given: object) -> str:
     """Read an absolute path."""
     if not isinstance(given, str) or not given.isprintable() or not PurePosixPath(given).is_absolute():
@@ -240,3 +257,5 @@ Listen = Annotated[Address, PlainValidator(listen), _as_text(), _text(r"^\S+:[0-
 ListenAt = Annotated[Address, PlainValidator(listen_at), _as_text(), _text(r"^\S+:[0-9]+$", "0.0.0.0:162")]
 Url = Annotated[str, PlainValidator(url), _text(r"^https?://\S+$", "https://pager.example/v1/envmon")]
 AbsolutePath = Annotated[str, PlainValidator(absolute), _text(r"^/.*$", "/var/lib/envmon")]
+Domain = Annotated[str, PlainValidator(domain), _text(r"^[A-Za-z0-9_.-]+$", "_sip._udp.voice.example")]
+SipUri = Annotated[str, PlainValidator(sip_uri), _text(r"^sips?:\S+$", "sip:192.0.2.71:5060")]

@@ -29,6 +29,7 @@ from envmon.model.event import (
     Outcome,
     PolicyLoaded,
     ProbeReport,
+    Stamp,
     Tick,
 )
 from envmon.model.reading import Reading
@@ -36,13 +37,14 @@ from envmon.model.reading import Reading
 
 def fold(world: World, event: Event) -> World:
     """The world after ``event`` was taken in. Time never runs backwards."""
-    if event.at.boot_id != world.now.boot_id or event.at.mono_ns > world.now.mono_ns:
-        world = replace(world, now=event.at)
+    later = event.at.boot_id != world.now.boot_id or event.at.mono_ns > world.now.mono_ns
+    now = event.at if later else world.now
+    if isinstance(event, DeviceBatch) and event.device in world.devices:
+        return _batch(world, event, now)  # by far the most frequent: one new world, not two
+    world = replace(world, now=now)
     match event:
         case PolicyLoaded():
             return _policy(world, event)
-        case DeviceBatch():
-            return _batch(world, event)
         case EdgeReport():
             return _edge(world, event)
         case ProbeReport():
@@ -51,7 +53,7 @@ def fold(world: World, event: Event) -> World:
             return _lease(world, event)
         case EffectReport():
             return _effect(world, event)
-        case Tick() | OrderReceived():
+        case Tick() | OrderReceived() | DeviceBatch():
             return world
 
 
@@ -74,9 +76,7 @@ def _policy(world: World, event: PolicyLoaded) -> World:
     )
 
 
-def _batch(world: World, event: DeviceBatch) -> World:
-    if event.device not in world.devices:
-        return world
+def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
     by_zone: dict[str, list[Reading]] = {}
     for reading in event.readings:
         zone = reading.point.zone
@@ -88,12 +88,14 @@ def _batch(world: World, event: DeviceBatch) -> World:
         for reading in readings:
             seen[reading.point.id] = _see(seen.get(reading.point.id), reading, event.at.mono_ns)
         zones[zone] = replace(zones[zone], seen=seen)
-    silent = dict(world.silent_ns)
+    devices, silent = world.devices, world.silent_ns  # thousands: copied only when something changed
+    if devices[event.device] != event.error:
+        devices = {**devices, event.device: event.error}
     if event.error:
-        silent.setdefault(event.device, event.at.mono_ns)
-    else:
-        silent.pop(event.device, None)
-    return replace(world, zones=zones, devices={**world.devices, event.device: event.error}, silent_ns=silent)
+        silent = {event.device: event.at.mono_ns, **silent}
+    elif event.device in silent:
+        silent = {device: at for device, at in silent.items() if device != event.device}
+    return replace(world, now=now, zones=zones, devices=devices, silent_ns=silent)
 
 
 def _see(before: Seen | None, reading: Reading, at_ns: int) -> Seen:

@@ -67,12 +67,13 @@ def _probes(state: RouteState, alive: tuple[str, ...], target: str) -> int:
 def calls_left(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> int | None:
     """Calls still at the primary over the edges that answer; None when one of them has lost sight of its calls.
 
-    An edge that restarted since the command counts from 0 while its earlier calls go on; after the longest call they
-    have ended.
+    An edge that restarted since the command counts from 0 while its earlier calls go on, and some edges count none;
+    after the longest call they have ended.
     """
     status = shown(world, policy, route)
     over = age_s(world.now, state.command_ns) > route.max_call_s
-    if not status or not (over or all(state.started.get(edge) == now.up_since for edge, now in status.items())):
+    seen = all(now.counts and state.started.get(edge) == now.up_since for edge, now in status.items())
+    if not status or not (over or seen):
         return None
     return sum(now.active_primary for now in status.values())
 

@@ -6,25 +6,35 @@ Rules
   - After a reboot every ``*_ns`` field is carried over: shifted by the new clock's start and by the time the machine
     was away (by the wall clock, never backwards). 0 means never, and stays.
   - The text is canonical: one world, one text, so its SHA-256 names the state a decision was taken on.
+  - A point whose latest reading is its latest good one, as nearly all are, has that reading once: what is left out
+    of a ``Seen`` is ``good`` and ``good_ns``.
+
+Theory of operation
+  A snapshot is taken at every decision and every ten seconds, of a world that holds thousands of readings, so the
+  text is written straight from the fields, in the order of their names, without a tree of plain values in between.
 """
 
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
+from json.encoder import encode_basestring as quote
+from math import isfinite
+from operator import attrgetter
+from types import NoneType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from envmon.core.world import NEVER, SECOND, World, initial
+from envmon.core.world import NEVER, SECOND, Seen, World, initial
 from envmon.model.event import Stamp
 
 LEFT_OUT = frozenset({"policy", "lease", "faster"})
 
 
 def dump(world: World) -> str:
-    """The world as canonical JSON."""
-    return json.dumps(_plain(world), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """The world as canonical JSON. Raises ValueError for a number that is not finite."""
+    return _text(world)
 
 
 def load(text: str, at: Stamp) -> World:
@@ -40,14 +50,57 @@ def load(text: str, at: Stamp) -> World:
     return replace(world, now=at) if then != NEVER else initial()
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Enum) or value is None or isinstance(value, str | int | float | bool):
-        return value.value if isinstance(value, Enum) else value
-    if isinstance(value, Mapping):
-        return {str(_plain(key)): _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name not in LEFT_OUT}
+def _text(value: Any) -> str:
+    return _writer(value.__class__)(value)
+
+
+@cache
+def _writer(kind: type) -> Callable[[Any], str]:
+    """How the values of one class are written; worked out once."""
+    if issubclass(kind, Enum):
+        return {member: _text(member.value) for member in kind}.__getitem__
+    if issubclass(kind, str):
+        return quote
+    if kind is NoneType or issubclass(kind, bool):
+        return {None: "null", True: "true", False: "false"}.__getitem__
+    if issubclass(kind, int):
+        return str
+    if issubclass(kind, float):
+        return _number
+    if issubclass(kind, tuple):
+        return lambda value: f"[{','.join(map(_text, value))}]"
+    if issubclass(kind, Mapping):
+        return _mapping
+    if kind is Seen:
+        return _seen
+    return _record(kind)
+
+
+def _number(value: float) -> str:
+    if not isfinite(value):
+        raise ValueError(f"{value} cannot be kept")
+    return repr(value)
+
+
+def _mapping(value: Mapping[Any, Any]) -> str:
+    members = sorted((str(key.value if isinstance(key, Enum) else key), item) for key, item in value.items())
+    return f"{{{','.join([f'{quote(key)}:{_text(item)}' for key, item in members])}}}"
+
+
+def _seen(value: Seen) -> str:
+    return (_SEEN_ONCE if value.good is value.reading and value.good_ns == value.at_ns else _SEEN)(value)
+
+
+def _record(kind: type, without: Collection[str] = ()) -> Callable[[Any], str]:
+    """How a dataclass is written: field by field, in the order of their names."""
+    names = sorted(f.name for f in fields(kind) if f.name not in LEFT_OUT and f.name not in without)
+    keys = [f"{quote(name)}:" for name in names]
+    parts = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
+    return lambda value: f"{{{','.join([key + _text(part) for key, part in zip(keys, parts(value), strict=True)])}}}"
+
+
+_SEEN = _record(Seen)
+_SEEN_ONCE = _record(Seen, without=("good", "good_ns"))
 
 
 @cache
@@ -80,7 +133,10 @@ def _dataclass(kind: Any, value: Any, by_ns: int) -> Any:
     if unknown:
         raise ValueError(f"{kind.__name__} has no {sorted(unknown)}")
     built = {name: _typed(hints[name], part, by_ns) for name, part in value.items()}
-    return kind(**{name: _later(part, by_ns) if name.endswith("_ns") else part for name, part in built.items()})
+    moved = {name: _later(part, by_ns) if name.endswith("_ns") else part for name, part in built.items()}
+    if kind is Seen and "good" not in built:
+        moved |= {"good": moved["reading"], "good_ns": moved["at_ns"]}
+    return kind(**moved)
 
 
 def _later(moment: Any, by_ns: int) -> Any:

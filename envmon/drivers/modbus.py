@@ -19,6 +19,7 @@ Theory of operation
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self, assert_never
 
 from envmon.config.settings import DeviceSettings
@@ -28,7 +29,8 @@ from envmon.drivers.modbus_line import Lines, Visit, name_of
 from envmon.drivers.modbus_plan import Block, Span, plan
 from envmon.model.reading import Reading, Reason
 from envmon.profiles.bind import BoundPoint, Place
-from envmon.profiles.decode import Beside, Plain, decode, missing, plain_registers
+from envmon.profiles.decode import Beside, Plain, ShortWay, decode, missing, plain_registers, short_way
+from envmon.profiles.registers import reader
 from envmon.profiles.schema import Address, CrossCheck, ModbusLimits, Profile, Register, UnitFrom, ValidFrom
 from envmon.wire.modbus import ExceptionCode, Function, Refusal
 
@@ -126,7 +128,7 @@ class ModbusDriver:
         try:
             outcome = await self._ask(visit, block.span, answers)
             if isinstance(outcome, bytes):
-                answers.update((part, block.cut(part, outcome)) for part in block.parts)
+                answers.update(block.cut_all(outcome))
             elif len(block.parts) == 1 or not _is_hole(outcome):
                 answers.update((part, outcome) for part in block.parts)
             else:
@@ -146,6 +148,8 @@ class ModbusDriver:
 
     def _learn(self, answers: Answers) -> None:
         """Read refused spans by themselves from now on, and merge those that answer again."""
+        if not self._refused and not any(isinstance(outcome, Refusal) for outcome in answers.values()):
+            return  # as nearly always
         refused = frozenset(
             span for span in self._spans if (_is_hole(answers[span]) if span in answers else span in self._refused)
         )
@@ -167,13 +171,20 @@ class _Wanted:
     cross: Span | None
     unit: Span | None
     valid: Span | None
+    number: Callable[[bytes], Plain]
+    short: ShortWay | None
 
     @property
     def spans(self) -> Iterator[Span]:
         return (span for span in (self.own, self.cross, self.unit, self.valid) if span is not None)
 
     def reading(self, answers: Answers, left: Reason) -> Reading:
-        match answers.get(self.own):
+        outcome = answers.get(self.own)
+        if self.short is not None and isinstance(outcome, bytes):
+            reading = self.short(self.bound.point, self.number(outcome))
+            if reading is not None:
+                return reading
+        match outcome:
             case None:
                 return missing(self.bound, left)
             case Refusal(code=ExceptionCode.ILLEGAL_DATA_ADDRESS):
@@ -200,6 +211,8 @@ def _want(bound: BoundPoint) -> _Wanted:
         _span(spec.cross_check.address) if spec.cross_check else None,
         _span(spec.unit_from.address) if spec.unit_from else None,
         _span(spec.valid_from.address) if spec.valid_from else None,
+        reader(_register(spec.address)),
+        short_way(bound),
     )
 
 
@@ -208,7 +221,14 @@ def _shown(answers: Answers, span: Span | None, at: CrossCheck | UnitFrom | Vali
     return plain_registers(at.address, found) if at is not None and isinstance(found, bytes) else None
 
 
-def _span(address: Address) -> Span:
+def _register(address: Address) -> Register:
     if not isinstance(address, Register):
         raise TypeError("a Modbus device was bound to a profile with SNMP addresses")
-    return Span(Function(address.function), address.address, address.registers, address.unit_offset)
+    return address
+
+
+@lru_cache(maxsize=1 << 13)
+def _span(address: Address) -> Span:
+    """Return what must be read at an address; devices of one profile share it."""
+    at = _register(address)
+    return Span(Function(at.function), at.address, at.registers, at.unit_offset)

@@ -27,6 +27,10 @@ class Span:
     count: int
     unit: int = 0
 
+    def __hash__(self) -> int:
+        """Tell spans apart well enough: every answer is kept by its span, and Python hashes enumerations slowly."""
+        return hash((self.address, self.count, self.unit))
+
     @property
     def end(self) -> int:
         """The first address after the span."""
@@ -40,12 +44,13 @@ class Block:
     span: Span
     parts: tuple[Span, ...]
 
-    def cut(self, part: Span, data: bytes) -> bytes:
-        """Take the bytes of ``part`` out of the block's data; bits come out packed from bit 0."""
-        start = part.address - self.span.address
+    def cut_all(self, data: bytes) -> list[tuple[Span, bytes]]:
+        """Take the bytes of every part out of the block's data; bits come out packed from bit 0."""
+        first = self.span.address
         if self.span.function.reads_bits:
-            return slice_bits(data, start, part.count)
-        return data[2 * start : 2 * (start + part.count)]
+            return [(part, slice_bits(data, part.address - first, part.count)) for part in self.parts]
+        starts = [(part, 2 * (part.address - first)) for part in self.parts]
+        return [(part, data[start : start + 2 * part.count]) for part, start in starts]
 
 
 def plan(spans: Iterable[Span], limits: ModbusLimits, apart: Collection[Span] = ()) -> tuple[Block, ...]:

@@ -14,7 +14,7 @@ from gufo.snmp import ValueType
 from envmon.drivers.snmp_session import Session, TooBigError
 from envmon.model.reading import Reading, Reason
 from envmon.profiles.bind import BoundPoint
-from envmon.profiles.decode import NOTHING, Beside, decode, missing
+from envmon.profiles.decode import NOTHING, Beside, ShortWay, decode, missing, short_way
 from envmon.profiles.schema import Address, Oid
 
 Values = dict[str, ValueType]
@@ -33,6 +33,7 @@ class Wanted:
     unit: str
     valid: str
     label: str
+    short: ShortWay | None
 
     @property
     def oids(self) -> tuple[str, ...]:
@@ -43,6 +44,8 @@ class Wanted:
         """Decode what was answered; ``left`` is why nothing was."""
         if self.oid not in values:
             return missing(self.bound, left)
+        if self.short is not None and (reading := self.short(self.bound.point, values[self.oid])) is not None:
+            return reading
         if not (self.cross or self.unit or self.valid or self.label):
             return decode(self.bound, values[self.oid], NOTHING)
         beside = Beside(values.get(self.cross), values.get(self.unit), values.get(self.valid), values.get(self.label))
@@ -61,6 +64,7 @@ def want(bound: BoundPoint) -> Wanted:
         _oid(spec.unit_from.address) if spec.unit_from else "",
         _oid(spec.valid_from.address) if spec.valid_from else "",
         _oid(spec.enum_from) if spec.enum_from else "",
+        short_way(bound),
     )
 
 

@@ -35,16 +35,15 @@ from gufo.snmp import (
     User,
     ValueType,
 )
-from gufo.snmp.aio import SnmpSession
 
 from envmon.config.secret import Secret, SecretError
 from envmon.config.settings import SnmpSettings
 from envmon.drivers.contract import DeviceError
+from envmon.drivers.snmp_socket import SnmpSocket
 from envmon.model.reading import Reason
 
 Key = TypeVar("Key", BaseAuthKey, BasePrivKey)
 
-_NEVER_S = 3600.0  # the poll's own deadline ends every wait
 _MOST_ROWS = 4096
 _MIN_PASSWORD = 8  # RFC 3414 section 11.2
 
@@ -67,7 +66,7 @@ class TooBigError(Exception):
 class Session:
     """A logged-in session with one agent. ``where`` names the device in every error."""
 
-    def __init__(self, session: SnmpSession, where: str) -> None:
+    def __init__(self, session: SnmpSocket, where: str) -> None:
         self._session = session
         self._where = where
 
@@ -153,16 +152,16 @@ async def _resolve(host: str, port: int, where: str) -> str:
     return str(min(found, key=lambda entry: entry[0] != socket.AF_INET)[4][0])
 
 
-def _session(address: str, port: int, settings: SnmpSettings, where: str) -> SnmpSession:
+def _session(address: str, port: int, settings: SnmpSettings, where: str) -> SnmpSocket:
     if settings.version == "3":
-        return SnmpSession(address, port, user=_user(settings, where), version=SnmpVersion.v3, timeout=_NEVER_S)
+        return SnmpSocket(address, port, user=_user(settings, where), version=SnmpVersion.v3)
     if settings.version not in _COMMUNITY_VERSIONS:
         raise DeviceError(Reason.REFUSED, f'{where}: SNMP version "{settings.version}" is not "1", "2c" or "3"')
     if settings.community is None:
         raise DeviceError(Reason.REFUSED, f"{where}: SNMP version {settings.version} needs a community")
     community = _reveal(settings.community, where)
     version = _COMMUNITY_VERSIONS[settings.version]
-    return SnmpSession(address, port, community=community, version=version, timeout=_NEVER_S)
+    return SnmpSocket(address, port, community=community, version=version)
 
 
 def _user(settings: SnmpSettings, where: str) -> User:

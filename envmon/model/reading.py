@@ -84,6 +84,9 @@ class UnitState(StrEnum):
     UNKNOWN = "unknown"
 
 
+_GOOD = Quality.GOOD  # looking a member up in its class is slow, and every reading is asked every second
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """One measurable thing, resolved once when a device is bound to its profile.
@@ -116,4 +119,4 @@ class Reading:
     @property
     def good(self) -> bool:
         """Whether this reading may vote."""
-        return self.quality is Quality.GOOD
+        return self.quality is _GOOD

@@ -7,8 +7,10 @@ Rules
 from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -34,6 +36,7 @@ class ProfileError(Exception):
         self.faults = faults
 
 
+@cache
 def load_builtin() -> Mapping[str, Profile]:
     """Return the profiles that ship with envmon, by name. Raises ProfileError (a broken installation)."""
     profiles = {}
@@ -41,7 +44,7 @@ def load_builtin() -> Mapping[str, Profile]:
         if entry.name.endswith(".yaml"):
             profile = load_text(entry.read_text(encoding="utf-8"), entry.name)
             profiles[profile.name] = profile
-    return profiles
+    return MappingProxyType(profiles)
 
 
 def load_file(path: Path) -> Profile:
@@ -53,6 +56,26 @@ def load_file(path: Path) -> Profile:
     except OSError as error:
         raise ProfileError((f"{path}: cannot be read: {error.strerror}",)) from None
     return load_text(text, str(path))
+
+
+def load_directory(directory: Path) -> tuple[Mapping[str, Profile], tuple[str, ...]]:
+    """Read every ``*.yaml`` of an operator's directory: the profiles by name, and every fault, a line each."""
+    try:
+        paths = sorted(path for path in directory.iterdir() if path.suffix == ".yaml")
+    except OSError as error:
+        return {}, (f"{directory}: cannot be read: {error.strerror}",)
+    profiles: dict[str, Profile] = {}
+    faults: list[str] = []
+    for path in paths:
+        try:
+            profile = load_file(path)
+        except ProfileError as error:
+            faults += error.faults
+            continue
+        if profile.name in profiles:
+            faults.append(f"{path}: another file of this directory has a profile {profile.name}; rename one")
+        profiles[profile.name] = profile
+    return profiles, tuple(faults)
 
 
 def load_text(text: str, name: str) -> Profile:

@@ -6,8 +6,12 @@ Rules
 """
 
 import struct
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 from envmon.profiles.schema import Order, Register, RegisterType
+
+_SIGNED = {RegisterType.INT16: True, RegisterType.UINT16: False, RegisterType.INT32: True, RegisterType.UINT32: False}
 
 
 def registers_value(register: Register, raw: bytes) -> int | float | str:
@@ -35,6 +39,17 @@ def registers_value(register: Register, raw: bytes) -> int | float | str:
             return int.from_bytes(ordered, "big") >> register.bit & 1
         case RegisterType.ASCII:
             return ordered.decode("latin-1").strip("\0 \t\r\n")
+
+
+@lru_cache(maxsize=1 << 13)
+def reader(register: Register) -> Callable[[bytes], int | float | str]:
+    """Return ``registers_value`` for one register; for most it is one call of the machine's own."""
+    whole = (Order.HIGH_FIRST, Order.HIGH_FIRST)
+    if register.function in {1, 2} or (register.word_order, register.byte_order) != whole:
+        return partial(registers_value, register)
+    if register.type not in _SIGNED:
+        return partial(registers_value, register)
+    return partial(int.from_bytes, byteorder="big", signed=_SIGNED[register.type])
 
 
 def in_order(register: Register, raw: bytes) -> bytes:

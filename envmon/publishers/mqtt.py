@@ -9,8 +9,9 @@ Rules
     whatever it still held, before it accepts the new one.
 
 Theory of operation
-  ``offer_*`` notes the state and puts the topic's name into the outbox. ``run`` connects, sends up to ``WINDOW``
-  messages ahead of their answers, and sleeps until an offer, an answer, a loss or the one-second pulse wakes it.
+  ``offer_*`` notes the state and puts the topic's name into the outbox. ``run`` connects, sends up to the link's window
+  of messages ahead of their answers, and sleeps until an offer, an answer, a loss or the one-second pulse wakes it.
+  At QoS 0 it lingers a moment first, so that the polls of one slot leave in one write.
 """
 
 import asyncio
@@ -28,9 +29,10 @@ from envmon.config.settings import MqttSettings
 from envmon.model.event import DeviceBatch
 from envmon.model.reading import Reading
 from envmon.publishers.documents import encode, loop_document, loop_key, rfc3339, topic_of, unit_document
-from envmon.publishers.mqtt_link import EXPIRY_S, WINDOW, Link, LinkError, Listener, connect
+from envmon.publishers.mqtt_link import EXPIRY_S, Link, LinkError, Listener, connect
 from envmon.publishers.outbox import Outbox
 
+LINGER_S = 0.01
 REFRESH_S = 10.0  # how often the loop's moving numbers are renewed
 BACKOFF_S = (0.5, 15.0)
 
@@ -163,14 +165,18 @@ class MqttPublisher:
     def _say(self, link: Link, state: str, reason: str) -> None:
         document = {"state": state, "reason": reason, "time": rfc3339(time.time())}
         link.send(self._status_topic, encode({key: value for key, value in document.items() if value}), expires=False)
+        link.flush()
 
     async def _deliver(self, link: Link) -> None:
         while True:
             self._wake.clear()
             link.check()
-            while self._outbox.in_flight < WINDOW and (topic := self._outbox.take()):
+            while self._outbox.in_flight < link.window and (topic := self._outbox.take()):
                 link.send(topic, self._text(topic), expires=True)
+            link.flush()
             await self._wake.wait()
+            if not self._settings.qos:
+                await asyncio.sleep(LINGER_S)
 
     def _text(self, topic: str) -> str:
         return encode(self._loop) if topic == self._loop_topic else unit_document(self._units[topic].polls.values())

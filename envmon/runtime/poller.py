@@ -2,7 +2,8 @@
 
 Rules
   - At most one poll in flight per device; a device still busy at its next slot is late: counted, skipped, not queued.
-  - No device delays another: every poll is a task of its own, ended by its driver's deadline.
+  - No device delays another: every poll is a task of its own, ended by its driver's deadline. A driver that breaks
+    its promise is cut off when its device is due again.
   - A device that did not answer yields a batch too: every point of it missing, those of its tables as they were last
     known, with the reason.
   - A device that called (``look``) is polled out of turn, within the bounds of ``looks``; its slots stay as they are.
@@ -14,7 +15,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 
 from envmon.drivers.contract import DeviceError, Driver
 from envmon.model.effect import PollFaster
@@ -27,7 +27,7 @@ from envmon.runtime.slots import Schedule
 
 log = logging.getLogger(__name__)
 
-LENIENCE = 3.0  # times its deadline (real seconds, plus one): then a driver has broken its promise and is cut off
+LENIENCE = 3.0  # times its deadline (real seconds, plus one): then a driver has broken its promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,19 @@ class PolledDevice:
     deadline_s: float
     points: tuple[Point, ...]
     driver: Driver
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A poll under way: its task, the loop's time at which it must have ended, and whether it was cut off.
+
+    ``prompted``: begun out of turn; a slot that falls into it is served by it.
+    """
+
+    task: asyncio.Task[None]
+    end_by: float
+    prompted: bool = False
+    cut_off: bool = False
 
 
 class Poller:
@@ -62,9 +75,8 @@ class Poller:
         self._sinks = sinks
         self._hints = dict(hints or {})
         self._wake = asyncio.Event()
-        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._busy: dict[str, _Flight] = {}
         self._looks = Looks()
-        self._prompted: set[str] = set()  # busy out of turn: the next slot of these is served, not missed
         self._lost: set[str] = set()
         self._last: dict[str, Sequence[Reading]] = {}  # the rows of a device's tables are known once it answered
         self._schedule = Schedule({device.id: self._wanted(device) for device in devices}, clock.now())
@@ -102,7 +114,7 @@ class Poller:
                     await self._next_slot()
                     self._start_due()
             finally:
-                polls = list(self._busy.values())
+                polls = [flight.task for flight in self._busy.values()]
                 for poll in polls:
                     poll.cancel()
                 await asyncio.gather(*polls, return_exceptions=True)
@@ -124,35 +136,50 @@ class Poller:
             wake.cancel()
 
     def _start_due(self) -> None:
+        now = asyncio.get_running_loop().time()
         for name, missed in self._schedule.take(self._clock.now()):
-            busy = name in self._busy
-            served = name in self._prompted
-            self._prompted.discard(name)
-            if late := missed + (busy and not served):
+            flight = self._busy.get(name)
+            if late := missed + (flight is not None and not flight.prompted):
                 self._counters.late_polls[name] += late
-            if not busy:
+            if flight is None:
                 self._start(name)
+                continue
+            flight.prompted = False  # it has served this slot, and no other
+            if now > flight.end_by and not flight.cut_off:
+                flight.cut_off = True
+                flight.task.cancel()
         for name in self._looks.take(self._clock.now(), self._busy):
             self._counters.prompted_polls[name] += 1
-            self._prompted.add(name)
-            self._start(name)
+            self._start(name, prompted=True)
 
-    def _start(self, name: str) -> None:
+    def _start(self, name: str, *, prompted: bool = False) -> None:
         self._looks.began(name, self._clock.now())
-        poll = asyncio.create_task(self._poll(self._devices[name]), name=f"poll:{name}")
-        self._busy[name] = poll
-        poll.add_done_callback(partial(self._end, name))
+        device = self._devices[name]
+        end_by = asyncio.get_running_loop().time() + device.deadline_s * LENIENCE + 1.0
+        self._busy[name] = _Flight(asyncio.create_task(self._poll(device), name=name), end_by, prompted)
 
     async def _poll(self, device: PolledDevice) -> None:
+        """Poll a device and free it for its next poll."""
+        try:
+            batch = await self._ask(device)
+        finally:
+            self._busy.pop(device.id, None)
+            if self._looks.next_due(()) is not None:
+                self._wake.set()  # it may have been called for while it was polled
+        for sink in self._sinks:
+            sink(batch)
+
+    async def _ask(self, device: PolledDevice) -> DeviceBatch:
         self._counters.polls += 1
         error = ""
         try:
-            async with asyncio.timeout(device.deadline_s * LENIENCE + 1.0):
-                readings = await device.driver.poll()
+            readings = await device.driver.poll()
         except DeviceError as fault:
             readings, error = self._missing(device, fault.reason), str(fault)
             self._note_loss(device, error)
-        except TimeoutError:
+        except asyncio.CancelledError:
+            if not self._busy[device.id].cut_off:
+                raise
             error = f"no end within {LENIENCE:g} times its deadline of {device.deadline_s:g} s"
             readings = self._missing(device, Reason.TIMEOUT)
             self._note_loss(device, f"the driver broke its promise: {error}")
@@ -162,15 +189,7 @@ class Poller:
         else:
             self._last[device.id] = readings
             self._note_recovery(device)
-        batch = DeviceBatch(self._clock.stamp(), device.id, readings, error)
-        for sink in self._sinks:
-            sink(batch)
-
-    def _end(self, name: str, _poll: asyncio.Task[None]) -> None:
-        del self._busy[name]
-        self._prompted.discard(name)
-        if self._looks.next_due(()) is not None:
-            self._wake.set()  # it may have been called for while it was polled
+        return DeviceBatch(self._clock.stamp(), device.id, readings, error)
 
     def _wanted(self, device: PolledDevice) -> float:
         return min(device.interval_s, self._hints.get(device.zone, device.interval_s))

@@ -1,6 +1,8 @@
 """What the decoder makes of good, missing, impossible and contradictory answers."""
 
+import math
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,8 +10,10 @@ from hypothesis import strategies as st
 
 from envmon.model.reading import Quality, Reading, Reason, Role, Severity
 from envmon.profiles.bind import BoundPoint, bind
-from envmon.profiles.decode import Beside, decode, decode_modbus, decode_snmp, missing
+from envmon.profiles.decode import Beside, Raw, decode, decode_modbus, decode_snmp, missing, short_way
 from envmon.profiles.loader import load_text
+from envmon.profiles.registers import reader, registers_value
+from envmon.profiles.schema import Register
 
 
 def bound(point: str, protocol: str = "snmp", extra: str = "") -> BoundPoint:
@@ -321,3 +325,66 @@ def test_an_excerpt_is_shown_but_does_not_vote_until_its_device_was_commissioned
     assert seen(decode_snmp(held, -1)) == (None, Quality.BAD, Reason.SENTINEL)  # worse than not commissioned
     assert decode_snmp(one("excerpt", commissioned=True), 21).good
     assert decode_snmp(one("document", commissioned=False), 21).good
+
+
+PLAIN = (
+    "",
+    ", invalid: [32767, -32768, 0]",
+    ", valid_range: [-10, 60]",
+    ", invalid: [-1], valid_range: [-10, 60]",
+    ", scale: -2.5, offset: 100, unit: degF",
+    ", valid_range: [0, 100], invalid_text: [OPEN]",
+)
+RAW = st.one_of(
+    st.none(),
+    st.integers(-70_000, 70_000),
+    st.sampled_from([32767, -32768, 0, -1, 600, -100, 2**64]),
+    st.floats(),
+    st.sampled_from(["21.9", "-1", "OPEN", "nan", "", b"219", b"\xff"]),
+)
+
+
+@pytest.mark.parametrize("extra", PLAIN)
+@given(raw=RAW)
+def test_the_short_way_says_what_the_whole_way_says_or_nothing(extra: str, raw: Raw) -> None:
+    asked = bound("{name: t, oid: 1.3.6.1" + extra + "}")
+    short = short_way(asked)
+    assert short is not None
+    whole = decode(asked, raw)
+    assert short(asked.point, raw) in {None, whole} if whole.good else short(asked.point, raw) is None
+
+
+def test_a_plain_good_number_takes_the_short_way() -> None:
+    asked = temp(", valid_range: [-10, 60]")
+    short = short_way(asked)
+    assert short is not None
+    assert short(asked.point, 219) == decode(asked, 219)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ", map: {1: [running, ok], 2: [failed, critical]}",
+        ", text: true",
+        ", cross_check: {oid: 1.3.6.2, tolerance: 1}",
+        ", bits: [0, 3]",
+    ],
+)
+def test_what_needs_more_than_its_number_has_no_short_way(extra: str) -> None:
+    assert short_way(bound("{name: t, oid: 1.3.6.1" + extra + "}")) is None
+
+
+def test_who_may_not_vote_has_no_short_way() -> None:
+    assert short_way(replace(temp(), votes=False)) is None
+
+
+@pytest.mark.parametrize("kind", ["int16", "uint16", "int32", "uint32", "float32", "bcd", "int64"])
+@pytest.mark.parametrize("order", ["", ", word_order: low_first", ", byte_order: low_first"])
+@given(data=st.data())
+def test_a_reader_is_registers_value(kind: str, order: str, data: st.DataObject) -> None:
+    point = bound("{name: t, function: 3, address: 4, type: " + kind + order + "}", "modbus")
+    register = point.spec.address
+    assert isinstance(register, Register)
+    raw = data.draw(st.binary(min_size=2 * register.registers, max_size=2 * register.registers))
+    whole, short = registers_value(register, raw), reader(register)(raw)
+    assert short == whole or (isinstance(whole, float) and math.isnan(whole))
