@@ -20,7 +20,7 @@ Theory of operation
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -111,14 +111,11 @@ class Line:
         Raises DeviceError, and TimeoutError through ``visit``.
         """
         loop = asyncio.get_running_loop()
-        with visit.wait() if self._users > 1 or unit_id in self._settling else nullcontext():
-            await self._settled(unit_id)
-            await self._turn.acquire()
-            try:
-                await self._rest()
-            except BaseException:
-                self._turn.release()
-                raise
+        if self._users > 1 or unit_id in self._settling:
+            with visit.wait():
+                await self._take_turn(unit_id)
+        else:
+            await self._take_turn(unit_id)
         began = loop.time()
         try:
             outcome = await self._exchange(visit, unit_id, span, limits, first=first)
@@ -127,6 +124,17 @@ class Line:
         finally:
             visit.held_s += loop.time() - began
             self._turn.release()
+
+    async def _take_turn(self, unit_id: int) -> None:
+        if unit_id in self._settling:
+            await self._settled(unit_id)
+        await self._turn.acquire()
+        if self._rest_until:
+            try:
+                await self._rest()
+            except BaseException:
+                self._turn.release()
+                raise
 
     async def gave_up(self) -> None:
         """Take note that a whole poll met silence, or a fault that closed the connection."""
@@ -164,9 +172,10 @@ class Line:
                 self._settling[unit_id] = loop.time() + visit.deadline_s
             raise
         finally:
-            pause = max(limits.pause_ms / 1000, self._gap_s)
-            ceiling = 1 / limits.max_requests_per_s if limits.max_requests_per_s else 0.0
-            self._rest_until = max(loop.time() + pause, began + ceiling)
+            if limits.pause_ms or limits.max_requests_per_s or self._gap_s:
+                pause = max(limits.pause_ms / 1000, self._gap_s)
+                ceiling = 1 / limits.max_requests_per_s if limits.max_requests_per_s else 0.0
+                self._rest_until = max(loop.time() + pause, began + ceiling)
 
     async def _settled(self, unit_id: int) -> None:
         """Wait until no late answer of this unit is to be expected."""
