@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envmon import __version__
 from envmon.actuators import ACTUATORS
@@ -24,7 +24,8 @@ from envmon.core import snapshot
 from envmon.core.advance import advance
 from envmon.core.status import status
 from envmon.core.world import World, initial
-from envmon.drivers import open_driver
+from envmon.drivers import longest_poll_s, open_driver
+from envmon.drivers.modbus_line import Lines
 from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
 from envmon.leases import LEASES
@@ -47,6 +48,9 @@ from envmon.runtime.parts import Frame, Parts, ReloadError
 from envmon.runtime.poller import PolledDevice
 from envmon.runtime.watch import ProbeTarget
 from envmon.web.server import WebServer
+
+if TYPE_CHECKING:
+    from envmon.drivers.traps import TrapListener
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +77,7 @@ class Assembly:
         self._journal = journal
         self._mqtt: MqttPublisher | None = None
         self._pages: PageQueue | None = None
+        self._traps: TrapListener | None = None
         self._own = self._daemon_metrics()
         self._metrics = MetricsPublisher(settings.policy.site, self._own, _stale_s(settings))
         parts = self.parts(settings, profiles)
@@ -97,23 +102,36 @@ class Assembly:
     def parts(self, settings: Settings, profiles: Mapping[str, Profile]) -> Parts:
         """What a reload replaces. Nothing of ours changes before it takes force."""
         site = settings.policy.site
+        lines = Lines()
         mqtt = MqttPublisher(settings.mqtt, site, self._own.publish_lag.observe) if settings.mqtt else None
         pagers = {pager.id: PAGERS[pager.kind](pager) for pager in settings.pagers}
+        traps = self._trap_listener(settings)
         pages = PageQueue(settings.daemon.state_dir / PAGES, site, pagers)
 
         def in_force() -> None:
-            self._mqtt, self._pages = mqtt, pages
+            self._mqtt, self._pages, self._traps = mqtt, pages, traps
             self._metrics.keep_only(settings.policy.devices)
 
         return Parts(
             policy=settings.policy,
             digest=settings.digest,
             text=settings.text,
-            devices=tuple(_device(settings, device, profiles[device.profile]) for device in settings.devices),
+            devices=tuple(_device(settings, device, profiles[device.profile], lines) for device in settings.devices),
             publishers=(self._metrics, mqtt) if mqtt else (self._metrics,),
             pages=pages,
             in_force=in_force,
+            services={"traps": traps.run} if traps else {},
         )
+
+    def _trap_listener(self, settings: Settings) -> "TrapListener | None":
+        if settings.traps is None:
+            return None
+        from envmon.drivers.traps import TrapListener  # noqa: PLC0415 - 16 MB that only who wants traps pays for
+
+        return TrapListener(settings.traps, settings.policy.site, settings.devices, self._look)
+
+    def _look(self, device: str) -> None:
+        self.daemon.look(device)
 
     def _frame(self) -> Frame:
         edges = {edge.id: edge for edge in self.settings.edges}
@@ -146,8 +164,15 @@ class Assembly:
         metrics.watch_runtime(lambda: {name: getattr(self.counters, name) for name in Counters.__slots__})
         metrics.watch_mqtt(lambda: self._mqtt.counts if self._mqtt else None)
         metrics.watch_pages(lambda: {key: getattr(self._pages, key) for key in PAGE_NUMBERS} if self._pages else {})
+        metrics.watch_traps(self._trap_numbers)
         metrics.journal_seq.set_function(lambda: self._journal.head.seq)
         return metrics
+
+    def _trap_numbers(self) -> Mapping[str, Any]:
+        if self._traps is None:
+            return {}
+        counts = {str(outcome): number for outcome, number in self._traps.gate.counts.items()}
+        return {"counts": counts, "listening": not self._traps.failure}
 
     def _health(self) -> Mapping[str, str]:
         """What is wrong, by part; empty when healthy."""
@@ -161,21 +186,23 @@ class Assembly:
             found["journal"] = "the disk has no room for the lines of one whole episode"
         if self._pages is not None and not self._pages.durable:
             found["pages"] = "undelivered pages are kept in memory only"
+        if self._traps is not None and self._traps.failure:
+            found["traps"] = f"no notifications are received, polling goes on: {self._traps.failure}"
         if told["reload_error"]:
             found["reload"] = told["reload_error"]
         return found
 
 
-def _device(settings: Settings, device: DeviceSettings, profile: Profile) -> PolledDevice:
+def _device(settings: Settings, device: DeviceSettings, profile: Profile, lines: Lines) -> PolledDevice:
     at = place_of(settings, device, profile)
     points = bind_at(profile, at)
     return PolledDevice(
         id=device.id,
         zone=device.zone,
         interval_s=device.interval_s,
-        deadline_s=device.deadline_s,
+        deadline_s=longest_poll_s(device, profile),
         points=tuple(bound.point for bound in points),
-        driver=open_driver(device, profile, points, at=at),
+        driver=open_driver(device, profile, points, at=at, lines=lines),
     )
 
 

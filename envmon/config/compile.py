@@ -16,19 +16,20 @@ from envmon.config.settings import (
     LeaseSettings,
     MqttSettings,
     PagerSettings,
+    SerialSettings,
     Settings,
     SnmpSettings,
+    TrapSettings,
 )
 from envmon.config.shape import (
-    DeviceEntry,
     LimitsEntry,
     MqttEntry,
     PagerEntry,
     RouteEntry,
     SiteFile,
-    SnmpEntry,
     ZoneEntry,
 )
+from envmon.config.shape_devices import DeviceEntry, SerialEntry, SnmpEntry, TrapsEntry
 from envmon.config.shape_levers import DispatcherEntry, DnsEntry, EdgeEntry, LeaseEntry
 from envmon.config.values import Address
 from envmon.model.policy import Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
@@ -56,6 +57,7 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
         digest=sha256(text.encode()).hexdigest(),
         places=tuple(site.places),
         backup_site=site.backup.site if site.backup else "",
+        traps=_traps(site.traps) if site.traps else None,
         lease=_lease(site.lease),
     )
 
@@ -125,6 +127,8 @@ def _device(name: str, entry: DeviceEntry) -> DeviceSettings:
         interval_s=entry.every,
         deadline_s=entry.deadline,
         unit_id=entry.unit_id,
+        transport=entry.transport,
+        serial=_serial(entry.serial) if entry.serial else SerialSettings(),
         snmp=_snmp(entry.snmp) if entry.snmp else SnmpSettings(),
         fronts=tuple((number, *_zone_unit(served)) for number, served in fronts.items()),
         roles=tuple((point, Role(word)) for point, word in (entry.roles or {}).items()),
@@ -137,6 +141,10 @@ def _zone_unit(served: str) -> tuple[str, str]:
     return zone, unit
 
 
+def _serial(entry: SerialEntry) -> SerialSettings:
+    return SerialSettings(entry.baud, entry.parity, entry.stop_bits)
+
+
 def _snmp(entry: SnmpEntry) -> SnmpSettings:
     return SnmpSettings(
         version=entry.version,
@@ -147,6 +155,10 @@ def _snmp(entry: SnmpEntry) -> SnmpSettings:
         privacy_protocol=entry.privacy,
         privacy_password=entry.privacy_password,
     )
+
+
+def _traps(entry: TrapsEntry) -> TrapSettings:
+    return TrapSettings(entry.listen.host, entry.listen.port, entry.community)
 
 
 def _edge(name: str, entry: EdgeEntry, state_dir: Path) -> EdgeSettings:

@@ -32,8 +32,10 @@ _KINDS: dict[object, str] = {
     values.seconds: "duration",
     values.secret: "secret",
     values.address: "host or host:port",
+    values.endpoint: "host, host:port or path",
     values.host: "host",
     values.listen: "host:port",
+    values.listen_at: "address:port",
     values.url: "URL",
     values.absolute: "absolute path",
     values.domain: "domain name",
@@ -78,7 +80,7 @@ def _kind(field: FieldInfo) -> str:
             word = _KINDS[note.func]
         elif getattr(note, "pattern", "") == values.NAME:
             word = "name"
-        elif isinstance(note, AfterValidator) and isinstance(note.func, values.Between):
+        elif isinstance(note, AfterValidator) and isinstance(note.func, values.Between | values.OneOf):
             bounds.append(str(note.func))
         bounds += [f"{name} {getattr(note, at):.9g}" for at, name in _BOUNDS.items() if hasattr(note, at)]
     return f"{word}, {' '.join(bounds)}" if bounds else word

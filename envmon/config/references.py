@@ -7,13 +7,15 @@ Rules
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 
 from pydantic_core import PydanticCustomError
 
-from envmon.config.document import Document
+from envmon.config.document import Data, Document
 from envmon.config.fault import Fault, Path, as_name, did_you_mean, nearest, shown
 from envmon.config.profiles_known import Known
-from envmon.config.values import address
+from envmon.config.settings import SerialSettings
+from envmon.config.values import endpoint
 
 UNFENCED = frozenset({"dispatcher", "command"})
 """Kinds of edge that keep no epoch of their own where two daemons would meet it."""
@@ -30,6 +32,7 @@ def reference_faults(document: Document, profiles: Mapping[str, Known]) -> list[
         *_units(document),
         *_protocols(document, profiles),
         *_addresses(document, profiles),
+        *_traps(document),
         *_urls(document),
         *_routes(document),
         *_carried(document),
@@ -127,27 +130,61 @@ def _protocols(document: Document, profiles: Mapping[str, Known]) -> Iterator[Fa
                 yield document.fault((*path, "snmp"), text)
             case "snmp" if "unit_id" in keys:
                 yield document.fault((*path, "unit_id"), f"{name} speaks SNMP, which has no unit identifier", key=True)
+            case "snmp" if document.word(*path, "address").startswith("/"):
+                yield document.fault((*path, "address"), f"{name} speaks SNMP, which needs a host")
+            case "snmp" if "transport" in keys:
+                yield document.fault((*path, "transport"), f"{name} speaks SNMP; leave the transport out", key=True)
             case "modbus" if "snmp" in keys:
                 yield document.fault((*path, "snmp"), f"{name} speaks Modbus; leave the SNMP log-in out", key=True)
 
 
 def _addresses(document: Document, profiles: Mapping[str, Known]) -> Iterator[Fault]:
-    """Check that no two devices are one: the same address and unit identifier, or the same SNMP agent and profile."""
+    """Check that no two devices are one: the same address and unit identifier, or the same SNMP agent and profile.
+
+    And that those who share an address mean the same line.
+    """
     first: dict[tuple[object, ...], str] = {}
+    lines: dict[tuple[str, int], str] = {}
     for device in document.names("devices"):
         path: Path = ("devices", device, "address")
         try:
-            there = address(document.at(path))
+            there = endpoint(document.at(path))
         except PydanticCustomError:
             continue
         profile = document.word("devices", device, "profile")
         protocol = profiles.get(profile, Known()).protocol
         unit = profile if protocol == "snmp" else (document.at(("devices", device, "unit_id")) or 1)
-        key = (there.host.lower(), there.port or PORTS.get(protocol, 0), protocol, unit)
+        host = there.host if there.host.startswith("/") else there.host.lower()
+        key = (host, there.port or PORTS.get(protocol, 0), protocol, unit)
         if key in first:
             hint = "" if protocol == "snmp" else "; devices behind one gateway differ in unit_id"
             yield document.fault(path, f"{shown(first[key])} is polled there already{hint}")
+        elif protocol == "modbus":
+            yield from _same_line(document, device, lines.setdefault(key[:2], device))
         first.setdefault(key, device)
+
+
+def _same_line(document: Document, device: str, other: str) -> Iterator[Fault]:
+    """Check that a device drives the line it shares with ``other`` as that one does."""
+    for name in ("transport", "serial"):
+        own, theirs = (_or_usual(name, document.at(("devices", each, name))) for each in (device, other))
+        if own != theirs:
+            text = f"{shown(other)} is on the same line with another {name}; devices of one line say the same"
+            yield document.fault(("devices", device, name), text)
+
+
+def _or_usual(name: str, given: Data) -> object:
+    if name == "transport":
+        return given or "tcp"
+    return {**asdict(SerialSettings()), **(given if isinstance(given, dict) else {})}
+
+
+def _traps(document: Document) -> Iterator[Fault]:
+    """Check that there is somebody whose notifications would be accepted."""
+    logins = any("snmp" in document.names("devices", device) for device in document.names("devices"))
+    if document.names("traps") and not logins and document.at(("traps", "community")) is None:
+        text = "no device has an SNMP log-in: every notification would be refused; add community: credential:NAME"
+        yield document.fault(("traps",), text, key=True)
 
 
 def _urls(document: Document) -> Iterator[Fault]:

@@ -28,12 +28,23 @@ class SnmpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SerialSettings:
+    """How a serial line is driven: ``baud`` bits per second, ``parity`` none, even or odd, eight data bits."""
+
+    baud: int = 19_200  # with even parity, what every Modbus unit must know (V1.02, 2.5 and 3.2)
+    parity: str = "even"
+    stop_bits: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceSettings:
     """A network endpoint we poll. ``serves`` is the plant unit its points belong to, "" for a sensor device.
 
-    ``port`` 0 means the protocol's own (161, 502). ``path`` names its network path, the host unless given. ``fronts``
-    is (its own number for a unit behind it, zone, unit), ``roles`` are (point, role), which only the site can know.
-    ``commissioned``: somebody compared its readings with what it shows, so that a profile made of excerpts may vote.
+    ``port`` 0 means the protocol's own (161, 502). ``transport`` (Modbus) is "tcp", "rtu_over_tcp" or "rtu"; for the
+    last ``host`` is the path of a serial line, driven as ``serial`` says. ``path`` names its network path, the host
+    unless given. ``fronts`` is (its own number for a unit behind it, zone, unit), ``roles`` are (point, role), which
+    only the site can know. ``commissioned``: somebody compared its readings with what it shows, so that a profile made
+    of excerpts may vote.
     """
 
     id: str
@@ -46,10 +57,21 @@ class DeviceSettings:
     interval_s: float = 5.0
     deadline_s: float = 2.0
     unit_id: int = 1  # Modbus unit identifier
+    transport: str = "tcp"
+    serial: SerialSettings = SerialSettings()
     snmp: SnmpSettings = SnmpSettings()
     fronts: tuple[tuple[str, str, str], ...] = ()
     roles: tuple[tuple[str, Role], ...] = ()
     commissioned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrapSettings:
+    """Where SNMP notifications arrive. ``community`` is accepted beside each device's own login."""
+
+    host: str
+    port: int = 162
+    community: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,4 +226,5 @@ class Settings:
     digest: str
     places: tuple[str, ...] = ()  # rooms where things stand but that are not judged
     backup_site: str = ""
+    traps: TrapSettings | None = None
     lease: LeaseSettings = LeaseSettings()

@@ -3,17 +3,19 @@
 Rules
   - The text under a key is its meaning, in the file's reference and in the JSON Schema; there is no second copy.
   - Defaults come from the frozen settings and the policy; this file repeats none of their numbers.
+  - Devices have a file of their own, ``shape_devices``.
   - What one key can say about itself is here; what two keys say about each other is in ``entries`` and ``references``.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StrictBool
+from pydantic import AfterValidator, Field
 
-from envmon.config.settings import DeviceSettings, MqttSettings, PagerSettings, SnmpSettings
+from envmon.config.settings import MqttSettings, PagerSettings
+from envmon.config.shape_devices import DeviceEntry, TrapsEntry
 from envmon.config.shape_levers import EdgeEntry, LeaseEntry
 from envmon.config.shape_parts import Entry, TlsEntry, default
-from envmon.config.values import AbsolutePath, Between, Duration, Host, HostPort, Listen, Name, SecretRef, Text, Url
+from envmon.config.values import AbsolutePath, Between, Duration, Host, Listen, Name, SecretRef, Text, Url
 from envmon.model.policy import Limits, Policy, RoutePolicy, ZonePolicy
 
 Celsius = Annotated[float, Field(ge=5, le=60)]
@@ -80,81 +82,6 @@ class BackupEntry(Entry):
 
     site: Name
     """Its name."""
-
-
-class SnmpEntry(Entry):
-    """How to log in to an SNMP agent."""
-
-    version: Literal["1", "2c", "3"] = default(SnmpSettings, "version")
-    """Protocol version, in quotes."""
-    community: SecretRef | None = None
-    """Versions 1 and 2c: the read community."""
-    user: Text | None = None
-    """Version 3: the user name (RFC 3414)."""
-    auth: Literal["md5", "sha", "sha224", "sha256", "sha384", "sha512"] = default(SnmpSettings, "auth_protocol")
-    """Version 3: authentication protocol."""
-    auth_password: SecretRef | None = None
-    """Version 3: authentication password; without it nothing is authenticated."""
-    privacy: Literal["des", "aes128", "aes256"] = default(SnmpSettings, "privacy_protocol")
-    """Version 3: privacy protocol."""
-    privacy_password: SecretRef | None = None
-    """Version 3: privacy password; without it nothing is encrypted."""
-
-
-Served = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
-
-
-RoleWord = Literal[
-    "supply_temp",
-    "return_temp",
-    "rack_inlet_temp",
-    "chilled_water_supply_temp",
-    "chilled_water_return_temp",
-    "chilled_water_flow",
-    "cooling_output",
-    "cooling_demand",
-    "fan_speed",
-    "airflow",
-    "compressor",
-    "unit_running",
-    "alarm",
-    "alarm_count",
-    "on_battery",
-    "setpoint",
-    "humidity",
-    "leak",
-    "comm_ok",
-]
-"""The roles of ``model.reading.Role``."""
-
-
-class DeviceEntry(Entry):
-    """A network endpoint that is polled."""
-
-    profile: Text
-    """What kind of device it is: the name of a profile."""
-    address: HostPort
-    """Host or host:port; without a port, the protocol's own (SNMP 161, Modbus 502)."""
-    serves: Served | None = None
-    """The unit its readings belong to, as zone.unit."""
-    fronts: dict[str, Served] | None = None
-    """For a device that fronts several units: its own number for each, in quotes, and the unit, as zone.unit."""
-    zone: Name | None = None
-    """For a device that serves no unit: the zone or place it stands in."""
-    roles: dict[str, RoleWord] | None = None
-    """What its points mean here where no profile can know: point: role (rack_1_temp: rack_inlet_temp)."""
-    every: Annotated[Duration, AfterValidator(Between(0.5, 600))] = default(DeviceSettings, "interval_s")
-    """Time between two polls."""
-    deadline: Annotated[Duration, AfterValidator(Between(0.1, 60))] = default(DeviceSettings, "deadline_s")
-    """Time one poll may take; shorter than every."""
-    path: Name | None = None
-    """The gateway or switch its readings come through; devices that share one are one witness. Default: its host."""
-    unit_id: Annotated[int, Field(ge=0, le=255)] = default(DeviceSettings, "unit_id")
-    """Modbus unit identifier."""
-    snmp: SnmpEntry | None = None
-    """SNMP log-in, for a profile that speaks SNMP."""
-    commissioned: StrictBool = False
-    """Somebody compared its readings with what it shows; without that a profile made of excerpts does not vote."""
 
 
 class RouteEntry(Entry):
@@ -272,6 +199,8 @@ class SiteFile(Entry):
     """The backup site; needed by zones that are at: backup."""
     devices: Annotated[dict[Name, DeviceEntry], Field(min_length=1)]
     """What is polled."""
+    traps: TrapsEntry | None = None
+    """SNMP notifications; none are received without this key."""
     lease: LeaseEntry = LeaseEntry()
     """What keeps the right to act."""
     edges: dict[Name, EdgeEntry] = {}

@@ -43,6 +43,7 @@ class SnmpDriver:
         points: tuple[BoundPoint, ...],
         *,
         at: Place,
+        lines: object,  # noqa: ARG002 - drivers are built alike; only Modbus has lines to share
         clock: Callable[[], float],
         jitter: Callable[[], float],
     ) -> None:

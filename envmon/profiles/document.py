@@ -47,6 +47,7 @@ class ModbusShape(_Shape):
     max_gap_fill: Annotated[StrictInt, Field(ge=0, le=124)] = 0
     pause_ms: Pause = 0
     pause_after_connect_ms: Pause = 0
+    max_requests_per_s: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 0.0
     word_order: Order = Order.HIGH_FIRST
     byte_order: Order = Order.HIGH_FIRST
 

@@ -82,6 +82,7 @@ class ModbusLimits:
     max_gap_fill: int = 0
     pause_ms: int = 0  # between requests
     pause_after_connect_ms: int = 0
+    max_requests_per_s: float = 0.0  # from start to start; 0 for as fast as it answers
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,10 @@ class Daemon(Generic[W]):
         """Reload the configuration, as SIGHUP does."""
         self._reload.set()
 
+    def look(self, device: str) -> None:
+        """Poll a device out of turn, as soon as its limits allow."""
+        self._poller.look(device)
+
     def status(self) -> dict[str, Any]:
         """Return the core's status, and under ``daemon`` the runtime's own."""
         head = self._ledger.head
@@ -139,7 +143,7 @@ class Daemon(Generic[W]):
         for probe in self._probes:
             to = probe.target
             self._tasks.start(f"probe:{to.route}:{to.edge}:{to.target}", probe.run)
-        self._tasks.start("poller", self._poller.run)
+        self._start_polling()
         for name, run in self._frame.services.items():
             self._tasks.start(name, run)
         self._tasks.start("orders", self._desk.run)
@@ -195,6 +199,8 @@ class Daemon(Generic[W]):
     async def _replace(self, parts: Parts) -> None:
         """Swap devices, pagers and publishers; a device may allow one connection, so the old one goes first."""
         await self._tasks.stop("poller")
+        for name in self._parts.services:
+            await self._tasks.stop(name)
         old = self._listener_names()
         self._parts = parts  # what is paged or published from here on waits in the new queues
         for name in old:
@@ -202,7 +208,12 @@ class Daemon(Generic[W]):
         self._poller = self._new_poller(self._poller.hints)
         self._start_listeners()
         self._load_policy("envmon (reload)")
+        self._start_polling()
+
+    def _start_polling(self) -> None:
         self._tasks.start("poller", self._poller.run)
+        for name, run in self._parts.services.items():
+            self._tasks.start(name, run)
 
     def _start_listeners(self) -> None:
         for name, publisher in zip(self._listener_names()[1:], self._parts.publishers, strict=True):

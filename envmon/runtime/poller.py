@@ -6,6 +6,7 @@ Rules
     its promise is cut off when its device is due again.
   - A device that did not answer yields a batch too: every point of it missing, those of its tables as they were last
     known, with the reason.
+  - A device that called (``look``) is polled out of turn, within the bounds of ``looks``; its slots stay as they are.
   - A loss is logged once, and so is the recovery.
 """
 
@@ -21,6 +22,7 @@ from envmon.model.event import DeviceBatch
 from envmon.model.reading import Point, Quality, Reading, Reason
 from envmon.runtime.clock import Clock
 from envmon.runtime.counters import Counters
+from envmon.runtime.looks import Looks, gap_s
 from envmon.runtime.slots import Schedule
 
 log = logging.getLogger(__name__)
@@ -30,7 +32,10 @@ LENIENCE = 3.0  # times its deadline (real seconds, plus one): then a driver has
 
 @dataclass(frozen=True, slots=True)
 class PolledDevice:
-    """A device bound to its driver. ``points`` are all of its points, in profile order; times in seconds."""
+    """A device bound to its driver. ``points`` are all of its points, in profile order; times in seconds.
+
+    ``deadline_s`` is what a whole poll may take, waiting for others on its line included.
+    """
 
     id: str
     zone: str
@@ -42,10 +47,14 @@ class PolledDevice:
 
 @dataclass(slots=True)
 class _Flight:
-    """A poll under way: its task, the loop's time at which it must have ended, and whether it was cut off."""
+    """A poll under way: its task, the loop's time at which it must have ended, and whether it was cut off.
+
+    ``prompted``: begun out of turn; a slot that falls into it is served by it.
+    """
 
     task: asyncio.Task[None]
     end_by: float
+    prompted: bool = False
     cut_off: bool = False
 
 
@@ -67,6 +76,7 @@ class Poller:
         self._hints = dict(hints or {})
         self._wake = asyncio.Event()
         self._busy: dict[str, _Flight] = {}
+        self._looks = Looks()
         self._lost: set[str] = set()
         self._last: dict[str, Sequence[Reading]] = {}  # the rows of a device's tables are known once it answered
         self._schedule = Schedule({device.id: self._wanted(device) for device in devices}, clock.now())
@@ -87,6 +97,13 @@ class Poller:
                 self._schedule.change(device.id, self._wanted(device), self._clock.now())
         self._wake.set()
 
+    def look(self, name: str) -> None:
+        """Poll a device as soon as it may be; an unknown name is no error, it may have left with a reload."""
+        device = self._devices.get(name)
+        if device is not None:
+            self._looks.ask(name, gap_s(device.interval_s), self._clock.now())
+            self._wake.set()
+
     async def run(self) -> None:
         """Open the drivers, poll in slots, close them when cancelled."""
         async with AsyncExitStack() as stack:
@@ -103,12 +120,13 @@ class Poller:
                 await asyncio.gather(*polls, return_exceptions=True)
 
     async def _next_slot(self) -> None:
-        """Sleep until the next slot, or until the schedule changed."""
+        """Sleep until the next slot or look, or until one of them changed."""
         self._wake.clear()
-        due = self._schedule.next_due()
-        if due is None:
+        dues = [at for at in (self._schedule.next_due(), self._looks.next_due(self._busy)) if at is not None]
+        if not dues:
             await self._wake.wait()
             return
+        due = min(dues)
         sleep = asyncio.create_task(self._clock.sleep(due - self._clock.now()))
         wake = asyncio.create_task(self._wake.wait())
         try:
@@ -121,15 +139,24 @@ class Poller:
         now = asyncio.get_running_loop().time()
         for name, missed in self._schedule.take(self._clock.now()):
             flight = self._busy.get(name)
-            if late := missed + (flight is not None):
+            if late := missed + (flight is not None and not flight.prompted):
                 self._counters.late_polls[name] += late
             if flight is None:
-                device = self._devices[name]
-                poll = asyncio.create_task(self._poll(device), name=name)
-                self._busy[name] = _Flight(poll, now + device.deadline_s * LENIENCE + 1.0)
-            elif now > flight.end_by and not flight.cut_off:
+                self._start(name)
+                continue
+            flight.prompted = False  # it has served this slot, and no other
+            if now > flight.end_by and not flight.cut_off:
                 flight.cut_off = True
                 flight.task.cancel()
+        for name in self._looks.take(self._clock.now(), self._busy):
+            self._counters.prompted_polls[name] += 1
+            self._start(name, prompted=True)
+
+    def _start(self, name: str, *, prompted: bool = False) -> None:
+        self._looks.began(name, self._clock.now())
+        device = self._devices[name]
+        end_by = asyncio.get_running_loop().time() + device.deadline_s * LENIENCE + 1.0
+        self._busy[name] = _Flight(asyncio.create_task(self._poll(device), name=name), end_by, prompted)
 
     async def _poll(self, device: PolledDevice) -> None:
         """Poll a device and free it for its next poll."""
@@ -137,6 +164,8 @@ class Poller:
             batch = await self._ask(device)
         finally:
             self._busy.pop(device.id, None)
+            if self._looks.next_due(()) is not None:
+                self._wake.set()  # it may have been called for while it was polled
         for sink in self._sinks:
             sink(batch)
 

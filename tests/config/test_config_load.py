@@ -450,6 +450,6 @@ def test_roles_the_site_gives_are_read_and_count_as_evidence(tmp_path):
 def test_every_role_can_be_given():
     from typing import get_args
 
-    from envmon.config.shape import RoleWord
+    from envmon.config.shape_devices import RoleWord
 
     assert set(get_args(RoleWord)) == set(Role)

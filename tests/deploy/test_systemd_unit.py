@@ -45,7 +45,10 @@ def settings(text: str) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.parametrize("drop_ins", [(), ("credentials.conf", "network.conf")])
+@pytest.mark.parametrize(
+    "drop_ins",
+    [(), ("credentials.conf", "network.conf"), ("traps.conf",), ("serial.conf",), ("traps.conf", "serial.conf")],
+)
 def test_systemd_understands_every_line(files: Path, tmp_path: Path, drop_ins: tuple[str, ...]) -> None:
     unit = rendered(files, tmp_path, *drop_ins)
     done = tool("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(unit))
@@ -60,7 +63,7 @@ def test_a_line_systemd_does_not_know_is_found(files: Path, tmp_path: Path) -> N
     assert "ProtectClocks" in done.stderr
 
 
-@pytest.mark.parametrize("drop_ins", [(), ("network.conf",)])
+@pytest.mark.parametrize("drop_ins", [(), ("network.conf",), ("network.conf", "traps.conf", "serial.conf")])
 def test_the_exposure_stays_small(files: Path, tmp_path: Path, drop_ins: tuple[str, ...]) -> None:
     unit = rendered(files, tmp_path, *drop_ins)
     done = tool("systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={EXPOSURE}", str(unit))
