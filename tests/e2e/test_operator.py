@@ -338,7 +338,7 @@ async def test_the_journal_is_read_while_the_daemon_writes_it(tmp_path: Path) ->
         await lab.armed()
         path = ("--path", lab.journal)
         head = (await lab.status())["daemon"]["journal"]["head"]
-        assert (await lab.order("disarm"))[0] == 0
+        assert (await lab.order("disarm", "--break-glass"))[0] == 0
         shown = await envmon("journal", "show", *path)
         told = await envmon("journal", "show", "--json", "--since", "2", *path)
         good = await envmon("journal", "verify", "--head", head, *path)
