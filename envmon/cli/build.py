@@ -22,6 +22,7 @@ from envmon.config import ConfigError
 from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
 from envmon.core import snapshot
 from envmon.core.advance import advance
+from envmon.core.guard import objections
 from envmon.core.status import status
 from envmon.core.world import World, initial
 from envmon.drivers import longest_poll_s, open_driver
@@ -83,7 +84,7 @@ class Assembly:
         parts = self.parts(settings, profiles)
         parts.in_force()
         self.daemon = Daemon(
-            mind=Mind(advance, snapshot.dump, status),
+            mind=Mind(advance, snapshot.dump, status, objections),
             world=remembered(journal, clock),
             frame=self._frame(),
             parts=parts,

@@ -24,6 +24,7 @@ SAYS = {
     Command.RESUME: "end a hold",
     Command.ARM: "let envmon act by its rules (mode automatic)",
     Command.DISARM: "let envmon only observe; needs a second person",
+    Command.ACCEPT: "let a looser policy take force; needs a second person",
     Command.APPROVE: "be the second person of an order that needs two",
 }
 
@@ -94,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         if command in (Command.SHIFT, Command.RESTORE):
             order.add_argument("--route", default="", help="one route; all of them unless given")
             order.add_argument("--override", action="store_true", help="against a refusal; needs a second person")
-        if command in (Command.SHIFT, Command.RESTORE, Command.DISARM):
+        if command in (Command.SHIFT, Command.RESTORE, Command.DISARM, Command.ACCEPT):
             order.add_argument("--break-glass", action="store_true", help="without the second person; pages everybody")
         if command is Command.APPROVE:
             order.add_argument("request", help="its number, as the page and the status show it")

@@ -2,7 +2,8 @@
 
 Rules
   - SIGTERM and SIGINT end it and leave traffic where it is; nothing is written to an edge on the way out.
-  - SIGHUP reloads; a configuration that cannot take force changes nothing, and the status says why.
+  - SIGHUP reloads; a configuration that cannot take force changes nothing, and the status says why. One that is looser
+    is read again when two people have accepted its policy.
   - The watchdog is fed only when the engine has taken a tick since the last feed.
   - Publishers start first and end last, so that they can tell how it ended; the poller ends before the engine.
 """
@@ -31,6 +32,7 @@ from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeWatch
 log = logging.getLogger(__name__)
 
 PROVE_S = 10.0  # real seconds an order waits for its probe calls
+RELOAD = "envmon (reload)"
 FEEDS = 4  # looks at the engine within one watchdog interval
 
 
@@ -54,7 +56,7 @@ class Daemon(Generic[W]):
         self._reload_parts = reload
         self._clock = clock
         self._notifier = notifier
-        self._reload_error = self._told_manager = ""
+        self._reload_error = self._told_manager = self._wanted = ""
         self._alive = asyncio.Event()  # the engine has turned
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
@@ -118,7 +120,7 @@ class Daemon(Generic[W]):
         why = "cancelled"
         try:
             await self._engine.begin(self._frame.version)
-            self._load_policy("envmon")
+            self._engine.post(self._policy_of(self._parts, "envmon"))
             self._start()
             await self._serve()
             why = "told to"
@@ -176,6 +178,11 @@ class Daemon(Generic[W]):
             except Exception as error:  # noqa: BLE001 - whatever it was, the old configuration stays
                 self._refuse_reload(error)
                 continue
+            if looser := self._engine.objections(self._policy_of(parts, RELOAD)):
+                self._engine.post(self._policy_of(parts, RELOAD))  # refused in the journal, and paged
+                self._wanted = parts.digest
+                self._refuse_reload(ReloadError(f"looser, and nobody has approved it: {'; '.join(looser)}"))
+                continue
             await self._replace(parts)
             parts.in_force()
             self._reload_error = ""
@@ -207,7 +214,7 @@ class Daemon(Generic[W]):
             await self._tasks.stop(name)
         self._poller = self._new_poller(self._poller.hints)
         self._start_listeners()
-        self._load_policy("envmon (reload)")
+        self._engine.post(self._policy_of(parts, RELOAD))
         self._start_polling()
 
     def _start_polling(self) -> None:
@@ -223,10 +230,8 @@ class Daemon(Generic[W]):
     def _listener_names(self) -> list[str]:
         return ["pages", *(f"publisher:{number}" for number in range(len(self._parts.publishers)))]
 
-    def _load_policy(self, who: str) -> None:
-        self._engine.post(
-            PolicyLoaded(self._clock.stamp(), self._parts.policy, self._parts.digest, who, self._parts.text)
-        )
+    def _policy_of(self, parts: Parts, who: str) -> PolicyLoaded:
+        return PolicyLoaded(self._clock.stamp(), parts.policy, parts.digest, who, parts.text)
 
     def _new_poller(self, hints: Mapping[str, float]) -> Poller:
         sinks = (self._engine.post, self._publish)
@@ -240,6 +245,9 @@ class Daemon(Generic[W]):
         self._alive.set()
         status = self.status()
         self._tell_manager(status)
+        if self._wanted and status.get("policy") == self._wanted:
+            self._wanted = ""
+            self.reload()  # two people have accepted the policy: the rest of its file may follow
         for publisher in self._parts.publishers:
             publisher.offer_status(status)
 

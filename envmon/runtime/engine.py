@@ -29,7 +29,7 @@ from envmon.model.effect import (
     TrafficEffect,
     Urgency,
 )
-from envmon.model.event import EffectReport, Event, Order, OrderReceived, Outcome, Tick
+from envmon.model.event import EffectReport, Event, Order, OrderReceived, Outcome, PolicyLoaded, Tick
 from envmon.runtime import scribe
 from envmon.runtime.clock import Beat, Clock
 from envmon.runtime.counters import Counters
@@ -62,11 +62,12 @@ class Stepped(Protocol[W_co]):
 
 @dataclass(frozen=True, slots=True)
 class Mind(Generic[W]):
-    """The pure functions of the core: ``advance``, ``snapshot.dump``, ``status.status``."""
+    """The pure functions of the core: ``advance``, ``snapshot.dump``, ``status.status``, ``guard.objections``."""
 
     advance: Callable[[W, Event], Stepped[W]]
     dump: Callable[[W], str]
     status: Callable[[W], dict[str, Any]]
+    objections: Callable[[W, PolicyLoaded], tuple[str, ...]] = field(default=lambda *_: ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,10 @@ class Engine(Generic[W]):
     def status(self) -> dict[str, Any]:
         """Return the core's status of the world as it is now."""
         return self._mind.status(self._world)
+
+    def objections(self, event: PolicyLoaded) -> tuple[str, ...]:
+        """Return why a policy would be refused now, as the core sees it."""
+        return self._mind.objections(self._world, event)
 
     def silence_s(self) -> float:
         """Return the seconds since the last tick was taken: small while the engine turns, growing while it hangs."""

@@ -143,3 +143,24 @@ async def test_roles_do_not_change_under_a_running_daemon(site: Site) -> None:
     site.lab.daemon.send_signal(signal.SIGHUP)
     status = await site.lab.until(lambda s: s["daemon"]["reload_error"], 10, "a refused reload")
     assert "people" in status["daemon"]["reload_error"]
+
+
+async def test_a_looser_policy_takes_force_by_two_people_only(site: Site) -> None:
+    before = (await site.lab.status())["policy"]
+    assert site.lab.daemon is not None
+    limits = {"limits": {"recommended_c": 27, "allowable_c": 32, "service_c": 55}}
+    config = yaml.safe_load((site.lab.folder / "envmon.yaml").read_text())
+    site.lab.configure(zones={**config["zones"], "hall_a": {**config["zones"]["hall_a"], **limits}})
+    site.lab.daemon.send_signal(signal.SIGHUP)
+    status = await site.lab.until(lambda s: s["daemon"]["reload_error"], 10, "a refused reload")
+    assert "hall_a.limits.service 40 -> 55" in status["daemon"]["reload_error"]
+    await site.paged("policy/looser", "hall_a.limits.service 40 -> 55")
+
+    assert (await site.order(OPERATOR, "accept"))[0] == ["P20"]
+    (request,) = (await site.lab.status())["requests"]
+    assert (await site.lab.status())["policy"] == before
+    assert (await site.order(APPROVER, "approve", request=request))[0] == ["P34", "G30"]
+    after = await site.lab.until(lambda s: not s["daemon"]["reload_error"], 10, "the rest of the file follows")
+    assert after["policy"] != before
+    assert after["looser_policy"] == []
+    assert {line.record.rule for line in site.lab.lines()} >= {"G20", "P20", "P34", "G30"}
