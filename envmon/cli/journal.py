@@ -1,10 +1,13 @@
-"""``envmon journal show | verify``: read the journal, also while the daemon runs."""
+"""``envmon journal show | verify | export``: read the journal, also while the daemon runs."""
 
 import os
 import sys
 from pathlib import Path
 
 from envmon.journal.chain import Head
+from envmon.journal.export import is_export
+from envmon.journal.export import verify as verify_export
+from envmon.journal.export import write as write_export
 from envmon.journal.reader import JournalReader
 from envmon.journal.record import JournalError
 from envmon.journal.show import as_json, for_people, verdict
@@ -28,12 +31,29 @@ def show(path: Path, *, as_lines: bool, since: int) -> int:
 
 
 def verify(path: Path, head: str | None) -> int:
-    """Check the chain, against a published head where one is given."""
+    """Check the chain of a journal or of an export, against a published head where one is given."""
     try:
-        with JournalReader.open(path) as journal:
-            found = journal.verify(Head.parse(head) if head else None)
+        published = Head.parse(head) if head else None
+        if is_export(path):
+            found = verify_export(path, published)
+        else:
+            with JournalReader.open(path) as journal:
+                found = journal.verify(published)
     except (JournalError, ValueError) as error:
         print(f"envmon: {error}", file=sys.stderr)
         return 1
     print(verdict(found))
+    return 0 if found.ok else 1
+
+
+def export(path: Path, out: Path) -> int:
+    """Write the whole journal to a file that can be verified elsewhere; a broken one is exported as it is, and said."""
+    try:
+        with JournalReader.open(path) as journal:
+            found = journal.verify()
+            head = write_export(journal.records(), out)
+    except JournalError as error:
+        print(f"envmon: {error}", file=sys.stderr)
+        return 1
+    print(f"{out}: head {head}\n{verdict(found)}")
     return 0 if found.ok else 1

@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return orders.status(asked.socket, as_json=asked.json)
         case "journal" if asked.what == "show":
             return journal.show(asked.path, as_lines=asked.json, since=asked.since)
+        case "journal" if asked.what == "export":
+            return journal.export(asked.path, asked.output)
         case "journal":
             return journal.verify(asked.path, asked.head)
         case "rules":
@@ -107,13 +109,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _journal(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_subparsers(dest="what", required=True, metavar="show|verify")
+    what = parser.add_subparsers(dest="what", required=True, metavar="show|verify|export")
     show = what.add_parser("show", help="print the lines")
     show.add_argument("--json", action="store_true", help="one JSON object a line")
     show.add_argument("--since", type=int, default=0, help="first line number")
     verify = what.add_parser("verify", help="check the hash chain")
     verify.add_argument("--head", help="a head published earlier, NUMBER:HASH")
-    for each in (show, verify):
+    export = what.add_parser("export", help="write all of it to a file that can be verified elsewhere")
+    export.add_argument("-o", "--output", type=Path, required=True, help="a new file, JSON Lines")
+    for each in (show, verify, export):
         each.add_argument("--path", type=Path, default=STATE / JOURNAL)
 
 

@@ -13,11 +13,14 @@ import logging
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from typing import Any, Generic
 
-from envmon.model.effect import AskProbe, Page, PollFaster
+from envmon.model.effect import AskProbe, Page, PollFaster, Urgency
 from envmon.model.event import Command, DeviceBatch, EffectReport, Order, PolicyLoaded, Target
+from envmon.runtime.audit import Audit
 from envmon.runtime.clock import Clock
+from envmon.runtime.conditions import Conditions
 from envmon.runtime.counters import Counters
 from envmon.runtime.dispatcher import Dispatcher
 from envmon.runtime.engine import Answer, Engine, Mind, Outlets, W
@@ -68,6 +71,8 @@ class Daemon(Generic[W]):
         self._edges = [EdgeWatch(name, edge, clock, self._engine.post) for name, edge in frame.actuators.items()]
         self._probes = [ProbeWatch(to, frame.probe, clock, self._engine.post, frame.probe_s) for to in frame.targets]
         self._desk = OrderDesk(frame.socket, self._order, self.status, self.counters, frame.people)
+        self._conditions = Conditions(self._page, lambda: str(self._engine.status().get("site", "")))
+        self._audit = Audit(frame.verify, self._audited)
         self._poller = self._new_poller({})
 
     def stop(self) -> None:
@@ -149,6 +154,7 @@ class Daemon(Generic[W]):
         for name, run in self._frame.services.items():
             self._tasks.start(name, run)
         self._tasks.start("orders", self._desk.run)
+        self._tasks.start("audit", self._audit.run)
         self._tasks.start("reload", self._reload_when_asked)
         if self._notifier.watchdog_s > 0:
             self._tasks.start("watchdog", self._feed_watchdog)
@@ -245,6 +251,8 @@ class Daemon(Generic[W]):
         self._alive.set()
         status = self.status()
         self._tell_manager(status)
+        room = "" if self._frame.journal.has_room else "the disk has no room for the journal of one episode: free some"
+        self._conditions.tell("journal/room", room, "the journal has its room again", Urgency.WARNING)
         if self._wanted and status.get("policy") == self._wanted:
             self._wanted = ""
             self.reload()  # two people have accepted the policy: the rest of its file may follow
@@ -260,7 +268,14 @@ class Daemon(Generic[W]):
             self._notifier.status(text)
 
     def _page(self, page: Page) -> None:
-        self._parts.pages.offer(page, self._clock.stamp().wall)
+        """Page, with the journal's head: who keeps the page can prove later what the journal held."""
+        detail = f"{page.detail}\njournal {self._ledger.head}".lstrip()
+        self._parts.pages.offer(replace(page, detail=detail), self._clock.stamp().wall)
+
+    def _audited(self, fault: str) -> None:
+        self.counters.journal_broken = bool(fault)
+        text = f"the journal is not what was written, keep it as evidence: {fault}" if fault else ""
+        self._conditions.tell("journal/broken", text, "the journal's chain is whole", Urgency.CRITICAL)
 
     async def _order(self, order: Order) -> Answer:
         """Give an order; one that moves calls to the backup is judged on probe calls placed after it was given."""

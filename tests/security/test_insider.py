@@ -6,6 +6,7 @@ import os
 import pwd
 import signal
 import socket
+import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -164,3 +165,18 @@ async def test_a_looser_policy_takes_force_by_two_people_only(site: Site) -> Non
     assert after["policy"] != before
     assert after["looser_policy"] == []
     assert {line.record.rule for line in site.lab.lines()} >= {"G20", "P20", "P34", "G30"}
+
+
+async def test_an_edited_journal_is_found_at_the_next_start(site: Site) -> None:
+    before = (await site.lab.status())["daemon"]["journal"]["head"]
+    assert await site.lab.end() == 0
+    with sqlite3.connect(site.lab.journal) as journal:
+        (seq,) = journal.execute("SELECT max(seq) FROM line WHERE rule = 'M10'").fetchone()
+        journal.execute("UPDATE line SET who = 'nobody' WHERE seq = ?", (seq,))
+    journal.close()
+    site.lab.start()
+    await site.paged("journal/broken", f"line {seq} was changed after it was written")
+    status = await site.lab.status()
+    assert status["daemon"]["counters"]["journal_broken"] is True
+    assert site.lab.on_call.pages[-1]["detail"].rpartition("journal ")[2].count(":") == 1, "pages carry the head"
+    assert int(before.partition(":")[0]) < status["daemon"]["journal"]["seq"]
