@@ -30,7 +30,8 @@ from envmon.actuators.dispatcher import DispatcherEdge
 from envmon.actuators.simulated import SimulatedEdge
 from envmon.config.secret import Secret
 from envmon.config.settings import DispatcherSettings, DispatcherTargets, DnsRecord, DnsSettings, EdgeSettings
-from tests.telephony.rig import HOST, SHIPPED, free_ports, until
+from tests.ports import HOST, free_port, free_ports
+from tests.telephony.rig import SHIPPED, until
 
 ROUTES = ("outbound", "inbound")
 ZONE = "voice.test"
@@ -98,7 +99,7 @@ class Bind(Process):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self.port = next(free_ports(1))
+        self.port = free_port()
         self.secret = directory / "secret"
 
     async def start(self) -> None:
@@ -158,7 +159,7 @@ class Dispatcher(Process):
 
     def __init__(self, directory: Path, token: str = "rpc-token") -> None:
         super().__init__(directory)
-        self.port = next(free_ports(1))
+        self.port = free_port()
         self.token = token
         (directory / "token").write_text(token)
         sites = free_ports(4)
@@ -220,7 +221,7 @@ class Receiver:
         (directory / "hook-key").write_text(f"{key}\n")
         self._secret = Secret(f"file:{directory}/hook-key")
         self.edge = SimulatedEdge(EdgeSettings("edge0", "simulated", "elsewhere", "", "", 0, None), ROUTES)
-        self.port = next(free_ports(1))
+        self.port = free_port()
         self.silent = False
         self.seen: list[web.Request] = []
         self._newest: dict[str, float] = {}

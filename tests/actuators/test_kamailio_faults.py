@@ -14,7 +14,8 @@ from envmon.actuators.contract import EdgeError, Fenced
 from envmon.actuators.kamailio import KamailioEdge
 from envmon.config.secret import Secret
 from envmon.config.settings import EdgeSettings
-from tests.telephony.rig import Rig, free_ports
+from tests.ports import free_port
+from tests.telephony.rig import Rig
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TOKEN = "s3cret-token"
@@ -48,7 +49,7 @@ async def foreign_edge(answer: Answer, token: Secret) -> AsyncIterator[KamailioE
     runner = web.AppRunner(web.Application(), access_log=None, shutdown_timeout=0.1)
     runner.app.router.add_route("*", "/{path:.*}", answer)
     await runner.setup()
-    port = next(free_ports(1))
+    port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     try:
         async with KamailioEdge(settings(port, token)) as edge:
@@ -176,7 +177,7 @@ async def test_a_connection_that_breaks_is_an_edge_error(token: Secret) -> None:
     async with foreign_edge(cut, token) as edge:
         with pytest.raises(EdgeError, match="the connection broke"):
             await edge.status()
-    async with KamailioEdge(settings(next(free_ports(1)), token)) as edge:
+    async with KamailioEdge(settings(free_port(), token)) as edge:
         with pytest.raises(EdgeError, match="cannot connect"):
             await edge.status()
 

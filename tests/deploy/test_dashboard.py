@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 import yaml
-from mqtt_broker import free_port, needed
+from mqtt_broker import needed
 from publish_samples import SUPPLY, batch, point, status, unit_readings
 
 from envmon.config.settings import HttpSettings
@@ -21,6 +21,7 @@ from envmon.publishers.daemon_metrics import PAGES, RUNTIME, DaemonMetrics
 from envmon.publishers.metrics import MetricsPublisher
 from envmon.publishers.mqtt import MqttCounts
 from envmon.web.server import WebServer
+from tests.ports import free_port
 
 INLET = point("rack_inlet_temp", "degC", device="probe_1", unit=None, role=Role.RACK_INLET_TEMP)
 

@@ -14,7 +14,6 @@ from driver_rig import (
     PymodbusDevice,
     ScriptedModbus,
     driver,
-    free_port,
     mode,
     profile,
     register,
@@ -28,6 +27,7 @@ from envmon.model.reading import Reading, Reason
 from envmon.profiles.schema import ModbusLimits, Oid, ProfilePoint, RegisterType
 from envmon.profiles.units import Scaling
 from envmon.wire.modbus import Request, encode_exception, encode_response
+from tests.ports import free_port
 
 Script = Callable[[Request, asyncio.StreamWriter], Awaitable[None] | None]
 
@@ -328,7 +328,7 @@ async def test_a_gateway_without_its_target_speaks_for_the_device(code: int, rea
 
 async def test_a_dead_port_is_tried_less_and_less():
     clock = Clock()
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     async with driver(settings(port), three(), clock) as device:
         fault = await failed(device)
         assert fault.reason is Reason.UNREACHABLE

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 import termios
 import time
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from driver_rig import Clock, ScriptedModbus, free_port, mode, profile, register, settings, temperature, told
+from driver_rig import Clock, ScriptedModbus, mode, profile, register, settings, temperature, told
 from rtu_rig import Asked, Units, Write, answer, foreign, over_pty, over_tcp, right, sealed, serial_device
 
 from envmon.config.settings import DeviceSettings, SerialSettings
@@ -24,6 +23,7 @@ from envmon.model.reading import Reason
 from envmon.profiles.bind import bind
 from envmon.profiles.schema import ModbusLimits, Profile, RegisterType
 from envmon.wire.modbus import Request, encode_response
+from tests.ports import free_port
 
 RTU = pytest.mark.parametrize("opened", [over_tcp, over_pty], ids=["gateway", "serial"])
 Opened = Callable[[Units], contextlib.AbstractAsyncContextManager[DeviceSettings]]
@@ -399,7 +399,7 @@ async def test_a_connection_that_only_meets_silence_is_opened_anew():
 
 async def test_a_dead_gateway_is_every_units_loss_and_comes_back_for_all():
     clock = Clock()
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     async with several(settings(port), 1, 2, clock=clock) as drivers:
         for driver in drivers:
             assert (await failed(driver)).reason is Reason.UNREACHABLE

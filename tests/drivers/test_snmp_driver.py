@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import random
-import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -21,7 +20,6 @@ from driver_rig import (
     agent,
     community,
     driver,
-    free_port,
     mode,
     oid,
     profile,
@@ -41,6 +39,7 @@ from envmon.model.reading import Quality, Reason
 from envmon.profiles.schema import ModbusLimits, ProfilePoint, SnmpLimits
 from envmon.profiles.units import Scaling
 from envmon.wire.snmp import ErrorStatus, Message, Tag, Value, VarBind, encode_message
+from tests.ports import free_port
 
 GOOD = {"t1": 21.5, "t2": 0.1, "t4": -0.5}
 
@@ -472,7 +471,7 @@ async def test_a_name_that_does_not_resolve(tmp_path: Path, host: str):
 
 async def test_a_dead_port_is_tried_less_and_less(tmp_path: Path):
     clock = Clock()
-    port = free_port(socket.SOCK_DGRAM)
+    port = free_port()
     async with open_(port, community(tmp_path), clock=clock, deadline_s=2.0) as device:
         fault = await failed(device)
         assert (fault.reason, str(fault)) == (Reason.UNREACHABLE, f"snmp 127.0.0.1:{port}: nothing listens there")

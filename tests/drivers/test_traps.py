@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from driver_rig import PASSWORDS, community, free_port, secret, user
+from driver_rig import PASSWORDS, community, secret, user
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -22,6 +22,7 @@ from envmon.drivers.trap_gate import Allowance, Gate, Outcome
 from envmon.drivers.traps import TrapListener
 from envmon.wire.frame import FrameError
 from envmon.wire.snmp_v3 import authority_of
+from tests.ports import free_port
 
 V3 = ("-v", "3", "-l", "authPriv", "-A", PASSWORDS["auth"], "-X", PASSWORDS["privacy"])
 AES = (*V3, "-u", "envmon", "-a", "SHA-256", "-x", "AES")
@@ -98,7 +99,7 @@ async def test_v3_with_authentication_alone_and_with_nothing(tmp_path: Path):
 
 async def test_an_inform_after_our_restart_is_answered(tmp_path: Path):
     """The sender remembers our engine; the same identifier and the clock let it go on."""
-    login, port = user(tmp_path, "envmon", "sha256", "aes128"), free_port(socket.SOCK_DGRAM)
+    login, port = user(tmp_path, "envmon", "sha256", "aes128"), free_port()
     for _ in range(2):
         async with listening(device("crac_1", login), port=port) as (_, noticed):
             status, said = await snmptrap(

@@ -21,11 +21,12 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from envmon.cli.demo_broker import Broker, free_port
+from envmon.cli.demo_broker import Broker
 from envmon.journal.reader import JournalReader
 from envmon.probes.sip import SipProbe
 from envmon.sim.telephony_edge import SipEdge
 from tests.e2e.lab import COMMUNITY, EVERY_S, TOKEN, Lab, exchange, position
+from tests.ports import free_port
 
 SLACK_S = 1.0  # on two busy cores
 QUICK_LOOKS = """

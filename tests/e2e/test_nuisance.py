@@ -8,8 +8,9 @@ from pathlib import Path
 
 import aiohttp
 
-from envmon.cli.demo_broker import Broker, free_port
+from envmon.cli.demo_broker import Broker
 from tests.e2e.lab import EVERY_S, Lab, position
+from tests.ports import free_port
 from tests.telephony.rig import Rig
 
 FROZEN_S = 30.0

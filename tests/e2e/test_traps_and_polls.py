@@ -31,6 +31,7 @@ from envmon.runtime.poller import PolledDevice, Poller
 from envmon.sim.registers import SimulatedDevice
 from envmon.sim.snmp_agent import SnmpAgent
 from tests.e2e.lab import COMMUNITY, Lab, exchange
+from tests.ports import free_port
 
 PROFILE = load_builtin()["rfc1628-ups"]
 
@@ -54,9 +55,7 @@ async def room(
             counters,
             [lambda batch: batches.append((time.monotonic(), batch))],
         )
-        listener = TrapListener(
-            TrapSettings("127.0.0.1", free_port(socket.SOCK_DGRAM)), "dallas", settings, poller.look
-        )
+        listener = TrapListener(TrapSettings("127.0.0.1", free_port()), "dallas", settings, poller.look)
         tasks = [asyncio.create_task(run()) for run in (poller.run, listener.run)]
         try:
             await reached(lambda: not listener.failure)
@@ -65,12 +64,6 @@ async def room(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _polled(device: DeviceSettings) -> PolledDevice:
@@ -161,7 +154,7 @@ def numbers(port: int) -> dict[str, float]:
 
 
 async def test_the_daemon_hears_traps_counts_them_and_follows_a_reload(tmp_path: Path) -> None:
-    port, http = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
+    port, http = free_port(), free_port()
     traps = {"listen": f"127.0.0.1:{port}"}
     more = {"publish": {"http": {"listen": f"127.0.0.1:{http}"}}}
     async with exchange(tmp_path) as (_, edge), Lab(tmp_path, [edge], **more) as lab:

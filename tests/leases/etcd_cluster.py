@@ -18,9 +18,8 @@ from typing import Any, Self
 import aiohttp
 
 from envmon.config.settings import LeaseMember, LeaseSettings
-from tests.telephony.rig import free_ports
+from tests.ports import HOST, free_ports
 
-HOST = "127.0.0.1"
 NAMES = ("one", "two", "three")
 
 

@@ -22,7 +22,7 @@ from envmon.config.settings import LeaseMember, LeaseSettings
 from envmon.leases.contract import LeaseError
 from envmon.leases.etcd import EtcdLease
 from tests.leases.etcd_cluster import NAMES, Cluster
-from tests.telephony.rig import free_ports
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 HOLDER = """
@@ -347,7 +347,7 @@ async def gateway(answer: Callable[[str, dict[str, Any]], Any]) -> AsyncIterator
     runner = web.AppRunner(web.Application(), access_log=None, shutdown_timeout=0.1)
     runner.app.router.add_route("*", "/{path:.*}", take)
     await runner.setup()
-    port = next(free_ports(1))
+    port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     try:
         yield LeaseSettings("etcd", (LeaseMember("m", f"http://127.0.0.1:{port}", "z"),), 2.0)

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from page_server import PageServer, envelope, free_port, page, settings
+from page_server import PageServer, envelope, page, settings
 
 from envmon.config.secret import Secret
 from envmon.model.effect import Page, Urgency
 from envmon.pagers.contract import Envelope, PagerError
 from envmon.pagers.webhook import WebhookPager, body, dedup_key
+from tests.ports import free_port
 
 TOKEN = "s3cret-token"
 

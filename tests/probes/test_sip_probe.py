@@ -13,7 +13,8 @@ from envmon.probes.sip import SipProbe
 from envmon.wire.sip import Headers, Request, Response, build, cseq, entries, header, parse
 from envmon.wire.sip_dialog import respond
 from envmon.wire.sip_values import address, via
-from tests.telephony.rig import Rig, free_ports
+from tests.ports import free_port
+from tests.telephony.rig import Rig
 
 BACKUP, PRIMARY = "envmon-probe-backup", "envmon-probe-primary"
 
@@ -67,7 +68,7 @@ async def test_an_edge_that_restarts_during_the_call_is_waited_for(rig: Rig) -> 
 
 
 async def test_nobody_there() -> None:
-    port = next(free_ports(1))
+    port = free_port()
     result = await SipProbe(0.3).call("127.0.0.1", port, BACKUP)
     assert not result.answered
     assert "nothing listens there" in result.detail

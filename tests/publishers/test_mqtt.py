@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mqtt_broker import Broker, Watcher, free_port, needed, until
+from mqtt_broker import Broker, Watcher, needed, until
 from publish_samples import batch, point, status, unit_readings
 
 from envmon.config.secret import Secret
 from envmon.config.settings import MqttSettings
 from envmon.model.reading import Reading
 from envmon.publishers.mqtt import MqttPublisher
+from tests.ports import free_port
 
 UNIT = "envmon/v1/dallas/hall_a/crac_3"
 LOOP = "envmon/v1/dallas/state"

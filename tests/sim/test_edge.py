@@ -4,13 +4,14 @@ import asyncio
 import math
 
 import pytest
-from switchboard import HERE, free_port, network, sipp, until
+from switchboard import HERE, network, sipp, until
 
 from envmon.sim.telephony import BACKUP, PRIMARY, SipSocket
 from envmon.sim.telephony_edge import SipEdge
 from envmon.wire.sip import Request, Response, cseq, entries, header
 from envmon.wire.sip_dialog import cancel, dialog, refused, within
 from envmon.wire.sip_values import address
+from tests.ports import free_port
 
 
 class Phone(SipSocket):
