@@ -261,7 +261,7 @@ class Snmpd:
 
     def _wait(self) -> None:
         request = encode_message(Message(Version.V2C, b"public", PduType.GET, 1, (VarBind(parse_oid(f"{BASE}.1.0")),)))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 20
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.settimeout(0.1)
             probe.connect(("127.0.0.1", self.port))
@@ -270,12 +270,12 @@ class Snmpd:
                     probe.send(request)
                     if decode_message(probe.recv(1500)).kind is PduType.RESPONSE:
                         return
-        raise AssertionError(f"snmpd did not answer within 10 s: {Path(self.log).read_text()}")
+        raise AssertionError(f"snmpd did not answer within 20 s: {Path(self.log).read_text()}")
 
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(20)
             self._process = None
 
     def set_boots(self, boots: int) -> None:

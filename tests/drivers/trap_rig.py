@@ -40,7 +40,7 @@ async def listening(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def reached(condition, what: str, seconds: float = 10.0) -> None:
+async def reached(condition, what: str, seconds: float = 20.0) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while not condition():

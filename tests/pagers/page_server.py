@@ -32,7 +32,7 @@ def settings(url: str, *, name: str = "a", token: Secret | None = None, deadline
     return PagerSettings(id=name, kind="webhook", zone="z", url=url, token=token, deadline_s=deadline_s)
 
 
-async def until(condition: Callable[[], bool], what: str, within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], what: str, within_s: float = 20.0) -> None:
     """Wait for the condition; fail with ``what`` when it does not come true."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within_s

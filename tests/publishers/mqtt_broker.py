@@ -21,7 +21,7 @@ def needed(program: str) -> str:
     return found
 
 
-async def until(condition: Callable[[], object], what: str, seconds: float = 15.0) -> None:
+async def until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
@@ -44,7 +44,7 @@ class Broker:
             self.write(f"listener {self.port} 127.0.0.1", "allow_anonymous true")
         with (self.directory / "mosquitto.log").open("ab") as log:
             self.process = subprocess.Popen([needed("mosquitto"), "-c", str(configuration)], stderr=log)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 20
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return

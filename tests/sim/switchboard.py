@@ -57,7 +57,7 @@ async def network(routes: tuple[str, ...] = ("outbound",), ring_s: float = 0.0) 
             yield Network(primary, backup, edge, http)
 
 
-async def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait until a condition holds; fail when it does not in time."""
     end = asyncio.get_running_loop().time() + seconds
     while not true():

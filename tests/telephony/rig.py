@@ -129,7 +129,7 @@ class Rig:
         if not ready:
             return
         async with KamailioEdge(self.edge(index)) as edge:
-            deadline = asyncio.get_running_loop().time() + 15
+            deadline = asyncio.get_running_loop().time() + 30
             while True:
                 try:
                     await edge.status()
@@ -258,7 +258,7 @@ class Rig:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, kind)
         try:
-            await until(lambda: process.poll() is not None, 8, f"{name} to end")
+            await until(lambda: process.poll() is not None, 20, f"{name} to end")
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
