@@ -82,7 +82,7 @@ class Process:
         process = self._process
         assert process is not None
         process.send_signal(signal.SIGTERM)
-        await until(lambda: process.poll() is not None, 10, "the server to end")
+        await until(lambda: process.poll() is not None, 20, "the server to end")
         self.kill()
 
     def freeze(self) -> None:
@@ -123,10 +123,10 @@ class Bind(Process):
                 f"  update-policy {{ {grants}grant {KEY} name _envmon-edge0.{ZONE}. TXT; }}; }};\n"
             )
         self.launch("named", "-g", "-4", "-n", "1", "-c", str(home / "named.conf"))
-        for _ in range(200):
+        for _ in range(400):
             with suppress(OSError, dns.exception.Timeout):
                 query = dns.message.make_query(ZONE, "SOA")
-                if dns.query.udp(query, HOST, port=self.port, timeout=0.1).answer:
+                if dns.query.udp(query, HOST, port=self.port, timeout=0.5).answer:
                     return
             self.must_run()
             await asyncio.sleep(0.05)
@@ -147,11 +147,11 @@ class Bind(Process):
         update.delete(f"{name}.", kind)
         for text in texts:
             update.add(f"{name}.", 30, kind, text)
-        assert dns.query.tcp(update, HOST, port=self.port, timeout=2).rcode() == 0
+        assert dns.query.tcp(update, HOST, port=self.port, timeout=10).rcode() == 0
 
     def srv(self, route: str) -> list[str]:
         query = dns.message.make_query(f"_sip._udp.{route}.{ZONE}", "SRV")
-        return sorted(str(rdata) for rdata in dns.query.udp(query, HOST, port=self.port, timeout=2).answer[0])
+        return sorted(str(rdata) for rdata in dns.query.udp(query, HOST, port=self.port, timeout=10).answer[0])
 
 
 class Dispatcher(Process):
@@ -183,7 +183,7 @@ class Dispatcher(Process):
         )
         self.launch("kamailio", "-DD", "-E", "-m", "16", "-M", "4", "-Y", str(home), "-f", str(home / "kamailio.cfg"))
         async with DispatcherEdge(self.settings()) as edge:
-            for _ in range(200):
+            for _ in range(400):
                 with suppress(EdgeError):
                     await edge.status()
                     return
@@ -225,7 +225,7 @@ class Receiver:
         self.silent = False
         self.seen: list[web.Request] = []
         self._newest: dict[str, float] = {}
-        self._runner = web.AppRunner(web.Application(), access_log=None, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(web.Application(), access_log=None, shutdown_timeout=0.5)
 
     async def __aenter__(self) -> Self:
         self._runner.app.router.add_route("*", "/{path:.*}", self._answer)

@@ -40,7 +40,7 @@ def token(tmp_path: Path) -> Secret:
 
 
 def settings(port: int, token: Secret | None) -> EdgeSettings:
-    return EdgeSettings("e1", "kamailio", "z", f"http://127.0.0.1:{port}", "127.0.0.1", port, token, deadline_s=0.5)
+    return EdgeSettings("e1", "kamailio", "z", f"http://127.0.0.1:{port}", "127.0.0.1", port, token, deadline_s=2.0)
 
 
 @asynccontextmanager
@@ -161,7 +161,7 @@ async def test_an_answer_that_never_ends_ends_at_the_deadline(token: Secret) -> 
         return answer
 
     async with foreign_edge(drip, token) as edge:
-        with pytest.raises(EdgeError, match=r"no answer within 0\.5 s"):
+        with pytest.raises(EdgeError, match=r"no answer within 2 s"):
             await edge.status()
     async with foreign_edge(flood, token) as edge:
         with pytest.raises(EdgeError, match="no routes"):
@@ -197,7 +197,7 @@ async def test_a_wrong_or_rotated_token_at_a_real_edge(tmp_path: Path) -> None:
     async with Rig(tmp_path) as rig:
         mine = tmp_path / "mine"
         mine.write_text("rig-tokeN")
-        async with KamailioEdge(replace(rig.edge(token_file=mine), deadline_s=1.0)) as edge:
+        async with KamailioEdge(replace(rig.edge(token_file=mine), deadline_s=5.0)) as edge:
             with pytest.raises(EdgeError, match="refused our token"):
                 await edge.set_percent("outbound", 100, 1)
             mine.write_text(rig.token)

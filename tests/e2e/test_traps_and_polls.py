@@ -161,7 +161,7 @@ async def test_the_daemon_hears_traps_counts_them_and_follows_a_reload(tmp_path:
         slow = {name: {**entry, "every": "20s"} for name, entry in lab._config()["devices"].items()}
         lab.configure(traps=traps, devices=slow, judgement={"stale": "60s"})
         lab.start()
-        await lab.until(lambda _: True, 20, "status")
+        await lab.until(lambda _: True, 40, "status")
         await reached(lambda: "traps are received on" in lab.log(), 20)
         await trap(tmp_path, port, "wrong-community")
         await trap(tmp_path, port, COMMUNITY)
@@ -177,7 +177,7 @@ async def test_the_daemon_hears_traps_counts_them_and_follows_a_reload(tmp_path:
         lab.configure()
         assert lab.daemon is not None
         lab.daemon.send_signal(signal.SIGHUP)
-        await lab.until(lambda s: s["daemon"]["counters"]["reloads"] == 1, 20, "the reload")
+        await lab.until(lambda s: s["daemon"]["counters"]["reloads"] == 1, 40, "the reload")
         assert not [name for name in await asyncio.to_thread(numbers, http) if name.startswith("envmon_traps")]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
             free.bind(("127.0.0.1", port))  # let go of with the configuration that wanted it

@@ -24,6 +24,8 @@ from envmon.leases.etcd import EtcdLease
 from tests.leases.etcd_cluster import NAMES, Cluster
 from tests.ports import free_port
 
+pytestmark = pytest.mark.xdist_group("etcd")  # its tests share one cluster
+
 ROOT = Path(__file__).parents[2]
 HOLDER = """
 import asyncio, sys, time

@@ -20,6 +20,8 @@ from envmon.leases.etcd import EtcdLease
 from envmon.leases.local import LocalLease
 from tests.leases.etcd_cluster import Cluster
 
+pytestmark = pytest.mark.xdist_group("leases")  # its tests share one cluster
+
 TTL_S = 2.0
 PAUSE_S = 0.05
 

@@ -28,7 +28,7 @@ def envelope(number: int, of: Page | None = None) -> Envelope:
     return Envelope(number, 1_772_366_527.25, "dallas", of or page())
 
 
-def settings(url: str, *, name: str = "a", token: Secret | None = None, deadline_s: float = 2.0) -> PagerSettings:
+def settings(url: str, *, name: str = "a", token: Secret | None = None, deadline_s: float = 10.0) -> PagerSettings:
     return PagerSettings(id=name, kind="webhook", zone="z", url=url, token=token, deadline_s=deadline_s)
 
 

@@ -5,9 +5,9 @@ import os
 import re
 import shutil
 import socket
-import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +27,8 @@ SUPPLY = f"{BASE}.2.2.2.9.0"
 
 
 @pytest.fixture
-async def agent() -> AsyncIterator[SnmpAgent]:
+async def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SnmpAgent]:
+    monkeypatch.setenv("SNMP_PERSISTENT_DIR", str(tmp_path))
     async with SnmpAgent(SimulatedDevice(PROFILES["apc-inrow-rc"])) as running:
         yield running
 
@@ -39,9 +40,9 @@ def found(out: str) -> dict[str, str]:
 async def tool(agent: SnmpAgent, name: str, *arguments: str, version: str = "2c", community: str = "public") -> str:
     assert shutil.which(name), f"{name} is not installed: apt install snmp"
     process = await asyncio.create_subprocess_exec(
-        *(name, "-v", version, "-c", community, "-On", "-Oq", "-t", "1", "-r", "0", f"127.0.0.1:{agent.port}"),
+        *(name, "-v", version, "-c", community, "-On", "-Oq", "-t", "10", "-r", "0", f"127.0.0.1:{agent.port}"),
         *arguments,
-        env={**os.environ, "MIBS": "", "SNMPCONFPATH": os.devnull, "SNMP_PERSISTENT_DIR": tempfile.gettempdir()},
+        env={**os.environ, "MIBS": "", "SNMPCONFPATH": os.devnull},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -49,7 +50,7 @@ async def tool(agent: SnmpAgent, name: str, *arguments: str, version: str = "2c"
     return out.decode()
 
 
-async def ask(agent: SnmpAgent, message: Message | bytes, wait: float = 2.0) -> bytes:
+async def ask(agent: SnmpAgent, message: Message | bytes, wait: float = 10.0) -> bytes:
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)

@@ -288,7 +288,7 @@ async def until(condition: Callable[[], bool], seconds: float, what: str) -> Non
     while not condition():
         if asyncio.get_running_loop().time() > deadline:
             raise TimeoutError(f"waited {seconds:.0f} s for {what}")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
 
 
 def _tail(log: Path) -> str:
