@@ -104,7 +104,7 @@ class Cluster:
     async def ask(self, path: str, body: dict[str, Any], name: str = NAMES[0], token: str = "") -> Any:
         """One request to the JSON gateway of one member, certificates unchecked."""
         url = f"{self._scheme}://{HOST}:{self._client[name]}/v3/{path}"
-        timeout = aiohttp.ClientTimeout(total=2)
+        timeout = aiohttp.ClientTimeout(total=5)
         async with (
             aiohttp.ClientSession(timeout=timeout, headers={"Authorization": token} if token else {}) as session,
             session.post(url, json=body, ssl=False) as answer,
@@ -114,7 +114,7 @@ class Cluster:
     async def ready(self) -> None:
         """Return when every member can read with the majority's word."""
         for name in NAMES:
-            for _ in range(400):
+            for _ in range(1_200):
                 with suppress(aiohttp.ClientError, TimeoutError):
                     if "header" in await self.ask("kv/range", {"key": "AA=="}, name):
                         break

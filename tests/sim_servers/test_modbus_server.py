@@ -36,7 +36,7 @@ def device(server: ModbusServer, unit: int) -> SimulatedDevice:
 
 @pytest.fixture
 async def client(server: ModbusServer) -> AsyncIterator[AsyncModbusTcpClient]:
-    reader = AsyncModbusTcpClient("127.0.0.1", port=server.port, timeout=5, retries=0)
+    reader = AsyncModbusTcpClient("127.0.0.1", port=server.port, timeout=3, retries=0)
     assert await reader.connect()
     yield reader
     reader.close()

@@ -37,10 +37,12 @@ def found(out: str) -> dict[str, str]:
     return dict(re.findall(r"^\.(\S+) (\S+)$", out, re.MULTILINE))
 
 
-async def tool(agent: SnmpAgent, name: str, *arguments: str, version: str = "2c", community: str = "public") -> str:
+async def tool(
+    agent: SnmpAgent, name: str, *arguments: str, version: str = "2c", community: str = "public", wait_s: int = 10
+) -> str:
     assert shutil.which(name), f"{name} is not installed: apt install snmp"
     process = await asyncio.create_subprocess_exec(
-        *(name, "-v", version, "-c", community, "-On", "-Oq", "-t", "10", "-r", "0", f"127.0.0.1:{agent.port}"),
+        *(name, "-v", version, "-c", community, "-On", "-Oq", "-t", str(wait_s), "-r", "0", f"127.0.0.1:{agent.port}"),
         *arguments,
         env={**os.environ, "MIBS": "", "SNMPCONFPATH": os.devnull},
         stdout=asyncio.subprocess.PIPE,
@@ -109,7 +111,7 @@ async def test_an_absent_point(agent: SnmpAgent) -> None:
 
 
 async def test_a_wrong_community_gets_no_answer_and_is_no_poll(agent: SnmpAgent) -> None:
-    assert "Timeout" in await tool(agent, "snmpget", MODE, community="secret")
+    assert "Timeout" in await tool(agent, "snmpget", MODE, community="secret", wait_s=1)
     assert agent.device.requests == 0
 
 
@@ -170,13 +172,13 @@ async def test_an_answer_never_outgrows_the_agent() -> None:
 
 async def test_some_cards_do_not_know_bulk() -> None:
     async with SnmpAgent(SimulatedDevice(PROFILES["rfc1628-ups"]), bulk=False) as plain:
-        assert "Timeout" in await tool(plain, "snmpbulkwalk", "1.3.6.1.2.1.33")
+        assert "Timeout" in await tool(plain, "snmpbulkwalk", "1.3.6.1.2.1.33", wait_s=1)
         assert len(found(await tool(plain, "snmpwalk", "1.3.6.1.2.1.33"))) == len(plain.device.variables)
 
 
 async def test_a_set_gets_no_answer_and_changes_nothing(agent: SnmpAgent) -> None:
     before = dict(agent.device.variables)
-    assert "Timeout" in await tool(agent, "snmpset", MODE, "i", "1")
+    assert "Timeout" in await tool(agent, "snmpset", MODE, "i", "1", wait_s=1)
     assert agent.device.variables == before
 
 
