@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return journal.export(asked.path, asked.output)
         case "journal":
             return journal.verify(asked.path, asked.head)
+        case "report":
+            return journal.report(asked.path, asked.episode, asked.output, asked.users)
         case "rules":
             return rules.rules()
         case "poll" | "identify" | "profiles" | "profile":
@@ -102,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         if command is Command.APPROVE:
             order.add_argument("request", help="its number, as the page and the status show it")
     _journal(commands.add_parser("journal", help="what was decided and done"))
+    _report(commands.add_parser("report", help="an episode as a readable file; without one, which there are"))
     commands.add_parser("rules", help="print the rule tables")
     _reading(commands)
     _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
@@ -119,6 +122,13 @@ def _journal(parser: argparse.ArgumentParser) -> None:
     export.add_argument("-o", "--output", type=Path, required=True, help="a new file, JSON Lines")
     for each in (show, verify, export):
         each.add_argument("--path", type=Path, default=STATE / JOURNAL)
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("episode", nargs="?", default="")
+    parser.add_argument("-o", "--output", type=Path, help="FILE.md or FILE.html; printed unless given")
+    parser.add_argument("--users", type=int, default=0, help="whom the calls belong to, for the thresholds")
+    parser.add_argument("--path", type=Path, default=STATE / JOURNAL, help="the journal")
 
 
 def _reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
