@@ -11,8 +11,8 @@ Blumenthal key expansion that net-snmp and most agents use.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import TypeVar
 
@@ -70,13 +70,17 @@ class Session:
         self._session = session
         self._where = where
 
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._session.close()
+
     async def get(self, oids: tuple[str, ...]) -> dict[str, ValueType]:
         """Read ``oids`` in one request; those the agent does not have are left out.
 
         Raises DeviceError, and TooBigError when fewer OIDs may succeed: the agent answered nothing at all, as it
         does with tooBig, or in v1 when a single object is missing (noSuchName, RFC 1157 section 4.1.2).
         """
-        with _device_errors(self._where):
+        with _DeviceErrors(self._where):
             try:
                 found: dict[str, ValueType] = await self._session.get_many(oids)
             except SnmpDecodeError:
@@ -89,7 +93,7 @@ class Session:
 
     async def has_below(self, oid: str) -> bool:
         """Whether the agent has anything below ``oid``. Raises DeviceError."""
-        with _device_errors(self._where):
+        with _DeviceErrors(self._where):
             try:
                 await anext(self._session.getnext(oid))
             except StopAsyncIteration:
@@ -118,7 +122,7 @@ class Walk:
 
     async def indexes(self) -> tuple[str, ...]:
         """Walk to the end. Raises DeviceError; waits as long as the caller lets it."""
-        with _device_errors(self._where):
+        with _DeviceErrors(self._where):
             while not self._ended and len(self._indexes) < _MOST_ROWS:
                 try:
                     oid, _ = await anext(self._found)
@@ -135,9 +139,13 @@ class Walk:
 async def open_session(host: str, port: int, settings: SnmpSettings, where: str) -> Session:
     """Resolve the name, log in, and for v3 learn the agent's engine. Raises DeviceError."""
     address = await _resolve(host, port, where)
-    with _device_errors(where):
+    with _DeviceErrors(where):
         session = _session(address, port, settings, where)
-        await session.refresh()
+        try:
+            await session.refresh()
+        except BaseException:
+            session.close()
+            raise
     return Session(session, where)
 
 
@@ -200,21 +208,34 @@ def _reveal(secret: Secret, where: str) -> str:
         raise DeviceError(Reason.REFUSED, f"{where}: {error}") from None
 
 
-@contextmanager
-def _device_errors(where: str) -> Iterator[None]:
-    """Turn what the client library raises into a DeviceError."""
-    try:
-        yield
-    except SnmpAuthError:
-        text = "the agent refused the login; check user, protocols, passwords and the agent's access list"
-        raise DeviceError(Reason.REFUSED, f"{where}: {text}") from None
-    except (SnmpError, RuntimeError, ValueError) as error:
-        raise DeviceError(Reason.GARBAGE, f"{where}: the answer is not SNMP: {error}") from None
-    except TimeoutError:  # at once: the library reports a refused datagram (ICMP port unreachable) this way
-        raise DeviceError(Reason.UNREACHABLE, f"{where}: nothing listens there") from None
-    except OSError as error:
-        raise DeviceError(Reason.UNREACHABLE, f"{where}: cannot send: {error.strerror or error}") from None
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # pyo3's own type cannot be imported
-            raise
-        raise DeviceError(Reason.GARBAGE, f"{where}: the answer is not SNMP") from None
+class _DeviceErrors:
+    """A context in which whatever the client library raises becomes a DeviceError."""
+
+    __slots__ = ("_where",)
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is not None and (told := _told(error)) is not None:
+            reason, text = told
+            raise DeviceError(reason, f"{self._where}: {text}") from None
+
+
+def _told(error: BaseException) -> tuple[Reason, str] | None:
+    """Return what the library means, None where it is not the library that speaks."""
+    match error:
+        case SnmpAuthError():
+            text = "the agent refused the login; check user, protocols, passwords and the agent's access list"
+            return Reason.REFUSED, text
+        case SnmpError() | RuntimeError() | ValueError():
+            return Reason.GARBAGE, f"the answer is not SNMP: {error}"
+        case TimeoutError():  # at once: the library reports a refused datagram (ICMP port unreachable) this way
+            return Reason.UNREACHABLE, "nothing listens there"
+        case OSError():
+            return Reason.UNREACHABLE, f"cannot send: {error.strerror or error}"
+        case _:  # pyo3's own type cannot be imported
+            return (Reason.GARBAGE, "the answer is not SNMP") if type(error).__name__ == "PanicException" else None
