@@ -1,7 +1,8 @@
 """Logging in to an SNMP agent: credentials, name resolution, v3 engine discovery, one GET or one walk at a time.
 
 Rules
-  - Passwords and communities are read when the session opens and are not kept by us; no error names them.
+  - Passwords and communities are read when the session opens and are not kept by us; no error names them. The keys of
+    passwords are kept: to make one blocks the loop for a millisecond or two, and a site has few.
   - Whatever the client library does with hostile bytes, only ``DeviceError`` comes out: its native code panics on
     some malformed answers, and a panic is no ``Exception``.
 
@@ -10,6 +11,8 @@ Blumenthal key expansion that net-snmp and most agents use.
 """
 
 import asyncio
+import hashlib
+import os
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -35,6 +38,7 @@ from gufo.snmp import (
     User,
     ValueType,
 )
+from gufo.snmp.user import KeyType
 
 from envmon.config.secret import Secret, SecretError
 from envmon.config.settings import SnmpSettings
@@ -44,6 +48,8 @@ from envmon.model.reading import Reason
 
 Key = TypeVar("Key", BaseAuthKey, BasePrivKey)
 
+_SALT = os.urandom(hashlib.blake2b.SALT_SIZE)
+_MASTER_KEYS: dict[tuple[type[BaseAuthKey], bytes], bytes] = {}
 _MOST_ROWS = 4096
 _MIN_PASSWORD = 8  # RFC 3414 section 11.2
 
@@ -180,12 +186,22 @@ def _user(settings: SnmpSettings, where: str) -> User:
             raise DeviceError(Reason.REFUSED, f"{where}: privacy_password needs an auth_password too (RFC 3414)")
         return User(settings.user)
     auth = _chosen(_AUTH, settings.auth_protocol, "auth_protocol", where)
-    auth_key = auth(_password(settings.auth_password, "auth_password", where))
+    password = _password(settings.auth_password, "auth_password", where)
     if settings.privacy_password is None:
-        return User(settings.user, auth_key=auth_key)
+        return User(settings.user, auth_key=_key(auth, auth, password))
     privacy = _chosen(_PRIVACY, settings.privacy_protocol, "privacy_protocol", where)
-    privacy_key = privacy(_password(settings.privacy_password, "privacy_password", where))
-    return User(settings.user, auth_key=auth_key, priv_key=privacy_key)
+    secret = _password(settings.privacy_password, "privacy_password", where)
+    if privacy.KEY_LENGTH > auth.KEY_LENGTH:  # the library expands keys made of passwords only
+        return User(settings.user, auth_key=auth(password), priv_key=privacy(secret))
+    return User(settings.user, auth_key=_key(auth, auth, password), priv_key=_key(privacy, auth, secret))
+
+
+def _key(kind: type[Key], auth: type[BaseAuthKey], password: bytes) -> Key:
+    """Make a key of a password, known by its salted digest (RFC 3414 A.2: a password hashed a million bytes long)."""
+    known = (auth, hashlib.blake2b(password, salt=_SALT).digest())
+    if known not in _MASTER_KEYS:
+        _MASTER_KEYS[known] = auth.get_master_key(password)
+    return kind(_MASTER_KEYS[known], KeyType.Master)
 
 
 def _chosen(table: Mapping[str, type[Key]], name: str, field: str, where: str) -> type[Key]:
