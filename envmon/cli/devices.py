@@ -8,7 +8,7 @@ Rules
 import asyncio
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def identify_host(host: str, login: Login, *, modbus: bool, unit_id: int) -> int
     return 0 if matches else 1
 
 
-async def _read(settings: Settings, device: DeviceSettings, profile: Profile) -> tuple[Reading, ...]:
+async def _read(settings: Settings, device: DeviceSettings, profile: Profile) -> Sequence[Reading]:
     at = place_of(settings, device, profile)
     async with open_driver(device, profile, bind_at(profile, at), at=at) as driver:
         readings = await driver.poll()
@@ -148,7 +148,7 @@ def _plain(reading: Reading) -> dict[str, object]:
     }
 
 
-def _lines(readings: tuple[Reading, ...]) -> Iterator[str]:
+def _lines(readings: Sequence[Reading]) -> Iterator[str]:
     width = max((len(reading.point.id) for reading in readings), default=0)
     for reading in readings:
         value = "-" if reading.value is None else reading.value

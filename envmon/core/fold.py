@@ -33,6 +33,7 @@ from envmon.model.event import (
     Tick,
 )
 from envmon.model.reading import Reading
+from envmon.model.readings import judged
 
 
 def fold(world: World, event: Event) -> World:
@@ -79,9 +80,9 @@ def _policy(world: World, event: PolicyLoaded) -> World:
 
 def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
     by_zone: dict[str, list[Reading]] = {}
-    for reading in event.readings:
+    for reading in judged(event.readings):
         zone = reading.point.zone
-        if reading.point.role is not None and zone is not None and zone in world.zones:
+        if zone is not None and zone in world.zones:
             by_zone.setdefault(zone, []).append(reading)
     zones = dict(world.zones)
     for zone, readings in by_zone.items():

@@ -7,16 +7,19 @@ Rules
     with silence twice, for some cards drop what they find too large.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gufo.snmp import ValueType
 
 from envmon.drivers.snmp_session import Session, TooBigError
-from envmon.model.reading import Reading, Reason
+from envmon.model.reading import Point, Reading, Reason
+from envmon.model.readings import Readings
 from envmon.profiles.bind import BoundPoint
-from envmon.profiles.decode import NOTHING, Beside, ShortWay, decode, missing, short_way
-from envmon.profiles.schema import Address, Oid
+from envmon.profiles.decode import Beside, decode, missing
+from envmon.profiles.schema import Address, Oid, ProfilePoint
+from envmon.profiles.short_way import short_ways
 
 Values = dict[str, ValueType]
 Batch = tuple[str, ...]
@@ -25,48 +28,63 @@ UPTIME = "1.3.6.1.2.1.1.3.0"  # sysUpTime (SNMPv2-MIB), hundredths of a second
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """One point and the OIDs it is decoded from; "" for what it does not need."""
+class Need:
+    """The OIDs a point is decoded from; "" for what it does not need. A point without an own one is gone."""
 
-    bound: BoundPoint
-    oid: str
-    cross: str
-    unit: str
-    valid: str
-    label: str
-    short: ShortWay | None
+    oid: str = ""
+    cross: str = ""
+    unit: str = ""
+    valid: str = ""
+    label: str = ""
 
     @property
     def oids(self) -> tuple[str, ...]:
         """Every OID, the point's own first."""
         return tuple(oid for oid in (self.oid, self.cross, self.unit, self.valid, self.label) if oid)
 
-    def reading(self, values: Values, left: Reason) -> Reading:
+    def reading(self, bound: BoundPoint, values: Values, left: Reason) -> Reading:
         """Decode what was answered; ``left`` is why nothing was."""
-        if self.oid not in values:
-            return missing(self.bound, left)
-        if self.short is not None and (reading := self.short(self.bound.point, values[self.oid])) is not None:
-            return reading
-        if not (self.cross or self.unit or self.valid or self.label):
-            return decode(self.bound, values[self.oid], NOTHING)
+        if not self.oid:
+            return missing(bound)
+        if self.oid not in values or (self.valid and self.valid not in values):
+            return missing(bound, left)
         beside = Beside(values.get(self.cross), values.get(self.unit), values.get(self.valid), values.get(self.label))
-        if self.valid and self.valid not in values:
-            return missing(self.bound, left)
-        return decode(self.bound, values[self.oid], beside)
+        return decode(bound, values[self.oid], beside)
 
 
-def want(bound: BoundPoint) -> Wanted:
-    """Work out what a point needs."""
-    spec = bound.spec
-    return Wanted(
-        bound,
+GONE = Need()
+
+
+@lru_cache(maxsize=1 << 13)
+def need_of(spec: ProfilePoint) -> Need:
+    """Work out what a point needs; devices of one profile share it."""
+    return Need(
         _oid(spec.address),
         _oid(spec.cross_check.address) if spec.cross_check else "",
         _oid(spec.unit_from.address) if spec.unit_from else "",
         _oid(spec.valid_from.address) if spec.valid_from else "",
         _oid(spec.enum_from) if spec.enum_from else "",
-        short_way(bound),
     )
+
+
+class Decoding:
+    """How the answers of a poll become readings; those of ``tables`` of conditions come last, as they were told."""
+
+    def __init__(self, points: Sequence[tuple[BoundPoint, Need]], tables: Sequence[Point]) -> None:
+        self._points = tuple(points)
+        self._ways = short_ways([bound for bound, _ in points], tables)
+        self._oids = tuple(need.oid for _, need in points) + ("",) * len(tables)
+
+    def readings(self, values: Values, left: Reason, conditions: Sequence[Reading]) -> Readings:
+        """Decode; ``left`` is why what is not in ``values`` is missing."""
+
+        def whole(at: int) -> Reading:
+            if at >= len(self._points):
+                return conditions[at - len(self._points)]
+            bound, need = self._points[at]
+            return need.reading(bound, values, left)
+
+        return self._ways.readings(map(values.get, self._oids), whole)
 
 
 def batches(oids: Iterable[str], max_oids: int) -> tuple[Batch, ...]:

@@ -5,6 +5,7 @@ Rules
   - One event per device poll (a batch), never one per reading.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -38,11 +39,14 @@ class PolicyLoaded:
 
 @dataclass(frozen=True, slots=True)
 class DeviceBatch:
-    """One poll of one device: every point of the device, good or not. ``error`` is "" when it answered."""
+    """One poll of one device: every point of the device, good or not. ``error`` is "" when it answered.
+
+    What comes from a poller are ``Readings``; any other sequence will do.
+    """
 
     at: Stamp
     device: str
-    readings: tuple[Reading, ...]
+    readings: Sequence[Reading]
     error: str = ""
 
 

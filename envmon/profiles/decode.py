@@ -8,19 +8,13 @@ Rules
   - A cross-check whose second address did not answer a number checks nothing and accuses nobody.
   - What is good on a device nobody commissioned, by a profile made of excerpts, is uncertain: shown, but it may not
     vote.
-
-Theory of operation
-  Nearly every answer is a plain number within its range, of a point that needs nothing beside it. ``short_way`` is
-  worked out once for each such point of a profile and takes only these; every other answer goes through ``decode``.
 """
 
 import math
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
-from envmon.model.reading import Point, Quality, Reading, Reason, Severity
+from envmon.model.reading import Quality, Reading, Reason, Severity
 from envmon.profiles.bind import BoundPoint
 from envmon.profiles.registers import registers_value
 from envmon.profiles.schema import Oid, ProfilePoint, Register
@@ -44,9 +38,6 @@ class Beside:
 NOTHING = Beside()
 _LEAST, _MOST = -(2**63), 2**64 - 1  # of a number that is a row of bits
 _FINITE = (-sys.float_info.max, sys.float_info.max)
-
-ShortWay = Callable[[Point, Raw], Reading | None]
-"""Decodes a number that is certainly good; None for everything else."""
 
 
 def missing(bound: BoundPoint, reason: Reason = Reason.ABSENT) -> Reading:
@@ -86,28 +77,6 @@ def decode(bound: BoundPoint, raw: Raw, beside: Beside = NOTHING) -> Reading:
     if bound.votes or reading.quality is not Quality.GOOD:
         return reading
     return replace(reading, quality=Quality.UNCERTAIN, reason=Reason.NOT_COMMISSIONED)
-
-
-def short_way(bound: BoundPoint) -> ShortWay | None:
-    """Return the short way of a point; None where every answer needs the whole one."""
-    spec = bound.spec
-    return _short_way(spec) if bound.votes and spec.is_number and not spec.beside and spec.bits is None else None
-
-
-@lru_cache(maxsize=1 << 13)
-def _short_way(spec: ProfilePoint) -> ShortWay:
-    low, high = spec.valid_range or _FINITE
-    invalid = frozenset(spec.invalid)
-    scaled = lru_cache(maxsize=1 << 10)(spec.scaling.value)  # a plant repeats its numbers
-
-    def number(point: Point, raw: Raw) -> Reading | None:
-        if (raw.__class__ is int or raw.__class__ is float) and raw not in invalid:
-            value: float = scaled(raw)
-            if low <= value <= high:
-                return Reading(point, value)
-        return None
-
-    return number
 
 
 def plain(value: Raw) -> Plain:

@@ -11,6 +11,17 @@ from functools import lru_cache, partial
 
 from envmon.profiles.schema import Order, Register, RegisterType
 
+_WHOLE = (Order.HIGH_FIRST, Order.HIGH_FIRST)
+_CODES = {
+    RegisterType.INT16: "h",
+    RegisterType.UINT16: "H",
+    RegisterType.INT32: "i",
+    RegisterType.UINT32: "I",
+    RegisterType.INT64: "q",
+    RegisterType.UINT64: "Q",
+    RegisterType.FLOAT32: "f",
+    RegisterType.FLOAT64: "d",
+}
 _SIGNED = {RegisterType.INT16: True, RegisterType.UINT16: False, RegisterType.INT32: True, RegisterType.UINT32: False}
 
 
@@ -41,11 +52,18 @@ def registers_value(register: Register, raw: bytes) -> int | float | str:
             return ordered.decode("latin-1").strip("\0 \t\r\n")
 
 
+def code(register: Register) -> str:
+    """Return the code by which ``struct`` reads one register's number, big-endian; "" where it cannot."""
+    if register.function in {1, 2} or (register.word_order, register.byte_order) != _WHOLE:
+        return ""
+    known = _CODES.get(register.type, "")
+    return known if struct.calcsize(f">{known}") == 2 * register.registers else ""
+
+
 @lru_cache(maxsize=1 << 13)
 def reader(register: Register) -> Callable[[bytes], int | float | str]:
     """Return ``registers_value`` for one register; for most it is one call of the machine's own."""
-    whole = (Order.HIGH_FIRST, Order.HIGH_FIRST)
-    if register.function in {1, 2} or (register.word_order, register.byte_order) != whole:
+    if register.function in {1, 2} or (register.word_order, register.byte_order) != _WHOLE:
         return partial(registers_value, register)
     if register.type not in _SIGNED:
         return partial(registers_value, register)
