@@ -40,7 +40,7 @@ class ProfileError(Exception):
 def load_builtin() -> Mapping[str, Profile]:
     """Return the profiles that ship with envmon, by name. Raises ProfileError (a broken installation)."""
     profiles = {}
-    for entry in sorted(files("envmon.profiles").iterdir(), key=lambda entry: entry.name):
+    for entry in sorted(files("envmon.profiles").iterdir(), key=lambda entry: entry.name.removesuffix(".yaml")):
         if entry.name.endswith(".yaml"):
             profile = load_text(entry.read_text(encoding="utf-8"), entry.name)
             profiles[profile.name] = profile
