@@ -2,15 +2,19 @@
 
 Rules
   - Too few or too many bytes are our own mistake and raise; what the device put into them never does.
+  - A float too small to be any measurement is what swapped words look like: no number, for it would round to zero.
   - Nibbles above nine are no decimal number: the text of the registers comes out, which is bad where a number belongs.
 """
 
+import math
 import struct
+import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
 
 from envmon.profiles.schema import Order, Register, RegisterType
 
+_LEAST_FLOAT32 = 2.0**-126  # below it only subnormal numbers
 _SIGNED = {RegisterType.INT16: True, RegisterType.UINT16: False, RegisterType.INT32: True, RegisterType.UINT32: False}
 
 
@@ -29,9 +33,9 @@ def registers_value(register: Register, raw: bytes) -> int | float | str:
         case RegisterType.UINT16 | RegisterType.UINT32 | RegisterType.UINT64:
             return int.from_bytes(ordered, "big")
         case RegisterType.FLOAT32:
-            return float(struct.unpack(">f", ordered)[0])
+            return _measurable(struct.unpack(">f", ordered)[0], _LEAST_FLOAT32)
         case RegisterType.FLOAT64:
-            return float(struct.unpack(">d", ordered)[0])
+            return _measurable(struct.unpack(">d", ordered)[0], sys.float_info.min)
         case RegisterType.BCD:
             digits = ordered.hex()
             return int(digits) if digits.isdecimal() else f"0x{digits}"
@@ -39,6 +43,10 @@ def registers_value(register: Register, raw: bytes) -> int | float | str:
             return int.from_bytes(ordered, "big") >> register.bit & 1
         case RegisterType.ASCII:
             return ordered.decode("latin-1").strip("\0 \t\r\n")
+
+
+def _measurable(value: float, least: float) -> float:
+    return math.nan if 0.0 < abs(value) < least else value
 
 
 @lru_cache(maxsize=1 << 13)
