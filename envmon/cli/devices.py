@@ -17,9 +17,7 @@ from envmon.config import ConfigError, values
 from envmon.config.settings import DeviceSettings, Settings, SnmpSettings
 from envmon.drivers import open_driver
 from envmon.drivers.contract import DeviceError
-from envmon.drivers.modbus import ModbusDriver
 from envmon.drivers.modbus_identify import ask_modbus
-from envmon.drivers.snmp import SnmpDriver
 from envmon.drivers.snmp_identify import ask_snmp
 from envmon.model.reading import Reading, Severity
 from envmon.profiles.bind import BoundPoint, Compared, Place, bind_at, place
@@ -120,7 +118,7 @@ async def read(
             before, readings = len(readings), await driver.poll()
             if len(readings) == before:
                 break
-        return readings, driver.bound if isinstance(driver, ModbusDriver | SnmpDriver) else bound
+        return readings, getattr(driver, "bound", bound)
 
 
 def _asked(host: str, port: int, snmp: SnmpSettings, unit_id: int) -> DeviceSettings:

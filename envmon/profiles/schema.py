@@ -177,6 +177,7 @@ class ProfilePoint:
     valid_from: ValidFrom | None = None
     enum_from: Address | None = None  # where the device writes out its own state
     bits: tuple[int, int] | None = None  # first and last bit of a field within the number
+    interval_s: float = 0.0  # between two readings; 0 for at every poll
 
     @property
     def measure(self) -> str:

@@ -68,6 +68,36 @@ def test_identify_ranks_what_fits(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "1. rfc1628-ups (any, ups, recorded)\n   1.3.6.1.2.1.33.1.4.1.0 answers" in by_community
 
 
+@pytest.mark.parametrize(
+    ("profile", "point", "value", "reason"),
+    [
+        ("liebert-crv-modbus", "server_class", "air", "function 4 register 458 reads 2"),
+        ("carrier-ccu-modbus", "controller_type", "ccu", "function 3 register 1 reads 43"),
+        ("apc-inrow-sc-modbus", "model", "ACSC101", "function 3 register 53 reads 'ACSC101'"),
+    ],
+)
+def test_identify_knows_a_modbus_unit_by_a_register_of_its_own(
+    capsys: pytest.CaptureFixture[str], profile: str, point: str, value: str, reason: str
+) -> None:
+    device = SimulatedDevice(PROFILES[profile])
+    device.set(point, value)
+    server = ModbusServer({1: device})
+    with serving(server):
+        assert main(["identify", f"127.0.0.1:{server.port}", "--modbus"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith(f"1. {profile} (")
+    assert told[1:] == [f"   {reason}"]
+
+
+def test_identify_does_not_take_a_neighbour_for_the_unit(capsys: pytest.CaptureFixture[str]) -> None:
+    device = SimulatedDevice(PROFILES["liebert-crv-modbus"])
+    device.set("server_class", "ups")
+    server = ModbusServer({1: device})
+    with serving(server):
+        assert main(["identify", f"127.0.0.1:{server.port}", "--modbus"]) == 1
+    assert "no profile fits" in capsys.readouterr().out
+
+
 def test_identify_says_when_nothing_fits_or_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     agent = SnmpAgent(SimulatedDevice(PROFILES["hwg-wld"]) if PROFILES["hwg-wld"].points else device_without_name())
     config(tmp_path, crac_1=crac(1, tmp_path))
