@@ -161,6 +161,8 @@ class Assembly:
             raise ReloadError("; ".join(str(fault) for fault in error.faults)) from None
         if _fixed(new.settings) != _fixed(self.settings):
             raise ReloadError(f"{FIXED}: only a restart can change these")
+        for note in new.notes:
+            log.warning("%s", note)
         return self.parts(new.settings, new.profiles)
 
     def _daemon_metrics(self) -> DaemonMetrics:

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return journal.report(asked.path, asked.episode, asked.output, asked.users)
         case "rules":
             return rules.rules()
-        case "poll" | "identify" | "profiles" | "profile":
+        case "poll" | "identify" | "profiles" | "profile" | "commission":
             return _devices(asked)
         case "demo":
             from envmon.cli.demo import demo  # noqa: PLC0415 - the simulated site, not needed otherwise
@@ -67,6 +67,8 @@ def _devices(asked: argparse.Namespace) -> int:
     from envmon.cli import devices, profiles  # noqa: PLC0415 - drivers and profiles, not needed to give an order
 
     match asked.command:
+        case "commission":
+            return _commission(asked)
         case "poll":
             return devices.poll(asked.config, asked.device, as_json=asked.json)
         case "identify":
@@ -76,6 +78,22 @@ def _devices(asked: argparse.Namespace) -> int:
             return profiles.profiles()
         case _:
             return profiles.check(asked.file)
+
+
+def _commission(asked: argparse.Namespace) -> int:
+    from envmon.cli.commission import Wish, commission  # noqa: PLC0415 - as above
+
+    wish = Wish(
+        asked.config,
+        asked.device,
+        asked.record,
+        asked.answers,
+        asked.by,
+        tuple(asked.points),
+        roles_only=asked.roles,
+        as_json=asked.json,
+    )
+    return commission(wish)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     _report(commands.add_parser("report", help="an episode as a readable file; without one, which there are"))
     commands.add_parser("rules", help="print the rule tables")
     _reading(commands)
+    _comparing(commands.add_parser("commission", help="compare a device with its panel and sign a record of it"))
     _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
     return parser
 
@@ -149,6 +168,17 @@ def _reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     what = profile.add_subparsers(dest="what", required=True, metavar="check")
     check = what.add_parser("check", help="tell every fault of a profile file, or what it reads")
     check.add_argument("file", type=Path)
+
+
+def _comparing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("device", help="its name in the configuration")
+    parser.add_argument("--config", type=Path, default=CONFIG)
+    parser.add_argument("--record", type=Path, help="where to write; commissioned/DEVICE.yaml beside the configuration")
+    parser.add_argument("--answers", type=Path, help="what the panel shows, as YAML: by: NAME, points: {name: shown}")
+    parser.add_argument("--by", default="", help="who signs")
+    parser.add_argument("--points", nargs="+", default=(), metavar="POINT", help="only these")
+    parser.add_argument("--roles", action="store_true", help="only the points that have a role: those that vote")
+    parser.add_argument("--json", action="store_true", help="print the record as JSON")
 
 
 def _speed(text: str) -> float:

@@ -134,7 +134,8 @@ def _device(name: str, entry: DeviceEntry) -> DeviceSettings:
         snmp=_snmp(entry.snmp) if entry.snmp else SnmpSettings(),
         fronts=tuple((number, *_zone_unit(served)) for number, served in fronts.items()),
         roles=tuple((point, Role(word)) for point, word in (entry.roles or {}).items()),
-        commissioned=entry.commissioned,
+        commissioned=entry.commissioned is True,
+        record=Path(entry.commissioned) if isinstance(entry.commissioned, str) else None,
     )
 
 

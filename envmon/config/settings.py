@@ -43,8 +43,9 @@ class DeviceSettings:
     ``port`` 0 means the protocol's own (161, 502). ``transport`` (Modbus) is "tcp", "rtu_over_tcp" or "rtu"; for the
     last ``host`` is the path of a serial line, driven as ``serial`` says. ``path`` names its network path, the host
     unless given. ``fronts`` is (its own number for a unit behind it, zone, unit), ``roles`` are (point, role), which
-    only the site can know. ``commissioned``: somebody compared its readings with what it shows, so that a profile made
-    of excerpts may vote.
+    only the site can know. ``commissioned``: somebody says that its readings are what it shows, so that a profile made
+    of excerpts may vote; ``record`` names the file that shows it, and ``confirmed``, ``differing`` and ``sentinels``
+    (point ids, and raw numbers that mean "no value") are what it says, once it was read.
     """
 
     id: str
@@ -63,6 +64,10 @@ class DeviceSettings:
     fronts: tuple[tuple[str, str, str], ...] = ()
     roles: tuple[tuple[str, Role], ...] = ()
     commissioned: bool = False
+    record: Path | None = None
+    confirmed: frozenset[str] = frozenset()
+    differing: frozenset[str] = frozenset()
+    sentinels: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,13 @@
 
 Rules
   - Too few or too many bytes are our own mistake and raise; what the device put into them never does.
+  - A float too small to be any measurement is what swapped words look like: no number, for it would round to zero.
   - Nibbles above nine are no decimal number: the text of the registers comes out, which is bad where a number belongs.
 """
 
+import math
 import struct
+import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
 
@@ -19,9 +22,8 @@ _CODES = {
     RegisterType.UINT32: "I",
     RegisterType.INT64: "q",
     RegisterType.UINT64: "Q",
-    RegisterType.FLOAT32: "f",
-    RegisterType.FLOAT64: "d",
 }
+_LEAST_FLOAT32 = 2.0**-126  # below it only subnormal numbers
 _SIGNED = {RegisterType.INT16: True, RegisterType.UINT16: False, RegisterType.INT32: True, RegisterType.UINT32: False}
 
 
@@ -40,9 +42,9 @@ def registers_value(register: Register, raw: bytes) -> int | float | str:
         case RegisterType.UINT16 | RegisterType.UINT32 | RegisterType.UINT64:
             return int.from_bytes(ordered, "big")
         case RegisterType.FLOAT32:
-            return float(struct.unpack(">f", ordered)[0])
+            return _measurable(struct.unpack(">f", ordered)[0], _LEAST_FLOAT32)
         case RegisterType.FLOAT64:
-            return float(struct.unpack(">d", ordered)[0])
+            return _measurable(struct.unpack(">d", ordered)[0], sys.float_info.min)
         case RegisterType.BCD:
             digits = ordered.hex()
             return int(digits) if digits.isdecimal() else f"0x{digits}"
@@ -58,6 +60,10 @@ def code(register: Register) -> str:
         return ""
     known = _CODES.get(register.type, "")
     return known if struct.calcsize(f">{known}") == 2 * register.registers else ""
+
+
+def _measurable(value: float, least: float) -> float:
+    return math.nan if 0.0 < abs(value) < least else value
 
 
 @lru_cache(maxsize=1 << 13)

@@ -387,3 +387,15 @@ def test_a_reader_is_registers_value(kind: str, order: str, data: st.DataObject)
     raw = data.draw(st.binary(min_size=2 * register.registers, max_size=2 * register.registers))
     whole, short = registers_value(register, raw), reader(register)(raw)
     assert short == whole or (isinstance(whole, float) and math.isnan(whole))
+
+
+@pytest.mark.parametrize(("kind", "code", "least"), [("float32", ">f", 2.0**-126), ("float64", ">d", 2.0**-1022)])
+def test_a_float_with_swapped_words_is_no_number_and_never_zero(kind: str, code: str, least: float) -> None:
+    point = f"{{name: t, function: 3, address: 1, type: {kind}, unit: degC, valid_range: [-40, 60]}}"
+    swapped = bound(point, "modbus")
+    data = struct.pack(code, 42.0)
+    words = b"".join(reversed([data[at : at + 2] for at in range(0, len(data), 2)]))
+    assert seen(decode_modbus(swapped, words)) == (None, Quality.BAD, Reason.SENTINEL)
+    assert decode_modbus(swapped, struct.pack(code, -least / 2)).value is None
+    assert decode_modbus(swapped, struct.pack(code, 0.0)).value == 0.0
+    assert decode_modbus(swapped, struct.pack(code, least)).good
