@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from envmon.drivers.modbus_line import Lines
 from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
 from envmon.leases import LEASES
+from envmon.model.effect import Page
 from envmon.model.event import Target
 from envmon.pagers import PAGERS
 from envmon.pagers.queue import PageQueue
@@ -39,6 +41,7 @@ from envmon.publishers.daemon_metrics import PAGES as PAGE_NUMBERS
 from envmon.publishers.daemon_metrics import DaemonMetrics
 from envmon.publishers.metrics import MetricsPublisher
 from envmon.publishers.mqtt import MqttPublisher
+from envmon.recordings.recorder import Recorder
 from envmon.runtime.clock import Clock
 from envmon.runtime.counters import Counters
 from envmon.runtime.daemon import Daemon
@@ -57,7 +60,9 @@ log = logging.getLogger(__name__)
 PRIMARY_PROBE = "envmon-probe-primary"
 SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 PAGES = "pages.db"
-FIXED = "site, lease, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
+RECORDINGS = "recordings"
+MB = 1_000_000
+FIXED = "site, lease, edges, routes and their edges, publish.http, daemon.state_dir, .socket and .recordings_mb"
 
 
 class Assembly:
@@ -73,6 +78,7 @@ class Assembly:
     ) -> None:
         self.settings = settings
         self.counters = Counters()
+        self.recorder = self._new_recorder(settings, clock)
         self._config = config
         self._journal = journal
         self._mqtt: MqttPublisher | None = None
@@ -123,6 +129,14 @@ class Assembly:
             services={"traps": traps.run} if traps else {},
         )
 
+    def _new_recorder(self, settings: Settings, clock: Clock) -> Recorder:
+        def page(page: Page) -> None:
+            if self._pages is not None:
+                self._pages.offer(page, clock.stamp().wall)
+
+        folder = settings.daemon.state_dir / RECORDINGS
+        return Recorder(folder, settings.daemon.recordings_mb * MB, __version__, settings.policy.site, page)
+
     def _trap_listener(self, settings: Settings) -> "TrapListener | None":
         if settings.traps is None:
             return None
@@ -148,6 +162,7 @@ class Assembly:
             journal=self._journal,
             socket=self.settings.daemon.socket,
             version=__version__,
+            recorded=self.recorder.record,
         )
 
     def _reload(self) -> Parts:
@@ -165,6 +180,7 @@ class Assembly:
         metrics.watch_mqtt(lambda: self._mqtt.counts if self._mqtt else None)
         metrics.watch_pages(lambda: {key: getattr(self._pages, key) for key in PAGE_NUMBERS} if self._pages else {})
         metrics.watch_traps(self._trap_numbers)
+        metrics.watch_recorder(lambda: {**asdict(self.recorder.counts), "failing": bool(self.recorder.failure)})
         metrics.journal_seq.set_function(lambda: self._journal.head.seq)
         return metrics
 
@@ -210,7 +226,8 @@ def _fixed(settings: Settings) -> object:
     """What only a restart can change."""
     daemon = settings.daemon
     routes = [(route.id, route.edges) for route in settings.policy.routes]
-    return settings.policy.site, settings.lease, settings.edges, settings.http, daemon.state_dir, daemon.socket, routes
+    fixed = (daemon.state_dir, daemon.socket, daemon.recordings_mb)
+    return settings.policy.site, settings.lease, settings.edges, settings.http, fixed, routes
 
 
 def _stale_s(settings: Settings) -> float:
@@ -241,7 +258,8 @@ def remembered(journal: Journal, clock: Clock) -> World:
 async def serve(assembly: Assembly) -> None:
     """Run a daemon with its HTTP server until it is told to stop."""
     async with assembly.web() or nullcontext():
-        await assembly.daemon.run()
+        with assembly.recorder:
+            await assembly.daemon.run()
 
 
 def open_journal(settings: Settings) -> Journal:
