@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return rules.rules()
         case "poll" | "identify" | "profiles" | "profile":
             return _devices(asked)
+        case "replay" | "rehearse":
+            return _virtual(asked)
         case "demo":
             from envmon.cli.demo import demo  # noqa: PLC0415 - the simulated site, not needed otherwise
 
@@ -70,6 +72,12 @@ def _devices(asked: argparse.Namespace) -> int:
             return profiles.profiles()
         case _:
             return profiles.check(asked.file)
+
+
+def _virtual(asked: argparse.Namespace) -> int:
+    from envmon.cli import replay  # noqa: PLC0415 - not needed to give an order
+
+    return replay.run(replay.Asked(asked.recording, asked.policy, asked.since, asked.json, asked.plot))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     _journal(commands.add_parser("journal", help="what was decided and done"))
     commands.add_parser("rules", help="print the rule tables")
     _reading(commands)
+    _replaying(commands)
     _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
     return parser
 
@@ -128,6 +137,16 @@ def _reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     what = profile.add_subparsers(dest="what", required=True, metavar="check")
     check = what.add_parser("check", help="tell every fault of a profile file, or what it reads")
     check.add_argument("file", type=Path)
+
+
+def _replaying(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    replay = commands.add_parser("replay", help="re-run a recording, to the identical decisions")
+    replay.add_argument("recording", type=Path, help="a file, or a folder of them: the recordings, or an episode")
+    replay.add_argument("--policy", type=Path, help="a configuration: show what its policy would have done")
+    replay.add_argument("--since", type=int, default=0, help="start at the first recorded world after this event")
+    for each in (replay,):
+        each.add_argument("--json", action="store_true")
+        each.add_argument("--plot", type=Path, metavar="FILE.svg", help="write a picture of it")
 
 
 def _speed(text: str) -> float:

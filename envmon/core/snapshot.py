@@ -99,7 +99,9 @@ def _record(kind: type, without: Collection[str] = ()) -> Callable[[Any], str]:
     names = sorted(f.name for f in fields(kind) if f.name not in without)
     keys = [f"{quote(name)}:" for name in names]
     parts = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
-    return lambda value: f"{{{','.join([key + canonical(part) for key, part in zip(keys, parts(value), strict=True)])}}}"
+    return lambda value: (
+        f"{{{','.join([key + canonical(part) for key, part in zip(keys, parts(value), strict=True)])}}}"
+    )
 
 
 _SEEN = _record(Seen)

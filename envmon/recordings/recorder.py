@@ -123,7 +123,7 @@ class Recorder:
         engine: str,
         site: str,
         page: Callable[[Page], None],
-        pace: Pace = Pace(),  # noqa: B008 - frozen
+        pace: Pace = Pace(),
     ) -> None:
         self.counts = Counts()
         self.failure = ""
