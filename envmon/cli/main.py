@@ -75,8 +75,10 @@ def _devices(asked: argparse.Namespace) -> int:
 
 
 def _virtual(asked: argparse.Namespace) -> int:
-    from envmon.cli import replay  # noqa: PLC0415 - not needed to give an order
+    from envmon.cli import rehearse, replay  # noqa: PLC0415 - not needed to give an order
 
+    if asked.command == "rehearse":
+        return rehearse.run(rehearse.Asked(asked.scenario, asked.config, asked.seed, asked.json, asked.plot))
     return replay.run(replay.Asked(asked.recording, asked.policy, asked.since, asked.json, asked.plot))
 
 
@@ -144,7 +146,11 @@ def _replaying(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     replay.add_argument("recording", type=Path, help="a file, or a folder of them: the recordings, or an episode")
     replay.add_argument("--policy", type=Path, help="a configuration: show what its policy would have done")
     replay.add_argument("--since", type=int, default=0, help="start at the first recorded world after this event")
-    for each in (replay,):
+    rehearse = commands.add_parser("rehearse", help="play a failure of your own site, in virtual time")
+    rehearse.add_argument("scenario", nargs="?", default="", help="a name or a file; without it the names are listed")
+    rehearse.add_argument("--config", type=Path, default=CONFIG)
+    rehearse.add_argument("--seed", type=int, default=1, help="varies the noise of the sensors")
+    for each in (replay, rehearse):
         each.add_argument("--json", action="store_true")
         each.add_argument("--plot", type=Path, metavar="FILE.svg", help="write a picture of it")
 
