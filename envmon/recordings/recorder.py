@@ -33,7 +33,6 @@ from envmon.recordings.shelf import Shelf
 log = logging.getLogger(__name__)
 
 SHARE = 16  # a file is no larger than this part of the budget
-QUEUE = 20_000  # events that may wait for the disk
 END_S = 3.0  # a disk that hangs does not hold up the end of the daemon longer
 
 
@@ -52,13 +51,14 @@ class Step(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often, in real seconds."""
+    """How often, in real seconds, and how many events may wait for the disk."""
 
     wake_s: float = 0.5
     snapshot_s: float = 300.0  # between two worlds in one file
     file_s: float = 3600.0  # a file is no longer than this
     retry_s: float = 30.0  # a disk that failed is left alone for so long
     steady_s: float = 600.0
+    queue: int = 20_000
 
 
 @dataclass(slots=True)
@@ -162,7 +162,9 @@ class Recorder:
         ticked = isinstance(event, Tick)
         if ticked:
             self._tell()
-        if len(self._queue) >= QUEUE or (self.failure and time.monotonic() < self._failed_at + self._pace.retry_s):
+        if len(self._queue) >= self._pace.queue or (
+            self.failure and time.monotonic() < self._failed_at + self._pace.retry_s
+        ):
             self.counts.lost += 1
             self._begin = self._gap = True
             return

@@ -80,6 +80,11 @@ class OwnSite:
         self._chilled = {(p.zone, p.unit) for p in gauges if p.role is Role.CHILLED_WATER_SUPPLY_TEMP}
         self._chilled |= {(zone, None) for zone, _ in self._chilled}
         self._share = {p.id: 0.03 + 0.02 * (n % 4) for n, p in enumerate(gauges) if p.role is Role.RACK_INLET_TEMP}
+        self._hottest_share: dict[str | None, float] = {}
+        for point in gauges:
+            if (share := self._share.get(point.id, 0.0)) > self._hottest_share.get(point.zone, 0.0):
+                self._hottest_share[point.zone] = share
+        self._unit_at = {(zone.id, unit.id): number for zone in policy.zones for number, unit in enumerate(zone.units)}
         self._offset = {p.id: (-0.3, 0.2, 0.1, -0.1, 0.3)[n % 5] for n, p in enumerate(gauges)}
         self._lagged: dict[str, tuple[float, float]] = {}
         self._noise = chance("own site", seed)
@@ -91,13 +96,7 @@ class OwnSite:
 
     def hottest(self, zone: str) -> float:
         """The air at the hottest rack inlet, degC, as it is."""
-        shares = [
-            self._share[gauge.point.id]
-            for each in self._instruments
-            for gauge in each.gauges
-            if gauge.point.zone == zone and gauge.point.id in self._share
-        ]
-        return self._now[zone].mixed(max(shares, default=0.09))
+        return self._now[zone].mixed(self._hottest_share.get(zone, 0.09))
 
     def live(self, to: float) -> None:
         """Let time pass."""
@@ -210,9 +209,8 @@ class OwnSite:
             point = gauge.point
             if point.zone not in self._now or point.role is None:
                 continue
-            now = self._now[point.zone]
-            params = self._params[point.zone]
-            index = next((n for n, unit in enumerate(params.units) if unit.id == point.unit), None)
+            now, params = self._now[point.zone], self._params[point.zone]
+            index = self._unit_at.get((point.zone, point.unit or ""))
             unit = None if index is None else (params.units[index], now.units[index])
             if point.role in TEMPERATURES:
                 yield self._temperature(gauge, now, unit)

@@ -95,7 +95,7 @@ def happen(room: Room, action: str) -> None:
             room.order(Command(action))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(ACTIONS), min_size=3, max_size=15), st.integers(11, 60))
 def test_a_replay_from_every_recorded_world_is_identical(tmp_path, actions, every):
     events: list[Event] = []
