@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from envmon.core.advance import advance
 from envmon.model.effect import Decision, Page
@@ -13,7 +14,7 @@ from envmon.recordings.recorder import Pace, Recorder
 from tests.core.room import Room
 
 
-def recorder(folder: Path, *, budget: int = 64_000_000, pages: list[Page] | None = None, **pace: float) -> Recorder:
+def recorder(folder: Path, *, budget: int = 64_000_000, pages: list[Page] | None = None, **pace: Any) -> Recorder:
     rate = Pace(**{"wake_s": 0.01, **pace})
     return Recorder(folder, budget, "1.2.3", "dallas", (pages if pages is not None else []).append, rate)
 

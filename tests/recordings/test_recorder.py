@@ -167,7 +167,7 @@ def test_a_flipped_bit_is_told_where_it_is(tmp_path):
     with recorder(tmp_path / "rec") as to:
         RecordedRoom(to=to).armed().run(30)
     (path,) = (tmp_path / "rec").glob("*.gz")
-    whole = [repr(item) for item in read(path)]
+    whole = [repr(item.event) for item in read(path) if not isinstance(item, Start)]
     packed = bytearray(path.read_bytes())
     broken = tmp_path / "broken.jsonl.gz"
     told = 0
@@ -178,7 +178,7 @@ def test_a_flipped_bit_is_told_where_it_is(tmp_path):
         found: list[str] = []
         try:
             for item in read(broken):
-                found.append(repr(item))  # noqa: PERF401 - what came before the damage counts
+                found += [] if isinstance(item, Start) else [repr(item.event)]
         except RecordingError as error:
             told += str(error).startswith(f"{broken}: line ") or str(error).startswith(f"{broken}: after byte ")
         assert found == whole[: len(found)], "a damaged line is never believed"

@@ -35,6 +35,15 @@ def failover(folder: Path, **pace: float) -> Room:
     return room
 
 
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory) -> list[str]:
+    """One recorded failover, line by line."""
+    folder = tmp_path_factory.mktemp("failover")
+    failover(folder, snapshot_s=0.05)
+    (path,) = folder.glob("*.gz")
+    return text_of(path)
+
+
 def test_a_recorded_failover_is_replayed_to_the_identical_decisions(tmp_path):
     room = failover(tmp_path, snapshot_s=0.05, file_s=0.3)
     found = rerun(tmp_path)
@@ -159,10 +168,8 @@ def test_every_event_comes_back_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize("by", [-2.0, -0.5, 3.0])
-def test_a_changed_reading_is_a_difference(tmp_path, by):
-    failover(tmp_path / "rec")
-    (path,) = (tmp_path / "rec").glob("*.gz")
-    lines = text_of(path)
+def test_a_changed_reading_is_a_difference(tmp_path, lines, by):
+    lines = list(lines)
     first = next(n for n, line in enumerate(lines) if '"T10"' in line)
     changed = 0
     for number in range(first - 40, first):
@@ -182,20 +189,16 @@ def test_a_changed_reading_is_a_difference(tmp_path, by):
     assert "degC" in found.difference.recorded + found.difference.replayed
 
 
-def test_a_changed_decision_is_a_difference(tmp_path):
-    failover(tmp_path / "rec")
-    (path,) = (tmp_path / "rec").glob("*.gz")
-    lines = [line.replace('"percent":100,', '"percent":90,') if line[:4] == '["d"' else line for line in text_of(path)]
+def test_a_changed_decision_is_a_difference(tmp_path, lines):
+    lines = [line.replace('"percent":100,', '"percent":90,') if line[:4] == '["d"' else line for line in lines]
     found = rerun(write(tmp_path / "lie.jsonl.gz", lines))
     assert found.difference is not None
     assert '"percent": 90' in found.difference.recorded
     assert '"percent": 100' in found.difference.replayed
 
 
-def test_a_world_that_is_not_the_recorded_one_is_a_difference(tmp_path):
-    failover(tmp_path / "rec", snapshot_s=0.05)
-    (path,) = (tmp_path / "rec").glob("*.gz")
-    lines = text_of(path)
+def test_a_world_that_is_not_the_recorded_one_is_a_difference(tmp_path, lines):
+    lines = list(lines)
     last = max(n for n, line in enumerate(lines) if line[:4] == '["s"')
     lines[last] = lines[last].replace('"mode":"automatic"', '"mode":"held"')
     found = rerun(write(tmp_path / "lie.jsonl.gz", lines))
