@@ -83,6 +83,7 @@ def _temperatures(story: Story, extra: Sequence[tuple[str, Points]]) -> Iterator
         yield from _curve(panel, points, COLOURS[index % len(COLOURS)], name, label=True)
     for name, points in extra:
         yield from _curve(panel, points, "#7f8c8d", name, dashed=True)
+        yield _text(WIDTH - RIGHT + 8, panel.bottom, f"dashed: {name}", size=10)
 
 
 def _limits(story: Story) -> Iterator[str]:
@@ -149,7 +150,7 @@ def _line(panel: _Panel, value: float, colour: str, label: str) -> str:
     y = panel.y(value)
     return (
         f'<line x1="{LEFT:g}" y1="{y:.1f}" x2="{WIDTH - RIGHT:g}" y2="{y:.1f}" stroke="{colour}" '
-        f'stroke-dasharray="6 4"/>{_text(WIDTH - RIGHT + 8, y + 4, label, size=10)}'
+        f'stroke-dasharray="6 4"/>{_text(LEFT + 8, y - 4, label, size=10, colour=colour)}'
     )
 
 

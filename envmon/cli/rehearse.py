@@ -18,7 +18,7 @@ from envmon.cli.story import Story, as_json, clock, timeline
 from envmon.config import ConfigError
 from envmon.config.settings import DeviceSettings, Settings
 from envmon.core.judge import minutes
-from envmon.model.effect import SetPercent
+from envmon.model.effect import SetPercent, Urgency
 from envmon.model.reading import Point, Role
 from envmon.profiles.bind import bind_at
 from envmon.profiles.roles import MEASURES
@@ -29,6 +29,7 @@ from envmon.sim.scenario import ScenarioError, built_in, load
 
 NOT_SURVIVED = 2
 LAST_CALL = "T23"
+LOUD = (Urgency.CRITICAL, Urgency.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def judge(rehearsal: Rehearsal, story: Story, moved_at: float | None) -> Verdict
     if moved_at is None and limit_at is None:
         return Verdict(True, "no call had to move, and none was moved", None, None, None)
     if moved_at is None:
-        why = _why_not(story)
+        why = f"{_why_not(story)} {_paged(story)}"
         return Verdict(
             False,
             f"LOST: the limit was reached at {_hms(limit_at)}, and no call was moved. {why}",
@@ -176,6 +177,12 @@ def _why_not(story: Story) -> str:
         (told for told in reversed(story.told) if told.subject.startswith("route:") and told.rule != "T01"), None
     )
     return f"{last.rule}: {last.sentence}" if last else "No rule saw a reason to."
+
+
+def _paged(story: Story) -> str:
+    """When people first heard of it."""
+    first = next((t for t, page in story.pages if page.raised and page.urgency in LOUD), None)
+    return "Nobody was paged." if first is None else f"People were paged at {_hms(first)}."
 
 
 def _hms(seconds: float | None) -> str:

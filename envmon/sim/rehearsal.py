@@ -42,6 +42,7 @@ BEGINS = 1_000_000_000.0  # Unix seconds; any will do
 ARM_AT_S = 30.0
 PROBE_S = 20.0
 CALLS_S = 1.0  # new calls a second on every edge of a route
+ACUTE_S = 120.0  # a move that has not come by then waits for something else than seconds
 NO_LIMIT_S = 24 * 3600.0
 
 
@@ -146,14 +147,15 @@ class Rehearsal:
     def _next(self) -> float:
         """The next moment at which anything can change."""
         moments = [*self._due.values(), *(scene.at for scene in self._scenes[:1])]
-        if any(map(_pending, self.world.routes.values())):
+        if any(_pending(route, self._at.mono_ns) for route in self.world.routes.values()):
             moments.append(self.t + 1.0)
         return max(min(moments), self.t + 0.1)
 
 
-def _pending(route: RouteState) -> bool:
+def _pending(route: RouteState, now_ns: int) -> bool:
     """Whether seconds count on this route."""
-    waits = route.act_ns is not None and route.position is Position.PRIMARY and not route.latched
+    acute = route.act_ns is not None and now_ns - route.act_ns < ACUTE_S * SECOND
+    waits = acute and route.position is Position.PRIMARY and not route.latched
     return waits or route.position in (Position.SHIFTING, Position.RESTORING)
 
 
