@@ -14,6 +14,7 @@ Theory of operation
 """
 
 import logging
+import os
 import threading
 import time
 import zlib
@@ -248,7 +249,7 @@ class Recorder:
         path = self._shelf.new(world.now.wall)
         self._run = self._run or f"{world.now.boot_id}/{world.now.mono_ns}"
         encoder = Encoder(world.now.boot_id, world.now.mono_ns)
-        self._file = _File(path.name, FileIO(path, "x"), encoder, time.monotonic())
+        self._file = _File(path.name, FileIO(path, "x", opener=_private), encoder, time.monotonic())
         lines = [header(self._engine, self._site, self._run, world.now.boot_id, entry.number)]
         self._write([*lines, *([encoder.policy(entry.loaded)] if entry.loaded else [])])
         if self._episode:
@@ -307,3 +308,8 @@ class Recorder:
         if now.episode and not self._episode:
             self._episode = now.episode
             self._shelf.keep(self._episode, self._since)
+
+
+def _private(path: str, flags: int) -> int:
+    """A file the group may read, as the journal: it holds the configuration."""
+    return os.open(path, flags, 0o640)

@@ -1,6 +1,7 @@
 """What was recorded is replayed to the identical decisions, from every recorded world; a lie in it is found."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ class Scribe:
         return step.world
 
 
-ACTIONS = ("run", "lose", "silence", "speak", "heat", "hold", "resume", "shift", "restore", "deaf", "lease")
+ACTIONS = ("run", "lose", "silence", "speak", "heat", "hold", "resume", "shift", "restore", "deaf", "lease", "policy")
 
 
 def happen(room: Room, action: str) -> None:
@@ -98,6 +99,10 @@ def happen(room: Room, action: str) -> None:
             room.silent.clear()
         case "deaf":
             room.edges["edge_1"].silent = not room.edges["edge_1"].silent
+        case "policy":
+            zones = tuple(replace(zone, it_load_kw=zone.it_load_kw + 1) for zone in room.policy.zones)
+            room.policy = replace(room.policy, zones=zones)
+            room.tell(PolicyLoaded(room.at, room.policy, f"digest {zones[0].it_load_kw}", "kübler", "site: dallas\n"))
         case "lease":
             room.take_lease(room.edges["edge_2"].fence + 1)
         case _:
@@ -115,14 +120,14 @@ def test_a_replay_from_every_recorded_world_is_identical(tmp_path, actions, ever
         events.append(event)
         return tell(event)
 
-    start = room.world
+    start, policy = room.world, PolicyLoaded(room.at, room.policy, "digest", "test")
     room.tell = kept  # type: ignore[method-assign]
     room.run(3)
     for action in actions:
         happen(room, action)
     encoder = Scribe(start, every)
     world = start
-    encoder.lines.insert(1, encoder.encoder.policy(PolicyLoaded(room.at, room.policy, "digest", "test")))
+    encoder.lines.insert(1, encoder.encoder.policy(policy))
     for event in events:
         world = encoder.tell(world, event)
     assert dump(world) == dump(room.world)
