@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from envmon.journal.reader import JournalReader
 from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
 from envmon.leases import LEASES
+from envmon.model.effect import Page
 from envmon.model.event import Target
 from envmon.pagers import PAGERS
 from envmon.pagers.queue import PageQueue
@@ -41,6 +43,7 @@ from envmon.publishers.daemon_metrics import PAGES as PAGE_NUMBERS
 from envmon.publishers.daemon_metrics import DaemonMetrics
 from envmon.publishers.metrics import MetricsPublisher
 from envmon.publishers.mqtt import MqttPublisher
+from envmon.recordings.recorder import Recorder
 from envmon.runtime.clock import Clock
 from envmon.runtime.counters import Counters
 from envmon.runtime.daemon import Daemon
@@ -59,7 +62,9 @@ log = logging.getLogger(__name__)
 PRIMARY_PROBE = "envmon-probe-primary"
 SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 PAGES = "pages.db"
-FIXED = "site, lease, people, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
+RECORDINGS = "recordings"
+MB = 1_000_000
+FIXED = "site, lease, people, edges, routes and their edges, publish.http, daemon.state_dir, .socket, .recordings_mb"
 
 
 class Assembly:
@@ -75,6 +80,7 @@ class Assembly:
     ) -> None:
         self.settings = settings
         self.counters = Counters()
+        self.recorder = self._new_recorder(settings, clock)
         self._config = config
         self._journal = journal
         self._mqtt: MqttPublisher | None = None
@@ -125,6 +131,14 @@ class Assembly:
             services={"traps": traps.run} if traps else {},
         )
 
+    def _new_recorder(self, settings: Settings, clock: Clock) -> Recorder:
+        def page(page: Page) -> None:
+            if self._pages is not None:
+                self._pages.offer(page, clock.stamp().wall)
+
+        folder = settings.daemon.state_dir / RECORDINGS
+        return Recorder(folder, settings.daemon.recordings_mb * MB, __version__, settings.policy.site, page)
+
     def _trap_listener(self, settings: Settings) -> "TrapListener | None":
         if settings.traps is None:
             return None
@@ -152,6 +166,7 @@ class Assembly:
             version=__version__,
             people=self.settings.people,
             verify=lambda: _journal_fault(self._journal.path),
+            recorded=self.recorder.record,
         )
 
     def _reload(self) -> Parts:
@@ -172,6 +187,7 @@ class Assembly:
         metrics.watch_pages(lambda: {key: getattr(self._pages, key) for key in PAGE_NUMBERS} if self._pages else {})
         metrics.watch_traps(self._trap_numbers)
         metrics.watch_journal(self._journal_numbers)
+        metrics.watch_recorder(lambda: {**asdict(self.recorder.counts), "failing": bool(self.recorder.failure)})
         return metrics
 
     def _journal_numbers(self) -> Mapping[str, Any]:
@@ -226,8 +242,7 @@ def _fixed(settings: Settings) -> object:
         settings.people,
         settings.edges,
         settings.http,
-        daemon.state_dir,
-        daemon.socket,
+        (daemon.state_dir, daemon.socket, daemon.recordings_mb),
         routes,
     )
 
@@ -260,7 +275,8 @@ def remembered(journal: Journal, clock: Clock) -> World:
 async def serve(assembly: Assembly) -> None:
     """Run a daemon with its HTTP server until it is told to stop."""
     async with assembly.web() or nullcontext():
-        await assembly.daemon.run()
+        with assembly.recorder:
+            await assembly.daemon.run()
 
 
 def _journal_fault(path: Path) -> str:

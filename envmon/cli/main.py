@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return rules.rules()
         case "poll" | "identify" | "profiles" | "profile" | "commission":
             return _devices(asked)
+        case "replay" | "rehearse":
+            return _virtual(asked)
         case "demo":
             from envmon.cli.demo import demo  # noqa: PLC0415 - the simulated site, not needed otherwise
 
@@ -96,6 +98,14 @@ def _commission(asked: argparse.Namespace) -> int:
     return commission(wish)
 
 
+def _virtual(asked: argparse.Namespace) -> int:
+    from envmon.cli import rehearse, replay  # noqa: PLC0415 - not needed to give an order
+
+    if asked.command == "rehearse":
+        return rehearse.run(rehearse.Asked(asked.scenario, asked.config, asked.seed, asked.json, asked.plot))
+    return replay.run(replay.Asked(asked.recording, asked.policy, asked.since, asked.json, asked.plot))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="envmon", description="Watches data center cooling; moves calls before the room is lost."
@@ -126,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("rules", help="print the rule tables")
     _reading(commands)
     _comparing(commands.add_parser("commission", help="compare a device with its panel and sign a record of it"))
+    _replaying(commands)
     _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
     return parser
 
@@ -179,6 +190,20 @@ def _comparing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--points", nargs="+", default=(), metavar="POINT", help="only these")
     parser.add_argument("--roles", action="store_true", help="only the points that have a role: those that vote")
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
+
+
+def _replaying(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    replay = commands.add_parser("replay", help="re-run a recording, to the identical decisions")
+    replay.add_argument("recording", type=Path, help="a file, or a folder of them: the recordings, or an episode")
+    replay.add_argument("--policy", type=Path, help="a configuration: show what its policy would have done")
+    replay.add_argument("--since", type=int, default=0, help="start at the first recorded world after this event")
+    rehearse = commands.add_parser("rehearse", help="play a failure of your own site, in virtual time")
+    rehearse.add_argument("scenario", nargs="?", default="", help="a name or a file; without it the names are listed")
+    rehearse.add_argument("--config", type=Path, default=CONFIG)
+    rehearse.add_argument("--seed", type=int, default=1, help="varies the noise of the sensors")
+    for each in (replay, rehearse):
+        each.add_argument("--json", action="store_true")
+        each.add_argument("--plot", type=Path, metavar="FILE.svg", help="write a picture of it")
 
 
 def _speed(text: str) -> float:

@@ -48,6 +48,7 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
             state_dir=Path(site.daemon.state_dir),
             socket=Path(site.daemon.socket),
             mode=Mode(site.mode),
+            recordings_mb=site.daemon.recordings_mb,
         ),
         devices=tuple(_device(name, entry) for name, entry in site.devices.items()),
         edges=tuple(_edge(name, entry, Path(site.daemon.state_dir)) for name, entry in site.edges.items()),

@@ -191,6 +191,7 @@ class DaemonSettings:
     state_dir: Path
     socket: Path
     mode: Mode = Mode.OBSERVE
+    recordings_mb: int = 256
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from envmon.config.settings import MqttSettings, PagerSettings
+from envmon.config.settings import DaemonSettings, MqttSettings, PagerSettings
 from envmon.config.shape_devices import DeviceEntry, TrapsEntry
 from envmon.config.shape_levers import EdgeEntry, LeaseEntry
 from envmon.config.shape_parts import Entry, TlsEntry, default
@@ -32,6 +32,8 @@ class DaemonEntry(Entry):
     """Directory of the journal, the epoch and the recorder."""
     socket: AbsolutePath = "/run/envmon/envmon.sock"
     """Unix socket on which operators' orders arrive."""
+    recordings_mb: Annotated[int, Field(ge=8, le=1_000_000)] = default(DaemonSettings, "recordings_mb")
+    """Disk space for recordings in state_dir, kept episodes included, MB; the oldest go first."""
 
 
 class LimitsEntry(Entry):
