@@ -72,6 +72,7 @@ RoleWord = Literal[
     "alarm",
     "alarm_count",
     "on_battery",
+    "on_generator",
     "setpoint",
     "humidity",
     "leak",

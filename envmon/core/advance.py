@@ -17,6 +17,7 @@ from envmon.core.fold import fold
 from envmon.core.judge import judge
 from envmon.core.modes import step_lease, step_mode
 from envmon.core.step import Step
+from envmon.core.storm import poll_s, step_storm
 from envmon.core.traffic import step_route
 from envmon.core.world import World
 from envmon.core.zone_rules import tell_zone
@@ -52,6 +53,7 @@ def _tick(world: World, policy: Policy) -> Step:
     step = step.then(step_mode(step.world, policy, None))
     for route in policy.routes:
         step = step.then(step_route(step.world, policy, route, None))
+    step = step.then(step_storm(step.world, policy))
     return step.then(pages.step_pages(step.world, policy))
 
 
@@ -67,6 +69,8 @@ def _judge_zones(world: World, policy: Policy) -> Step:
             decisions.append(tell_zone(zone, before, after))
         if after.judgement.verdict is not Verdict.OK:
             faster[zone.id] = WATCHED_POLL_S
+        elif storm_s := poll_s(world):
+            faster[zone.id] = storm_s
     changed = [zone for zone in zones if faster.get(zone) != world.faster.get(zone)]
     hints = tuple(PollFaster(zone, faster.get(zone, 0.0)) for zone in changed)
     return Step(replace(world, zones=zones, faster=faster), hints, tuple(decisions))

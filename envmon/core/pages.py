@@ -12,6 +12,7 @@ from envmon.core.mode_rules import MODE_RULES
 from envmon.core.readiness import reachable, readiness
 from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.step import Step
+from envmon.core.storm import storm_pages
 from envmon.core.world import World, ZoneState, age_s
 from envmon.model.effect import Page, Urgency
 from envmon.model.policy import Policy, RoutePolicy, ZonePolicy
@@ -64,6 +65,7 @@ def _wanted(world: World, policy: Policy) -> list[Page]:
         found.extend(_route(world, policy, route))
     found.extend(_devices(world, policy))
     found.extend(_mode(world, policy))
+    found.extend(storm_pages(world, policy))
     return found
 
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES
 from envmon.core.route_rules import ROUTE_RULES
+from envmon.core.storm_rules import STORM_RULES
 from envmon.core.table import Row
 from envmon.core.zone_rules import ZONE_RULES
 
@@ -24,6 +25,7 @@ def rules_text() -> str:
         _table("Traffic position of a route", ROUTE_RULES),
         _table("Control mode", MODE_RULES),
         _table("Lease", LEASE_RULES),
+        _table("Storm posture", STORM_RULES),
         "## Verdict of a zone\n\n| id | says |\n| --- | --- |\n"
         + "".join(f"| {rule} | {sentence} |\n" for rule, sentence in ZONE_RULES.values()),
     ]

@@ -8,6 +8,7 @@ from envmon.core.proof import calls_left, proof
 from envmon.core.readiness import reachable, readiness, ready
 from envmon.core.route_facts import edges, threat
 from envmon.core.route_rules import ROUTE_RULES, Proven
+from envmon.core.storm import known, near, power, reasons
 from envmon.core.world import RouteState, World, ZoneState
 from envmon.model.policy import Policy, RoutePolicy
 from envmon.model.verdict import Mode, Position
@@ -32,6 +33,33 @@ def status(world: World) -> dict[str, Any]:
         "routes": {route.id: _route(world, policy, route) for route in policy.routes},
         "devices": {name: {"up": error == "", "error": error} for name, error in world.devices.items()},
         "pages": dict(world.raised),
+        "storm": _storm(world, policy),
+    }
+
+
+def _storm(world: World, policy: Policy) -> dict[str, Any]:
+    """The posture, what it rests on, and how each weather service does."""
+    sky = world.sky
+    return {
+        "posture": sky.posture.value,
+        "why": "; ".join(reasons(sky, policy, world.now, power(world, policy))),
+        "warnings": [
+            {
+                "event": each.warning.event,
+                "severity": each.warning.severity,
+                "until": each.warning.until,
+                "headline": each.warning.headline,
+            }
+            for each in near(sky, policy, world.now)
+        ],
+        "feeds": {
+            feed.id: {
+                "known": known(feed, sky.feeds[feed.id], world.now),
+                "error": sky.feeds[feed.id].error,
+                "warnings": len(sky.feeds[feed.id].standing),
+            }
+            for feed in policy.feeds
+        },
     }
 
 

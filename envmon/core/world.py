@@ -8,6 +8,7 @@ Rules
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from envmon.core.sky import Sky
 from envmon.model.event import EdgeStatus, Stamp
 from envmon.model.policy import Policy
 from envmon.model.reading import Reading, Role
@@ -173,6 +174,7 @@ class World:
     raised: Mapping[str, str] = field(default_factory=dict)  # page key -> urgency as last sent
     faster: Mapping[str, float] = field(default_factory=dict)  # zone -> poll interval asked for, s
     effects: int = 0
+    sky: Sky = Sky()
 
 
 def initial() -> World:

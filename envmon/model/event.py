@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from envmon.model.policy import Policy
 from envmon.model.reading import Reading
+from envmon.model.weather import WeatherWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,16 @@ class LeaseReport:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class WeatherReport:
+    """A weather service was asked: the warnings that concern the site, all of them unless there is an ``error``."""
+
+    at: Stamp
+    feed: str
+    warnings: tuple[WeatherWarning, ...]
+    error: str = ""
+
+
 class Outcome(StrEnum):
     """How an effect ended at its executor."""
 
@@ -169,4 +180,14 @@ class OrderReceived:
     order: Order
 
 
-Event = PolicyLoaded | DeviceBatch | Tick | EdgeReport | ProbeReport | LeaseReport | EffectReport | OrderReceived
+Event = (
+    PolicyLoaded
+    | DeviceBatch
+    | Tick
+    | EdgeReport
+    | ProbeReport
+    | LeaseReport
+    | WeatherReport
+    | EffectReport
+    | OrderReceived
+)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES, LeaseAct, LeaseFacts, ModeAct, ModeAsk, ModeFacts
 from envmon.core.route_rules import ROUTE_RULES, Act, Ask, Edges, Episode, Ready, RouteFacts, Threat
+from envmon.core.storm_rules import STORM_RULES, StormFacts
 from envmon.core.table import Answer, Row, find, matches
 from envmon.core.zone_rules import ZONE_RULES
 from envmon.model.verdict import Mode, Position, Verdict
@@ -18,7 +19,7 @@ from envmon.model.verdict import Mode, Position, Verdict
 WRITES = {Act.SHIFT_BY_RULE, Act.SHIFT_BY_ORDER, Act.RESTORE, Act.ASSERT}
 KINDS: dict[type, dict[str, frozenset[StrEnum]]] = {
     facts: {name: frozenset(kind) for name, kind in get_type_hints(facts).items()}
-    for facts in (RouteFacts, ModeFacts, LeaseFacts)
+    for facts in (RouteFacts, ModeFacts, LeaseFacts, StormFacts)
 }
 
 
@@ -52,7 +53,8 @@ def uncovered(rows: list[Row], among: dict[str, frozenset[StrEnum]]) -> dict[str
 
 
 @pytest.mark.parametrize(
-    ("rules", "facts"), [(ROUTE_RULES, RouteFacts), (MODE_RULES, ModeFacts), (LEASE_RULES, LeaseFacts)]
+    ("rules", "facts"),
+    [(ROUTE_RULES, RouteFacts), (MODE_RULES, ModeFacts), (LEASE_RULES, LeaseFacts), (STORM_RULES, StormFacts)],
 )
 def test_at_most_one_rule_fires_in_any_cell(rules, facts):
     both = [(a.id, b.id) for a, b in itertools.combinations(rules, 2) if overlap(facts, a, b)]
@@ -60,7 +62,8 @@ def test_at_most_one_rule_fires_in_any_cell(rules, facts):
 
 
 @pytest.mark.parametrize(
-    ("rules", "facts"), [(ROUTE_RULES, RouteFacts), (MODE_RULES, ModeFacts), (LEASE_RULES, LeaseFacts)]
+    ("rules", "facts"),
+    [(ROUTE_RULES, RouteFacts), (MODE_RULES, ModeFacts), (LEASE_RULES, LeaseFacts), (STORM_RULES, StormFacts)],
 )
 def test_every_rule_is_reachable(rules, facts):
     """Rules exclude each other, so a row that lets every fact it names be something fires somewhere."""
@@ -72,7 +75,7 @@ def test_every_rule_is_reachable(rules, facts):
 
 
 def test_the_exact_proof_agrees_with_a_sweep_of_every_cell_of_the_smaller_tables():
-    for rules, facts in ((MODE_RULES, ModeFacts), (LEASE_RULES, LeaseFacts)):
+    for rules, facts in ((MODE_RULES, ModeFacts), (LEASE_RULES, LeaseFacts), (STORM_RULES, StormFacts)):
         reached = set()
         for cell in cells(facts):
             rows = [row.id for row in rules if matches(row, cell)]
@@ -189,7 +192,7 @@ def test_stamping_needs_the_lease_and_never_happens_in_observe():
 
 def test_rule_ids_are_unique_over_all_tables_and_sentences_are_sentences():
     rows = [*((r.id, r.sentence) for r in ROUTE_RULES), *((r.id, r.sentence) for r in MODE_RULES)]
-    rows += [*((r.id, r.sentence) for r in LEASE_RULES), *ZONE_RULES.values()]
+    rows += [*((r.id, r.sentence) for r in (*LEASE_RULES, *STORM_RULES)), *ZONE_RULES.values()]
     ids = [identity for identity, _ in rows]
     assert len(ids) == len(set(ids))
     assert all(sentence.endswith(".") and sentence[0].isupper() for _, sentence in rows)
