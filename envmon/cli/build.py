@@ -8,7 +8,7 @@ Rules
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from envmon.drivers.modbus_line import Lines
 from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
 from envmon.leases import LEASES
-from envmon.model.event import Target
+from envmon.model.event import Event, Target
 from envmon.pagers import PAGERS
 from envmon.pagers.queue import PageQueue
 from envmon.probes.sip import SipProbe
@@ -46,7 +46,9 @@ from envmon.runtime.engine import Mind
 from envmon.runtime.notify import Notifier
 from envmon.runtime.parts import Frame, Parts, ReloadError
 from envmon.runtime.poller import PolledDevice
+from envmon.runtime.sky_watch import WeatherWatch
 from envmon.runtime.watch import ProbeTarget
+from envmon.weather import FEEDS
 from envmon.web.server import WebServer
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class Assembly:
         self.counters = Counters()
         self._config = config
         self._journal = journal
+        self._clock = clock
         self._mqtt: MqttPublisher | None = None
         self._pages: PageQueue | None = None
         self._traps: TrapListener | None = None
@@ -120,8 +123,20 @@ class Assembly:
             publishers=(self._metrics, mqtt) if mqtt else (self._metrics,),
             pages=pages,
             in_force=in_force,
-            services={"traps": traps.run} if traps else {},
+            services={**({"traps": traps.run} if traps else {}), **self._weather(settings)},
         )
+
+    def _weather(self, settings: Settings) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        return {
+            f"weather:{each.id}": WeatherWatch(
+                each.id,
+                FEEDS[each.kind](each, __version__),
+                self._clock,
+                self._post,
+                each.every_s,
+            ).run
+            for each in settings.weather
+        }
 
     def _trap_listener(self, settings: Settings) -> "TrapListener | None":
         if settings.traps is None:
@@ -129,6 +144,9 @@ class Assembly:
         from envmon.drivers.traps import TrapListener  # noqa: PLC0415 - 16 MB that only who wants traps pays for
 
         return TrapListener(settings.traps, settings.policy.site, settings.devices, self._look)
+
+    def _post(self, event: Event) -> None:
+        self.daemon.post(event)
 
     def _look(self, device: str) -> None:
         self.daemon.look(device)

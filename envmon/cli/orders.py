@@ -60,8 +60,15 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
             yield f"   {item}: {mark}, {check['why']}"
     for name, zone in told["zones"].items():
         yield f"zone {name}: {zone['verdict']} ({zone['basis']}), N+{zone['n_plus']}, {zone['why']}"
+    yield from _storm(told.get("storm", {}))
     for name, device in told["devices"].items():
         if not device["up"]:
             yield f"device {name}: {device['error']}"
     if told.get("daemon", {}).get("reload_error"):
         yield f"reload refused: {told['daemon']['reload_error']}"
+
+
+def _storm(storm: Mapping[str, Any]) -> Iterator[str]:
+    """The posture where it is not calm."""
+    if storm.get("posture", "calm") != "calm":
+        yield f"posture {storm['posture']}: {storm['why']}"
