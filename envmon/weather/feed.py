@@ -95,7 +95,6 @@ class WeatherFeed:
         except FetchError as error:
             return Look((), f"{host}: {error}", error.again_s)
         except MessageError as error:
-            self._page = None  # ask for the whole of it again, not for what changed since this
             return Look((), f"{host}: {line(str(error))}")
         except TimeoutError:
             return Look((), f"{host}: its documents did not come in {LOOK_S:g} s")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES, LeaseAct, LeaseFacts, ModeAct, ModeAsk, ModeFacts
 from envmon.core.route_rules import ROUTE_RULES, Act, Ask, Edges, Episode, Ready, RouteFacts, Threat
-from envmon.core.storm_rules import STORM_RULES, StormFacts
+from envmon.core.storm_rules import STORM_RULES, StormAct, StormFacts, Weather
 from envmon.core.table import Answer, Row, find, matches
 from envmon.core.zone_rules import ZONE_RULES
 from envmon.model.verdict import Mode, Position, Verdict
@@ -197,3 +197,10 @@ def test_rule_ids_are_unique_over_all_tables_and_sentences_are_sentences():
     assert len(ids) == len(set(ids))
     assert all(sentence.endswith(".") and sentence[0].isupper() for _, sentence in rows)
     assert set(ZONE_RULES) == set(Verdict)
+
+
+def test_the_posture_is_calm_only_where_the_weather_is_known_to_be():
+    for row in STORM_RULES:
+        if row.action is StormAct.CALM:
+            assert row.when["weather"] == {Weather.CLEAR}, row.id
+            assert row.when["power"] == {Answer.NO}, row.id

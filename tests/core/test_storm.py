@@ -103,12 +103,24 @@ def test_a_feed_that_falls_silent_is_unknown_never_calm():
         assert room.world.sky.posture is not Posture.CALM
     assert room.world.sky.posture is Posture.UNKNOWN
     assert "W21" in room.rules
+    assert "W30" not in room.rules
     (page,) = [page for page in pages(room, "unknown") if page.raised]
     assert "weather nws unknown: no answer in 10 s. Unknown is not clear." in page.summary
     sky(room)
     room.run(2)
     assert room.world.sky.posture is Posture.CALM
     assert room.rules[-1] == "W31"
+
+
+def test_an_answer_that_is_not_whole_takes_no_warning_away():
+    room = stormy().run(5)
+    sky(room, warned(until=room.at.wall + 3_000))
+    room.run(60)
+    sky(room, warned("Flood Warning", name="w2", until=room.at.wall + 600), error="1 document could not be read")
+    room.run(1_200)
+    assert [each.warning.id for each in room.world.sky.feeds["nws"].standing] == ["w1", "w2"]
+    assert room.world.sky.posture is Posture.STORM
+    assert "Severe Thunderstorm Warning until" in status(room.world)["storm"]["why"]
 
 
 def test_a_blind_feeds_warning_stands_an_hour_past_its_end():
