@@ -59,7 +59,7 @@ log = logging.getLogger(__name__)
 PRIMARY_PROBE = "envmon-probe-primary"
 SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 PAGES = "pages.db"
-FIXED = "site, lease, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
+FIXED = "site, lease, people, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
 
 
 class Assembly:
@@ -166,6 +166,7 @@ class Assembly:
             journal=self._journal,
             socket=self.settings.daemon.socket,
             version=__version__,
+            people=self.settings.people,
         )
 
     def _reload(self) -> Parts:
@@ -228,7 +229,16 @@ def _fixed(settings: Settings) -> object:
     """What only a restart can change."""
     daemon = settings.daemon
     routes = [(route.id, route.edges) for route in settings.policy.routes]
-    return settings.policy.site, settings.lease, settings.edges, settings.http, daemon.state_dir, daemon.socket, routes
+    return (
+        settings.policy.site,
+        settings.lease,
+        settings.people,
+        settings.edges,
+        settings.http,
+        daemon.state_dir,
+        daemon.socket,
+        routes,
+    )
 
 
 def _stale_s(settings: Settings) -> float:

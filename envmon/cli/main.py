@@ -23,7 +23,8 @@ SAYS = {
     Command.HOLD: "freeze automation, keep the position",
     Command.RESUME: "end a hold",
     Command.ARM: "let envmon act by its rules (mode automatic)",
-    Command.DISARM: "let envmon only observe",
+    Command.DISARM: "let envmon only observe; needs a second person",
+    Command.APPROVE: "be the second person of an order that needs two",
 }
 
 
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return demo(asked)
         case _:
-            return orders.order(asked.socket, asked.command, getattr(asked, "route", ""), asked.reason)
+            return orders.order(asked.socket, orders.request(vars(asked)))
 
 
 def _devices(asked: argparse.Namespace) -> int:
@@ -92,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
         order.add_argument("--socket", type=Path, default=SOCKET)
         if command in (Command.SHIFT, Command.RESTORE):
             order.add_argument("--route", default="", help="one route; all of them unless given")
+            order.add_argument("--override", action="store_true", help="against a refusal; needs a second person")
+        if command in (Command.SHIFT, Command.RESTORE, Command.DISARM):
+            order.add_argument("--break-glass", action="store_true", help="without the second person; pages everybody")
+        if command is Command.APPROVE:
+            order.add_argument("request", help="its number, as the page and the status show it")
     _journal(commands.add_parser("journal", help="what was decided and done"))
     commands.add_parser("rules", help="print the rule tables")
     _reading(commands)

@@ -16,6 +16,7 @@ from envmon.config.settings import (
     LeaseSettings,
     MqttSettings,
     PagerSettings,
+    PeopleSettings,
     SerialSettings,
     Settings,
     SnmpSettings,
@@ -62,6 +63,7 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
         traps=_traps(site.traps) if site.traps else None,
         lease=_lease(site.lease),
         weather=tuple(_weather(name, entry) for name, entry in site.weather.items()),
+        people=PeopleSettings(tuple(site.people.operators), tuple(site.people.approvers)),
     )
 
 

@@ -13,6 +13,7 @@ Theory of operation
 from dataclasses import replace
 
 from envmon.core import pages
+from envmon.core.consent import consent, expire
 from envmon.core.fold import fold
 from envmon.core.judge import judge
 from envmon.core.modes import step_lease, step_mode
@@ -42,13 +43,14 @@ def advance(world: World, event: Event) -> Step:
         case Tick():
             return _tick(world, policy)
         case OrderReceived(order=order):
-            return _order(world, policy, order)
+            step, carried = consent(world, policy, order)
+            return step if carried is None else step.then(_order(step.world, policy, carried))
         case _:
             return Step(world)
 
 
 def _tick(world: World, policy: Policy) -> Step:
-    step = _judge_zones(world, policy)
+    step = _judge_zones(expire(world), policy)
     step = step.then(step_lease(step.world, policy))
     step = step.then(step_mode(step.world, policy, None))
     for route in policy.routes:

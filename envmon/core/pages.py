@@ -8,6 +8,7 @@ Rules
 
 from dataclasses import replace
 
+from envmon.core import consent
 from envmon.core.mode_rules import MODE_RULES
 from envmon.core.readiness import reachable, readiness
 from envmon.core.route_rules import ROUTE_RULES
@@ -66,6 +67,7 @@ def _wanted(world: World, policy: Policy) -> list[Page]:
     found.extend(_devices(world, policy))
     found.extend(_mode(world, policy))
     found.extend(storm_pages(world, policy))
+    found.extend(consent.pages(world, policy))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from envmon.core.consent import waiting
 from envmon.core.judge import say_limit
 from envmon.core.mode_rules import MODE_RULES
 from envmon.core.proof import calls_left, proof
@@ -32,6 +33,7 @@ def status(world: World) -> dict[str, Any]:
         "zones": {zone.id: _zone(world.zones[zone.id], here=zone.here) for zone in policy.zones},
         "routes": {route.id: _route(world, policy, route) for route in policy.routes},
         "devices": {name: {"up": error == "", "error": error} for name, error in world.devices.items()},
+        "requests": waiting(world),
         "pages": dict(world.raised),
         "storm": _storm(world, policy),
     }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from envmon.core.consent import waived
 from envmon.core.readiness import shown
 from envmon.core.route_facts import explain, route_facts, threat
 from envmon.core.route_rules import ROUTE_RULES, Act, Ask, Edges, RouteFacts, Threat
@@ -23,7 +24,7 @@ def step_route(world: World, policy: Policy, route: RoutePolicy, order: Order | 
     """Apply the one rule that matches this route now, if any."""
     ask = Ask(order.command.value) if order is not None else Ask.NONE
     world, effects = _follow(world, route, threat(world, policy, route))
-    facts = route_facts(world, policy, route, ask)
+    facts = waived(route_facts(world, policy, route, ask), order)
     found = find(ROUTE_RULES, facts)
     state = world.routes[route.id]
     if facts.edges is Edges.AGREE and state.asserts:

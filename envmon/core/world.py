@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from envmon.core.sky import Sky
-from envmon.model.event import EdgeStatus, Stamp
+from envmon.model.effect import Urgency
+from envmon.model.event import EdgeStatus, Order, Stamp
 from envmon.model.policy import Policy
 from envmon.model.reading import Reading, Role
 from envmon.model.verdict import (
@@ -157,6 +158,24 @@ class LeaseState:
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """An order that waits for a second person, and the state it was made for, a line each."""
+
+    order: Order
+    state: tuple[str, ...]
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A page about an event, not about a condition: it is resolved when its time is over."""
+
+    text: str
+    urgency: Urgency
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """The whole memory. ``effects`` counts the traffic effects ever issued and names the next one."""
 
@@ -175,6 +194,8 @@ class World:
     faster: Mapping[str, float] = field(default_factory=dict)  # zone -> poll interval asked for, s
     effects: int = 0
     sky: Sky = Sky()
+    requests: Mapping[str, Request] = field(default_factory=dict)
+    notices: Mapping[str, Notice] = field(default_factory=dict)
 
 
 def initial() -> World:

@@ -65,7 +65,7 @@ class Daemon(Generic[W]):
         self._engine = Engine(mind, world, self._ledger, outlets, clock, self.counters)
         self._edges = [EdgeWatch(name, edge, clock, self._engine.post) for name, edge in frame.actuators.items()]
         self._probes = [ProbeWatch(to, frame.probe, clock, self._engine.post, frame.probe_s) for to in frame.targets]
-        self._desk = OrderDesk(frame.socket, self._order, self.status, self.counters)
+        self._desk = OrderDesk(frame.socket, self._order, self.status, self.counters, frame.people)
         self._poller = self._new_poller({})
 
     def stop(self) -> None:
@@ -260,10 +260,10 @@ class Daemon(Generic[W]):
 
     async def _order(self, order: Order) -> Answer:
         """Give an order; one that moves calls to the backup is judged on probe calls placed after it was given."""
-        if order.command is Command.SHIFT:
-            asked = [
-                p for p in self._probes if p.target.target is Target.BACKUP and order.route in ("", p.target.route)
-            ]
+        shift = self._engine.status().get("requests", {}).get(order.request, {"command": order.command})
+        if shift["command"] == Command.SHIFT:
+            route = shift.get("route", order.route)
+            asked = [p for p in self._probes if p.target.target is Target.BACKUP and route in ("", p.target.route)]
             with suppress(TimeoutError):
                 async with asyncio.timeout(PROVE_S):
                     await asyncio.gather(*(probe.fresh() for probe in asked))

@@ -81,7 +81,14 @@ def _of_decision(at: Stamp, decision: Decision) -> Record:
     entry = _ENTRIES.get(decision.subject.partition(":")[0], Entry.DECISION)
     extra = {"why": decision.why} | ({"refused": "yes"} if decision.refused else {})
     record = _record(entry, at, decision.subject, decision.sentence, extra=extra)
-    return replace(record, rule=decision.rule, facts=decision.facts, order=decision.order, episode=decision.episode)
+    return replace(
+        record,
+        rule=decision.rule,
+        facts=decision.facts,
+        order=decision.order,
+        approvals=decision.approvals,
+        episode=decision.episode,
+    )
 
 
 def _of_effect(at: Stamp, effect: TrafficEffect, rule: str = "") -> Record:

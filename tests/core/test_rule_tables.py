@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from envmon.core.consent_rules import CONSENT_RULES, ConsentFacts
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES, LeaseAct, LeaseFacts, ModeAct, ModeAsk, ModeFacts
 from envmon.core.route_rules import ROUTE_RULES, Act, Ask, Edges, Episode, Ready, RouteFacts, Threat
 from envmon.core.storm_rules import STORM_RULES, StormAct, StormFacts, Weather
@@ -19,8 +20,17 @@ from envmon.model.verdict import Mode, Position, Verdict
 WRITES = {Act.SHIFT_BY_RULE, Act.SHIFT_BY_ORDER, Act.RESTORE, Act.ASSERT}
 KINDS: dict[type, dict[str, frozenset[StrEnum]]] = {
     facts: {name: frozenset(kind) for name, kind in get_type_hints(facts).items()}
-    for facts in (RouteFacts, ModeFacts, LeaseFacts, StormFacts)
+    for facts in (RouteFacts, ModeFacts, LeaseFacts, ConsentFacts, StormFacts)
 }
+
+
+TABLES = [
+    (ROUTE_RULES, RouteFacts),
+    (MODE_RULES, ModeFacts),
+    (LEASE_RULES, LeaseFacts),
+    (CONSENT_RULES, ConsentFacts),
+    (STORM_RULES, StormFacts),
+]
 
 
 def cells(facts: type) -> Iterator[object]:
@@ -52,19 +62,13 @@ def uncovered(rows: list[Row], among: dict[str, frozenset[StrEnum]]) -> dict[str
     return among
 
 
-@pytest.mark.parametrize(
-    ("rules", "facts"),
-    [(ROUTE_RULES, RouteFacts), (MODE_RULES, ModeFacts), (LEASE_RULES, LeaseFacts), (STORM_RULES, StormFacts)],
-)
+@pytest.mark.parametrize(("rules", "facts"), TABLES)
 def test_at_most_one_rule_fires_in_any_cell(rules, facts):
     both = [(a.id, b.id) for a, b in itertools.combinations(rules, 2) if overlap(facts, a, b)]
     assert both == []
 
 
-@pytest.mark.parametrize(
-    ("rules", "facts"),
-    [(ROUTE_RULES, RouteFacts), (MODE_RULES, ModeFacts), (LEASE_RULES, LeaseFacts), (STORM_RULES, StormFacts)],
-)
+@pytest.mark.parametrize(("rules", "facts"), TABLES)
 def test_every_rule_is_reachable(rules, facts):
     """Rules exclude each other, so a row that lets every fact it names be something fires somewhere."""
     for row in rules:
@@ -75,7 +79,7 @@ def test_every_rule_is_reachable(rules, facts):
 
 
 def test_the_exact_proof_agrees_with_a_sweep_of_every_cell_of_the_smaller_tables():
-    for rules, facts in ((MODE_RULES, ModeFacts), (LEASE_RULES, LeaseFacts), (STORM_RULES, StormFacts)):
+    for rules, facts in TABLES[1:]:
         reached = set()
         for cell in cells(facts):
             rows = [row.id for row in rules if matches(row, cell)]
@@ -192,7 +196,7 @@ def test_stamping_needs_the_lease_and_never_happens_in_observe():
 
 def test_rule_ids_are_unique_over_all_tables_and_sentences_are_sentences():
     rows = [*((r.id, r.sentence) for r in ROUTE_RULES), *((r.id, r.sentence) for r in MODE_RULES)]
-    rows += [*((r.id, r.sentence) for r in (*LEASE_RULES, *STORM_RULES)), *ZONE_RULES.values()]
+    rows += [*((r.id, r.sentence) for r in (*LEASE_RULES, *CONSENT_RULES, *STORM_RULES)), *ZONE_RULES.values()]
     ids = [identity for identity, _ in rows]
     assert len(ids) == len(set(ids))
     assert all(sentence.endswith(".") and sentence[0].isupper() for _, sentence in rows)

@@ -259,9 +259,9 @@ async def test_status_for_people_and_for_programs(tmp_path: Path) -> None:
 
 async def test_without_a_daemon_every_command_is_one_clear_line(tmp_path: Path) -> None:
     path = tmp_path / "none.sock"
-    orders = [(command, "--reason", "test") for command in Command]
+    orders = [(command, "--reason", "test", *(["1a2b"] if command is Command.APPROVE else [])) for command in Command]
     said = await asyncio.gather(*(envmon(*words, "--socket", path) for words in [("status",), *orders]))
-    assert len(said) == 7
+    assert len(said) == len(Command) + 1
     assert set(said) == {Said(1, "", f"envmon: {path}: no daemon answers there; is envmon running?\n")}
 
 
@@ -338,7 +338,7 @@ async def test_the_journal_is_read_while_the_daemon_writes_it(tmp_path: Path) ->
         await lab.armed()
         path = ("--path", lab.journal)
         head = (await lab.status())["daemon"]["journal"]["head"]
-        assert (await lab.order("disarm"))[0] == 0
+        assert (await lab.order("disarm", "--break-glass"))[0] == 0
         shown = await envmon("journal", "show", *path)
         told = await envmon("journal", "show", "--json", "--since", "2", *path)
         good = await envmon("journal", "verify", "--head", head, *path)

@@ -90,6 +90,7 @@ async def test_an_order_carries_the_kernels_word_for_who_gave_it(tmp_path: Path)
                 "why": "why",
                 "facts": {"lease": "yes"},
                 "refused": False,
+                "waits": False,
             }
         ],
     }
@@ -107,7 +108,14 @@ async def test_an_order_carries_the_kernels_word_for_who_gave_it(tmp_path: Path)
         (b'{"command":"hold"}\n', "hold: a reason is required"),
         (b'{"command":"hold","reason":"  "}\n', "hold: a reason is required"),
         (b'{"command":"hold","reason":3}\n', "reason must be a text, not int"),
-        (b'{"command":"hold","reason":"x","who":"root"}\n', "unknown key 'who'; known: command, reason, route"),
+        (
+            b'{"command":"hold","reason":"x","who":"root"}\n',
+            "unknown key 'who'; known: break_glass, command, override, reason, request, route",
+        ),
+        (b'{"command":"approve","reason":"x"}\n', "request names what is approved"),
+        (b'{"command":"hold","reason":"x","request":"ab"}\n', "request names what is approved"),
+        (b'{"command":"hold","reason":"x","override":true}\n', "override is for shift and restore, not for hold"),
+        (b'{"command":"shift","reason":"x","override":"yes"}\n', "override must be true or false, not str"),
         (b"x" * 5000 + b"\n", "at most 4096 bytes"),
         (b"", "no request within 0.3 s"),
     ],
