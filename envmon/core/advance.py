@@ -13,10 +13,12 @@ Theory of operation
 from dataclasses import replace
 
 from envmon.core import pages
+from envmon.core.aside import units_out
 from envmon.core.consent import consent, expire
 from envmon.core.fold import fold
 from envmon.core.judge import judge
 from envmon.core.modes import step_lease, step_mode
+from envmon.core.set_aside import order_aside, step_aside
 from envmon.core.step import Step
 from envmon.core.storm import poll_s, step_storm
 from envmon.core.traffic import step_route
@@ -28,6 +30,7 @@ from envmon.model.policy import Policy
 from envmon.model.verdict import Verdict
 
 WATCHED_POLL_S = 2.0  # devices of a zone that is not well are wanted this often
+ASIDE_ORDERS = frozenset({Command.MAINTENANCE, Command.MAINTENANCE_END, Command.SHELVE, Command.UNSHELVE})
 ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE})
 
 
@@ -56,6 +59,7 @@ def _tick(world: World, policy: Policy) -> Step:
     for route in policy.routes:
         step = step.then(step_route(step.world, policy, route, None))
     step = step.then(step_storm(step.world, policy))
+    step = step.then(step_aside(step.world, policy))
     return step.then(pages.step_pages(step.world, policy))
 
 
@@ -65,7 +69,7 @@ def _judge_zones(world: World, policy: Policy) -> Step:
     faster: dict[str, float] = {}
     for zone in policy.zones:
         before = zones[zone.id]
-        after = judge(policy, zone, before, world.now)
+        after = judge(policy, zone, before, world.now, units_out(world.aside, zone.id))
         zones[zone.id] = after
         if after.judgement.verdict is not before.judgement.verdict:
             decisions.append(tell_zone(zone, before, after))
@@ -79,6 +83,8 @@ def _judge_zones(world: World, policy: Policy) -> Step:
 
 
 def _order(world: World, policy: Policy, order: Order) -> Step:
+    if order.command in ASIDE_ORDERS:
+        return order_aside(world, policy, order)
     if order.command not in ROUTE_ORDERS:
         return step_mode(world, policy, order)
     routes = [route for route in policy.routes if order.route in ("", route.id)]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TypeVar
 
+from envmon.core.aside_rules import ASIDE_RULES
 from envmon.core.consent_rules import CONSENT_RULES
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES
 from envmon.core.route_rules import ROUTE_RULES
@@ -27,6 +28,7 @@ def rules_text() -> str:
         _table("Control mode", MODE_RULES),
         _table("Lease", LEASE_RULES),
         _table("Storm posture", STORM_RULES),
+        _table("Maintenance and shelved pages", ASIDE_RULES),
         _table("Who may order what", CONSENT_RULES),
         "## Verdict of a zone\n\n| id | says |\n| --- | --- |\n"
         + "".join(f"| {rule} | {sentence} |\n" for rule, sentence in ZONE_RULES.values()),

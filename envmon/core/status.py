@@ -2,15 +2,17 @@
 
 from typing import Any
 
+from envmon.core.aside import Aside
 from envmon.core.consent import waiting
 from envmon.core.judge import say_limit
 from envmon.core.mode_rules import MODE_RULES
+from envmon.core.pages import wanted
 from envmon.core.proof import calls_left, proof
 from envmon.core.readiness import reachable, readiness, ready
 from envmon.core.route_facts import edges, threat
 from envmon.core.route_rules import ROUTE_RULES, Proven
 from envmon.core.storm import known, near, power, reasons
-from envmon.core.world import RouteState, World, ZoneState
+from envmon.core.world import SECOND, RouteState, World, ZoneState
 from envmon.model.policy import Policy, RoutePolicy
 from envmon.model.verdict import Mode, Position
 
@@ -36,7 +38,20 @@ def status(world: World) -> dict[str, Any]:
         "requests": waiting(world),
         "pages": dict(world.raised),
         "storm": _storm(world, policy),
+        "maintenance": {name: _aside(world, each) for name, each in world.aside.maintenance.items()},
+        "shelved": _shelved(world, policy),
     }
+
+
+def _aside(world: World, each: Aside) -> dict[str, Any]:
+    left_s = max(0, (each.until_ns - world.now.mono_ns) // SECOND)
+    return {"who": each.who, "reason": each.reason, "until": each.until, "left_s": left_s}
+
+
+def _shelved(world: World, policy: Policy) -> dict[str, Any]:
+    """Shelved pages, each with what it would say now, "" when its condition is gone."""
+    says = {page.key: page.summary for page in wanted(world, policy)} if world.aside.shelved else {}
+    return {key: {**_aside(world, each), "says": says.get(key, "")} for key, each in world.aside.shelved.items()}
 
 
 def _storm(world: World, policy: Policy) -> dict[str, Any]:

@@ -8,6 +8,7 @@ Rules
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from envmon.core.aside import SetAside
 from envmon.core.sky import Sky
 from envmon.model.effect import Urgency
 from envmon.model.event import EdgeStatus, Order, Stamp
@@ -194,6 +195,7 @@ class World:
     faster: Mapping[str, float] = field(default_factory=dict)  # zone -> poll interval asked for, s
     effects: int = 0
     sky: Sky = Sky()
+    aside: SetAside = SetAside()
     requests: Mapping[str, Request] = field(default_factory=dict)
     notices: Mapping[str, Notice] = field(default_factory=dict)
 

@@ -158,6 +158,10 @@ class Command(StrEnum):
     RESUME = "resume"
     ARM = "arm"
     DISARM = "disarm"
+    MAINTENANCE = "maintenance"
+    MAINTENANCE_END = "maintenance_end"
+    SHELVE = "shelve"
+    UNSHELVE = "unshelve"
     APPROVE = "approve"  # what somebody else asked for and one alone may not do
 
 
@@ -175,6 +179,7 @@ class Order:
 
     ``who`` is for people to read, ``person`` is who is behind it: two orders of one person have one ``person``.
     ``override`` orders against a refusal, ``break_glass`` does alone what needs two; ``request`` is what is approved.
+    ``target`` is what is set aside (a unit, a page's key), ``until`` its end in Unix seconds.
     """
 
     id: str
@@ -188,6 +193,8 @@ class Order:
     override: bool = False
     break_glass: bool = False
     request: str = ""
+    target: str = ""
+    until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
