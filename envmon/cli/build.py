@@ -8,7 +8,7 @@ Rules
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -33,7 +33,7 @@ from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
 from envmon.leases import LEASES
 from envmon.model.effect import Page
-from envmon.model.event import Target
+from envmon.model.event import Event, Target
 from envmon.pagers import PAGERS
 from envmon.pagers.queue import PageQueue
 from envmon.probes.sip import SipProbe
@@ -51,7 +51,9 @@ from envmon.runtime.engine import Mind
 from envmon.runtime.notify import Notifier
 from envmon.runtime.parts import Frame, Parts, ReloadError
 from envmon.runtime.poller import PolledDevice
+from envmon.runtime.sky_watch import WeatherWatch
 from envmon.runtime.watch import ProbeTarget
+from envmon.weather import FEEDS
 from envmon.web.server import WebServer
 
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ class Assembly:
         self.recorder = self._new_recorder(settings, clock)
         self._config = config
         self._journal = journal
+        self._clock = clock
         self._mqtt: MqttPublisher | None = None
         self._pages: PageQueue | None = None
         self._traps: TrapListener | None = None
@@ -128,7 +131,7 @@ class Assembly:
             publishers=(self._metrics, mqtt) if mqtt else (self._metrics,),
             pages=pages,
             in_force=in_force,
-            services={"traps": traps.run} if traps else {},
+            services={**({"traps": traps.run} if traps else {}), **self._weather(settings)},
         )
 
     def _new_recorder(self, settings: Settings, clock: Clock) -> Recorder:
@@ -139,12 +142,27 @@ class Assembly:
         folder = settings.daemon.state_dir / RECORDINGS
         return Recorder(folder, settings.daemon.recordings_mb * MB, __version__, settings.policy.site, page)
 
+    def _weather(self, settings: Settings) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        return {
+            f"weather:{each.id}": WeatherWatch(
+                each.id,
+                FEEDS[each.kind](each, __version__),
+                self._clock,
+                self._post,
+                each.every_s,
+            ).run
+            for each in settings.weather
+        }
+
     def _trap_listener(self, settings: Settings) -> "TrapListener | None":
         if settings.traps is None:
             return None
         from envmon.drivers.traps import TrapListener  # noqa: PLC0415 - 16 MB that only who wants traps pays for
 
         return TrapListener(settings.traps, settings.policy.site, settings.devices, self._look)
+
+    def _post(self, event: Event) -> None:
+        self.daemon.post(event)
 
     def _look(self, device: str) -> None:
         self.daemon.look(device)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envmon import __version__
-from envmon.cli import journal, orders, rules
+from envmon.cli import aside, journal, orders, rules
 from envmon.cli.journal import JOURNAL
 from envmon.model.event import Command
 
@@ -131,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
             order.add_argument("--break-glass", action="store_true", help="without the second person; pages everybody")
         if command is Command.APPROVE:
             order.add_argument("request", help="its number, as the page and the status show it")
+    aside.add(commands, SOCKET)
     _journal(commands.add_parser("journal", help="what was decided and done"))
     _report(commands.add_parser("report", help="an episode as a readable file; without one, which there are"))
     commands.add_parser("rules", help="print the rule tables")

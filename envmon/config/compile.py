@@ -21,6 +21,7 @@ from envmon.config.settings import (
     Settings,
     SnmpSettings,
     TrapSettings,
+    WeatherSettings,
 )
 from envmon.config.shape import (
     LimitsEntry,
@@ -32,8 +33,9 @@ from envmon.config.shape import (
 )
 from envmon.config.shape_devices import DeviceEntry, SerialEntry, SnmpEntry, TrapsEntry
 from envmon.config.shape_levers import DispatcherEntry, DnsEntry, EdgeEntry, LeaseEntry
+from envmon.config.shape_weather import WeatherEntry
 from envmon.config.values import Address
-from envmon.model.policy import Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
+from envmon.model.policy import FeedPolicy, Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
 from envmon.model.reading import Role
 from envmon.model.verdict import Mode
 
@@ -61,6 +63,7 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
         backup_site=site.backup.site if site.backup else "",
         traps=_traps(site.traps) if site.traps else None,
         lease=_lease(site.lease),
+        weather=tuple(_weather(name, entry) for name, entry in site.weather.items()),
         people=PeopleSettings(tuple(site.people.operators), tuple(site.people.approvers)),
     )
 
@@ -80,6 +83,7 @@ def _policy(site: SiteFile, placement_faults: tuple[str, ...]) -> Policy:
         edge_stands_s=judgement.edge_stands,
         start_automatic=site.mode == "automatic",
         placement_faults=placement_faults,
+        feeds=tuple(FeedPolicy(name, entry.every) for name, entry in site.weather.items()),
     )
 
 
@@ -243,6 +247,22 @@ def _mqtt(entry: MqttEntry) -> MqttSettings:
         tls=tls is not None,
         qos=entry.qos,
         queue=entry.queue,
+    )
+
+
+def _weather(name: str, entry: WeatherEntry) -> WeatherSettings:
+    return WeatherSettings(
+        id=name,
+        kind=entry.kind,
+        url=entry.url,
+        contact=entry.contact,
+        every_s=entry.every,
+        deadline_s=entry.deadline,
+        areas=tuple(entry.areas),
+        point=(entry.point.lat, entry.point.lon) if entry.point else None,
+        events=tuple(entry.events),
+        severity=entry.severity,
+        hosts=tuple(entry.hosts),
     )
 
 

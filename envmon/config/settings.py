@@ -231,6 +231,28 @@ class LeaseSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WeatherSettings:
+    """A weather service. ``kind`` is a key of ``weather.FEEDS``; ``contact`` goes into the User-Agent it asks for.
+
+    The site is where ``point`` (latitude, longitude, WGS 84 degrees) or one of ``areas`` is (SAME, UGC, EMMA_ID and
+    the like). Heeded are warnings whose event is one of ``events`` (``*`` stands for any characters), or with none
+    named those at least as severe as ``severity`` (CAP 1.2). ``hosts`` may serve documents an index links to.
+    """
+
+    id: str
+    kind: str
+    url: str
+    contact: str
+    every_s: float = 300.0
+    deadline_s: float = 10.0
+    areas: tuple[str, ...] = ()
+    point: tuple[float, float] | None = None
+    events: tuple[str, ...] = ()
+    severity: str = "severe"
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A whole, valid configuration. ``text`` is what was read, ``digest`` its SHA-256."""
 
@@ -247,4 +269,5 @@ class Settings:
     backup_site: str = ""
     traps: TrapSettings | None = None
     lease: LeaseSettings = LeaseSettings()
+    weather: tuple[WeatherSettings, ...] = ()
     people: PeopleSettings = PeopleSettings()

@@ -15,6 +15,7 @@ from envmon.config.settings import DaemonSettings, MqttSettings, PagerSettings
 from envmon.config.shape_devices import DeviceEntry, TrapsEntry
 from envmon.config.shape_levers import EdgeEntry, LeaseEntry
 from envmon.config.shape_parts import Entry, TlsEntry, default
+from envmon.config.shape_weather import WeatherEntry
 from envmon.config.values import AbsolutePath, Between, Duration, Host, Listen, Name, SecretRef, Text, Url
 from envmon.model.policy import Limits, Policy, RoutePolicy, ZonePolicy
 
@@ -224,5 +225,7 @@ class SiteFile(Entry):
     """Where readings go."""
     pagers: dict[Name, PagerEntry] = {}
     """Whom to tell."""
+    weather: dict[Name, WeatherEntry] = {}
+    """Who warns of weather."""
     judgement: JudgementEntry = JudgementEntry()
     """How much evidence is enough."""

@@ -73,6 +73,7 @@ RoleWord = Literal[
     "alarm",
     "alarm_count",
     "on_battery",
+    "on_generator",
     "setpoint",
     "humidity",
     "leak",

@@ -8,6 +8,7 @@ Rules
 from collections.abc import Mapping
 from dataclasses import replace
 
+from envmon.core.sky import configured, reported
 from envmon.core.world import (
     Baseline,
     EdgeView,
@@ -31,6 +32,7 @@ from envmon.model.event import (
     ProbeReport,
     Stamp,
     Tick,
+    WeatherReport,
 )
 from envmon.model.reading import Reading
 from envmon.model.readings import judged
@@ -54,6 +56,8 @@ def fold(world: World, event: Event) -> World:
             return _lease(world, event)
         case EffectReport():
             return _effect(world, event)
+        case WeatherReport():
+            return replace(world, sky=reported(world.sky, event))
         case Tick() | OrderReceived() | DeviceBatch():
             return world
 
@@ -75,6 +79,7 @@ def _policy(world: World, event: PolicyLoaded) -> World:
         routes={route.id: world.routes.get(route.id, RouteState()) for route in policy.routes},
         devices={device: world.devices.get(device, "not polled yet") for device in policy.devices},
         silent_ns={device: at for device, at in world.silent_ns.items() if device in policy.devices},
+        sky=configured(world.sky, policy),
     )
 
 

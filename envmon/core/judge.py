@@ -26,14 +26,14 @@ NORMAL_TAU_S = 1800.0  # a room's normal is what it was over the last half hour
 INLET = frozenset({Role.RACK_INLET_TEMP})
 
 
-def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp) -> ZoneState:
-    """Judge a zone at ``now`` and return it with its new judgement."""
+def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: tuple[str, ...] = ()) -> ZoneState:
+    """Judge a zone at ``now`` and return it with its new judgement; ``out`` are its units in maintenance."""
     fresh = _fresh(policy, state, now)
     inlets = temperatures(fresh, INLET)
     temperature = _second_hottest([float(s.reading.value or 0) for s in inlets])
     sighted = temperature is not None and len(inlets) >= zone.min_inlets
-    units = capacity(zone, fresh)
-    cast = votes(zone, fresh, state.normal, temperature if sighted else None, units)
+    units = capacity(zone, fresh, out)
+    cast = votes(zone, _not_of(units.excused, fresh), state.normal, temperature if sighted else None, units)
     agreed = quorum(policy, cast)
     state = _lapse(policy, state, now)
     state = _sense(zone, state, fresh, temperature if sighted else None, now)
@@ -99,6 +99,11 @@ def _fresh(policy: Policy, state: ZoneState, now: Stamp) -> tuple[Seen, ...]:
 
 def _speaks(policy: Policy, seen: Seen, now: Stamp) -> bool:
     return seen.reading.good and age_s(now, seen.at_ns) <= policy.stale_s
+
+
+def _not_of(excused: tuple[str, ...], fresh: tuple[Seen, ...]) -> tuple[Seen, ...]:
+    """Leave out the air of units that stand still on purpose; the rack inlets beside them stay."""
+    return tuple(s for s in fresh if s.reading.point.unit not in excused or s.reading.point.role in INLET)
 
 
 def _second_hottest(values: list[float]) -> float | None:

@@ -3,6 +3,8 @@
 Rules
   - A unit is lost when a good, fresh reading says so; silence is not a loss (it pages as its own class).
   - Standby counts as capacity: it starts when asked.
+  - A unit in maintenance is no capacity. It is no loss either while the rest carries the load: after that it excuses
+    nothing, whoever ordered it.
 """
 
 from dataclasses import dataclass
@@ -23,14 +25,15 @@ class Capacity:
     spare_units: int
     lost: tuple[str, ...]
     witnesses: tuple[Seen, ...]
+    excused: tuple[str, ...] = ()  # in maintenance, and the rest carries the load
 
     def shortfall(self, load_kw: float) -> float:
         """The part of the IT load nothing cools, 0 to 1."""
         return 0.0 if load_kw <= 0 else min(1.0, max(0.0, 1.0 - self.available_kw / load_kw))
 
 
-def capacity(zone: ZonePolicy, fresh: tuple[Seen, ...]) -> Capacity:
-    """Judge the units of a zone on its fresh good readings."""
+def capacity(zone: ZonePolicy, fresh: tuple[Seen, ...], out: tuple[str, ...] = ()) -> Capacity:
+    """Judge the units of a zone on its fresh good readings; ``out`` are those in maintenance."""
     says: dict[str, Seen] = {}
     for seen in fresh:
         point = seen.reading.point
@@ -40,14 +43,17 @@ def capacity(zone: ZonePolicy, fresh: tuple[Seen, ...]) -> Capacity:
         tripped = point.role is Role.ALARM and seen.reading.severity is Severity.CRITICAL
         if stopped or tripped:
             says.setdefault(point.unit, seen)
-    alive = sorted((unit.sensible_kw for unit in zone.units if unit.id not in says), reverse=True)
+    alive = sorted((unit.sensible_kw for unit in zone.units if unit.id not in {*says, *out}), reverse=True)
     available = sum(alive)
+    if available >= zone.it_load_kw:
+        says = {unit: seen for unit, seen in says.items() if unit not in out}
     return Capacity(
         available_kw=available,
         margin_kw=available - zone.it_load_kw,
         spare_units=_spare(alive, zone.it_load_kw),
         lost=tuple(unit.id for unit in zone.units if unit.id in says),
         witnesses=tuple(says[unit.id] for unit in zone.units if unit.id in says),
+        excused=out if available >= zone.it_load_kw else (),
     )
 
 

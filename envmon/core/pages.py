@@ -3,16 +3,20 @@
 Rules
   - Level-triggered: a page is raised when its condition appears or grows more urgent, resolved when it is gone.
   - Missing data resolves nothing: a blind zone keeps the thermal page it had.
+  - A shelved page is not raised, nor is a chore about what is in maintenance: a device that does not answer. Whatever
+    tells of heat, of redundancy, of blindness or of calls is no chore.
   - The key is stable for one condition of one episode, so a pager updates instead of piling up.
 """
 
 from dataclasses import replace
 
 from envmon.core import consent, guard
+from envmon.core.aside import edge_out, place_out, units_out
 from envmon.core.mode_rules import MODE_RULES
 from envmon.core.readiness import reachable, readiness
 from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.step import Step
+from envmon.core.storm import storm_pages
 from envmon.core.world import World, ZoneState, age_s
 from envmon.model.effect import Page, Urgency
 from envmon.model.policy import Policy, RoutePolicy, ZonePolicy
@@ -26,27 +30,34 @@ MODE_SENTENCES = {entry.id: entry for entry in MODE_RULES}
 
 def step_pages(world: World, policy: Policy) -> Step:
     """Raise what is missing, resolve what is gone."""
-    wanted = {page.key: page for page in _wanted(world, policy)}
-    keep = {key: value for key, value in world.raised.items() if key not in wanted and _blind_keeps(world, policy, key)}
+    asked = {page.key: page for page in wanted(world, policy)}
+    told = {key: page for key, page in asked.items() if not _shelved(world, page)}
+    keep = {key: value for key, value in world.raised.items() if key not in asked and _blind_keeps(world, policy, key)}
     news = [
         page
-        for key, page in wanted.items()
+        for key, page in told.items()
         if key not in world.raised or RANK[page.urgency] > RANK[Urgency(world.raised[key])]
     ]
     gone = [
-        Page(key, raised=False, urgency=Urgency(urgency), summary=f"Resolved: {key}")
+        Page(key, False, Urgency(urgency), f"{'Shelved' if key in asked else 'Resolved'}: {key}")
         for key, urgency in world.raised.items()
-        if key not in wanted and key not in keep
+        if key not in told and key not in keep
     ]
     if not news and not gone:
         return Step(world)
-    raised = {**keep, **{key: page.urgency.value for key, page in wanted.items()}}
+    raised = {**keep, **{key: page.urgency.value for key, page in told.items()}}
     return Step(replace(world, raised=raised), (*news, *gone))
+
+
+def _shelved(world: World, page: Page) -> bool:
+    """Whether somebody has shelved a page, at this urgency or a higher one."""
+    shelf = world.aside.shelved.get(page.key)
+    return shelf is not None and RANK[page.urgency] <= RANK[shelf.urgency]
 
 
 def _blind_keeps(world: World, policy: Policy, key: str) -> bool:
     """A thermal or redundancy page of a zone that is unknown now stays open."""
-    return any(
+    return key not in world.aside.shelved and any(
         world.zones[zone.id].judgement.verdict is Verdict.UNKNOWN
         and key.startswith((_key(policy, zone.id, "thermal"), _key(policy, zone.id, "redundancy")))
         for zone in policy.zones
@@ -57,7 +68,8 @@ def _key(policy: Policy, subject: str, kind: str) -> str:
     return f"envmon/{policy.site}/{subject}/{kind}"
 
 
-def _wanted(world: World, policy: Policy) -> list[Page]:
+def wanted(world: World, policy: Policy) -> list[Page]:
+    """Every page whose condition is true now, shelved or not."""
     found: list[Page] = []
     for zone in policy.zones:
         found.extend(_zone(world, policy, zone, world.zones[zone.id]))
@@ -65,6 +77,7 @@ def _wanted(world: World, policy: Policy) -> list[Page]:
         found.extend(_route(world, policy, route))
     found.extend(_devices(world, policy))
     found.extend(_mode(world, policy))
+    found.extend(storm_pages(world, policy))
     found.extend(consent.pages(world, policy))
     found.extend(guard.pages(world, policy))
     return found
@@ -106,7 +119,8 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> list[Page]:
     ]
     for edge in route.edges:
         view = state.edges.get(edge)
-        if edge not in reachable(world, policy, route) and view is not None and view.at_ns > 0:
+        known_out = edge_out(world.aside, edge) or edge in reachable(world, policy, route)
+        if not known_out and view is not None and view.at_ns > 0:
             text = f"{where}: edge {edge} does not answer: {view.error or 'its last answer is old'}"
             found.append(Page(_key(policy, f"{route.id}/{edge}", "silent"), True, Urgency.ERROR, text))
     failing = [item for item in readiness(world, policy, route) if item.passed is not True]
@@ -123,8 +137,24 @@ def _devices(world: World, policy: Policy) -> list[Page]:
             f"{policy.site} {device}: does not answer: {world.devices[device]}",
         )
         for device, since_ns in sorted(world.silent_ns.items())
-        if age_s(world.now, since_ns) >= SILENT_PAGE_S
+        if age_s(world.now, since_ns) >= SILENT_PAGE_S and not _device_out(world, policy, device)
     ]  # fmt: skip
+
+
+def _device_out(world: World, policy: Policy, device: str) -> bool:
+    """Whether all a device tells of is in maintenance: its site, its zone, or every unit it has points of."""
+    if not world.aside.maintenance:
+        return False
+    points = [
+        (zone.id, seen.reading.point.unit)
+        for zone in policy.zones
+        for seen in world.zones[zone.id].seen.values()
+        if seen.reading.point.device == device
+    ]
+    return place_out(world.aside, policy, None) or (
+        bool(points)
+        and all(place_out(world.aside, policy, zone) or unit in units_out(world.aside, zone) for zone, unit in points)
+    )
 
 
 def _mode(world: World, policy: Policy) -> list[Page]:

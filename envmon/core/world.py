@@ -8,6 +8,8 @@ Rules
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from envmon.core.aside import SetAside
+from envmon.core.sky import Sky
 from envmon.model.effect import Urgency
 from envmon.model.event import EdgeStatus, Order, Stamp
 from envmon.model.policy import Policy
@@ -203,6 +205,8 @@ class World:
     raised: Mapping[str, str] = field(default_factory=dict)  # page key -> urgency as last sent
     faster: Mapping[str, float] = field(default_factory=dict)  # zone -> poll interval asked for, s
     effects: int = 0
+    sky: Sky = Sky()
+    aside: SetAside = SetAside()
     requests: Mapping[str, Request] = field(default_factory=dict)
     notices: Mapping[str, Notice] = field(default_factory=dict)
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from envmon.model.policy import Policy
 from envmon.model.reading import Reading
+from envmon.model.weather import WeatherWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,16 @@ class LeaseReport:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class WeatherReport:
+    """A weather service was asked: the warnings that concern the site, all of them unless there is an ``error``."""
+
+    at: Stamp
+    feed: str
+    warnings: tuple[WeatherWarning, ...]
+    error: str = ""
+
+
 class Outcome(StrEnum):
     """How an effect ended at its executor."""
 
@@ -156,6 +167,10 @@ class Command(StrEnum):
     ARM = "arm"
     DISARM = "disarm"
     ACCEPT = "accept"  # a looser policy
+    MAINTENANCE = "maintenance"
+    MAINTENANCE_END = "maintenance_end"
+    SHELVE = "shelve"
+    UNSHELVE = "unshelve"
     APPROVE = "approve"  # what somebody else asked for and one alone may not do
 
 
@@ -173,6 +188,7 @@ class Order:
 
     ``who`` is for people to read, ``person`` is who is behind it: two orders of one person have one ``person``.
     ``override`` orders against a refusal, ``break_glass`` does alone what needs two; ``request`` is what is approved.
+    ``target`` is what is set aside (a unit, a page's key), ``until`` its end in Unix seconds.
     """
 
     id: str
@@ -186,6 +202,8 @@ class Order:
     override: bool = False
     break_glass: bool = False
     request: str = ""
+    target: str = ""
+    until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,4 +214,14 @@ class OrderReceived:
     order: Order
 
 
-Event = PolicyLoaded | DeviceBatch | Tick | EdgeReport | ProbeReport | LeaseReport | EffectReport | OrderReceived
+Event = (
+    PolicyLoaded
+    | DeviceBatch
+    | Tick
+    | EdgeReport
+    | ProbeReport
+    | LeaseReport
+    | WeatherReport
+    | EffectReport
+    | OrderReceived
+)

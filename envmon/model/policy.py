@@ -62,6 +62,14 @@ class RoutePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedPolicy:
+    """A weather service and the seconds between two askings."""
+
+    id: str
+    every_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Everything the core may know of the configuration."""
 
@@ -77,3 +85,4 @@ class Policy:
     edge_stands_s: float = 15.0
     start_automatic: bool = False
     placement_faults: tuple[str, ...] = ()
+    feeds: tuple[FeedPolicy, ...] = ()

@@ -66,6 +66,7 @@ class Role(StrEnum):
     ALARM = "alarm"  # severity says how bad
     ALARM_COUNT = "alarm_count"
     ON_BATTERY = "on_battery"  # value is "yes" or "no"
+    ON_GENERATOR = "on_generator"  # "yes": a generator, or a transfer switch's second source, feeds the site
     SETPOINT = "setpoint"
     HUMIDITY = "humidity"
     LEAK = "leak"

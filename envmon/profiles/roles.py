@@ -22,6 +22,7 @@ MEASURES: Mapping[Role, str] = {
 LABELS: Mapping[Role, frozenset[str]] = {
     Role.UNIT_RUNNING: frozenset(UnitState),
     Role.ON_BATTERY: frozenset({"yes", "no"}),
+    Role.ON_GENERATOR: frozenset({"yes", "no"}),
     Role.ALARM: frozenset(),  # any label; the severity speaks
     Role.LEAK: frozenset(),
     Role.COMM_OK: frozenset(),

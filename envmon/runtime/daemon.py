@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any, Generic
 
 from envmon.model.effect import AskProbe, Page, PollFaster, Urgency
-from envmon.model.event import Command, DeviceBatch, EffectReport, Order, PolicyLoaded, Target
+from envmon.model.event import Command, DeviceBatch, EffectReport, Event, Order, PolicyLoaded, Target
 from envmon.runtime.audit import Audit
 from envmon.runtime.clock import Clock
 from envmon.runtime.conditions import Conditions
@@ -82,6 +82,10 @@ class Daemon(Generic[W]):
     def reload(self) -> None:
         """Reload the configuration, as SIGHUP does."""
         self._reload.set()
+
+    def post(self, event: Event) -> None:
+        """Leave an event for the engine; returns at once."""
+        self._engine.post(event)
 
     def look(self, device: str) -> None:
         """Poll a device out of turn, as soon as its limits allow."""
