@@ -13,6 +13,7 @@ from envmon.core.world import (
     EdgeView,
     LeaseState,
     ProbeView,
+    ReportView,
     RouteState,
     Seen,
     World,
@@ -28,6 +29,7 @@ from envmon.model.event import (
     OrderReceived,
     PolicyLoaded,
     ProbeReport,
+    ReadinessReport,
     Tick,
 )
 from envmon.model.reading import Reading
@@ -46,6 +48,8 @@ def fold(world: World, event: Event) -> World:
             return _edge(world, event)
         case ProbeReport():
             return _probe(world, event)
+        case ReadinessReport():
+            return _report(world, event)
         case LeaseReport():
             return _lease(world, event)
         case Tick() | OrderReceived() | EffectReport():
@@ -146,6 +150,18 @@ def _probe(world: World, event: ProbeReport) -> World:
     view = ProbeView(event.answered, event.at.mono_ns, detail, earlier + 1 if counts else 0)
     routes = {**world.routes, event.route: replace(state, probes={**state.probes, key: view})}
     return replace(world, routes=routes)
+
+
+def _report(world: World, event: ReadinessReport) -> World:
+    state = world.routes.get(event.route)
+    if state is None:
+        return world
+    before = state.reports.get(event.item)
+    if before is not None and event.at.mono_ns < before.at_ns:
+        return world
+    view = ReportView(event.passed, event.at.mono_ns, event.why)
+    reports = {**state.reports, event.item: view}
+    return replace(world, routes={**world.routes, event.route: replace(state, reports=reports)})
 
 
 def _lease(world: World, event: LeaseReport) -> World:

@@ -101,6 +101,15 @@ class ProbeView:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportView:
+    """The last outside report of a readiness item."""
+
+    passed: bool
+    at_ns: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Baseline:
     """The counters an edge showed just after it confirmed a command: the starting line of the proof."""
 
@@ -126,6 +135,7 @@ class RouteState:
     confirmed: Mapping[str, EdgeStatus] = field(default_factory=dict)
     edges: Mapping[str, EdgeView] = field(default_factory=dict)
     probes: Mapping[str, ProbeView] = field(default_factory=dict)  # "edge/target"
+    reports: Mapping[str, ReportView] = field(default_factory=dict)  # readiness item -> last outside report
     baseline: Mapping[str, Baseline] = field(default_factory=dict)
     act_ns: int | None = None  # threat stands at ACT since
     asked_ns: int = 0  # last probe call asked for
