@@ -8,6 +8,7 @@ Rules
 from collections.abc import Mapping
 from dataclasses import replace
 
+from envmon.core.trust import JUDGED, behave
 from envmon.core.world import (
     Baseline,
     EdgeView,
@@ -33,6 +34,7 @@ from envmon.model.event import (
     Tick,
 )
 from envmon.model.reading import Reading
+from envmon.model.verdict import Phase
 
 
 def fold(world: World, event: Event) -> World:
@@ -80,10 +82,11 @@ def _batch(world: World, event: DeviceBatch) -> World:
             by_zone.setdefault(zone, []).append(reading)
     zones = dict(world.zones)
     for zone, readings in by_zone.items():
-        seen = dict(zones[zone].seen)
+        state = zones[zone]
+        seen = dict(state.seen)
         for reading in readings:
-            seen[reading.point.id] = _see(seen.get(reading.point.id), reading, event.at.mono_ns)
-        zones[zone] = replace(zones[zone], seen=seen)
+            seen[reading.point.id] = _see(state, seen.get(reading.point.id), reading, event.at.mono_ns)
+        zones[zone] = replace(state, seen=seen)
     silent = dict(world.silent_ns)
     if event.error:
         silent.setdefault(event.device, event.at.mono_ns)
@@ -92,12 +95,16 @@ def _batch(world: World, event: DeviceBatch) -> World:
     return replace(world, zones=zones, devices={**world.devices, event.device: event.error}, silent_ns=silent)
 
 
-def _see(before: Seen | None, reading: Reading, at_ns: int) -> Seen:
-    if reading.good:
-        return Seen(reading, at_ns, reading, at_ns)
-    if before is None:
-        return Seen(reading, at_ns)
-    return replace(before, reading=reading, at_ns=at_ns)
+def _see(state: ZoneState, before: Seen | None, reading: Reading, at_ns: int) -> Seen:
+    if not reading.good:
+        return Seen(reading, at_ns) if before is None else replace(before, reading=reading, at_ns=at_ns)
+    habit = before.habit if before is not None else None
+    role = reading.point.role
+    if role in JUDGED and isinstance(reading.value, float):
+        calm = state.phase is Phase.NORMAL and state.onset_ns is None
+        last_ns = before.good_ns if before is not None else at_ns
+        habit = behave(habit, reading, at_ns, last_ns, state.middles.get(role), calm=calm)
+    return Seen(reading, at_ns, reading, at_ns, habit)
 
 
 def _edge(world: World, event: EdgeReport) -> World:

@@ -7,57 +7,77 @@ Rules
   - Hysteresis is the named phase RECOVERING: a warm zone is normal again only below recommended - deadband.
 
 Theory of operation
-  readings -> capacity (which units are lost) -> votes -> quorum; inlets -> history -> trend -> time to limit; both
-  together -> verdict. What must outlive the tick (phase, onset, quorum, normals) is carried in ZoneState.
+  readings -> trust (who has a vote) -> capacity (which units are lost) -> votes -> quorum; inlets -> history -> course
+  -> time to limit; both together -> verdict. What must outlive the tick (phase, onset, quorum, normals) is carried in
+  ZoneState.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from envmon.core import forecast
-from envmon.core.evidence import COOLING_AIR_ROLES, medians, quorum, temperatures, votes
+from envmon.core.evidence import (
+    COOLING_AIR_ROLES,
+    INLET,
+    collapsed,
+    cooling_air_vote,
+    inlet_vote,
+    medians,
+    plant_vote,
+    quorum,
+    temperatures,
+    zone_temperature,
+)
+from envmon.core.loss import follow, restart_expected
 from envmon.core.margin import Capacity, capacity
-from envmon.core.world import SECOND, Judgement, Seen, ZoneState, age_s
+from envmon.core.trust import doubts, middles
+from envmon.core.world import Judgement, Sample, Seen, ZoneState, age_s
 from envmon.model.event import Stamp
 from envmon.model.policy import Limits, Policy, ZonePolicy
-from envmon.model.reading import Role, UnitState
+from envmon.model.reading import Role
 from envmon.model.verdict import Basis, Kind, Phase, Sight, TimeToLimit, Verdict, Vote
 
 NORMAL_TAU_S = 1800.0  # a room's normal is what it was over the last half hour
-INLET = frozenset({Role.RACK_INLET_TEMP})
+NORMAL_ROLES = COOLING_AIR_ROLES | INLET | frozenset({Role.CHILLED_WATER_FLOW})
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one tick sees of a zone before it is judged."""
+
+    trusted: tuple[Seen, ...]  # fresh, good, and with a vote
+    units: Capacity
+    votes: tuple[Vote, ...]
+    temperature: float | None
+    sighted: bool
+    warm_supply: bool  # the air says that nothing cools
 
 
 def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp) -> ZoneState:
     """Judge a zone at ``now`` and return it with its new judgement."""
     fresh = tuple(s for s in state.seen.values() if s.reading.good and age_s(now, s.at_ns) <= policy.stale_s)
-    inlets = temperatures(fresh, INLET)
-    temperature = _second_hottest([float(s.reading.value or 0) for s in inlets])
-    sighted = temperature is not None and len(inlets) >= zone.min_inlets
-    units = capacity(zone, fresh)
-    cast = votes(zone, fresh, state.normal, temperature if sighted else None, units)
-    agreed = quorum(policy, cast)
-    state = _sense(zone, state, fresh, temperature if sighted else None, now)
-    state = _plant(zone, state, cast, fresh, now)
+    state = replace(state, doubts=doubts(fresh, state.doubts, state.middles, now))
+    look = _look(zone, state, fresh)
+    state = _sense(zone, state, look, now)
+    state = follow(zone, state, fresh, now, losing=_losing(look))
+    agreed = quorum(policy, look.votes)
+    limit = _time_to_limit(zone, state, look, now)
     if agreed:
-        behind = tuple(point for vote in cast for point in vote.points)
-        state = replace(state, quorum_ns=now.mono_ns, quorum_points=behind)
-    worst = _worst(zone, state.seen, now)
-    limit = _time_to_limit(zone, state, units, temperature, worst, now)
+        behind = tuple(point for vote in look.votes for point in vote.points)
+        state = replace(state, quorum_ns=now.mono_ns, quorum_points=behind, last_limit=limit)
     judgement = Judgement(
-        verdict=_verdict(state, units, agreed=agreed, sighted=sighted),
-        basis=Basis.MEASURED if sighted else Basis.PROJECTED,
-        temperature=temperature,
-        worst=worst,
+        verdict=_verdict(state, look.units, agreed=agreed, sighted=look.sighted),
+        basis=Basis.MEASURED if look.sighted else Basis.PROJECTED,
+        temperature=look.temperature,
+        worst=_worst(zone, state, now),
         time_to_limit=limit,
-        votes=cast,
+        votes=look.votes,
         quorum=agreed,
-        margin_kw=units.margin_kw,
-        spare_units=units.spare_units,
-        lost_units=units.lost,
+        margin_kw=look.units.margin_kw,
+        spare_units=look.units.spare_units,
+        shortfall=1.0 if look.warm_supply else look.units.shortfall(zone.it_load_kw),
+        lost_units=look.units.lost,
     )
     judgement = replace(judgement, why=_why(zone, state, judgement, now))
-    if agreed:
-        state = replace(state, last_lower=limit.lower)
     same = judgement.verdict is state.judgement.verdict and state.verdict_ns > 0
     return replace(
         state,
@@ -66,6 +86,33 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp) -> Zon
         verdict_ns=state.verdict_ns if same else now.mono_ns,
         judgement=judgement,
     )
+
+
+def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...]) -> _Look:
+    trusted = tuple(s for s in fresh if s.reading.point.id not in state.doubts)
+    units = capacity(zone, fresh, state.normal)
+    plant = plant_vote(zone, fresh, units)
+    air = cooling_air_vote(trusted, state.normal)
+    temperature = zone_temperature(trusted, (plant, air))
+    sighted = temperature is not None and len(temperatures(trusted, INLET)) >= zone.min_inlets
+    usual = state.normal.get(Role.RACK_INLET_TEMP)
+    if usual is not None and state.onset_c is not None:
+        usual = max(usual, state.onset_c)
+    inlet = inlet_vote(zone, trusted, usual, temperature if sighted else None, beside_plant=plant is not None)
+    return _Look(
+        trusted=trusted,
+        units=units,
+        votes=tuple(vote for vote in (plant, inlet, air) if vote is not None),
+        temperature=temperature,
+        sighted=sighted,
+        warm_supply=bool(collapsed(trusted, state.normal)),
+    )
+
+
+def _losing(look: _Look) -> bool:
+    """Too little plant, air that nothing cools, or power on battery while the room warms."""
+    kinds = [vote.kind for vote in look.votes]
+    return look.units.margin_kw < 0 or look.warm_supply or (Kind.PLANT in kinds and Kind.INLET_AIR in kinds)
 
 
 def quorum_stands(policy: Policy, state: ZoneState, now: Stamp) -> bool:
@@ -78,39 +125,35 @@ def quorum_stands(policy: Policy, state: ZoneState, now: Stamp) -> bool:
     return any(not s.reading.good or age_s(now, s.at_ns) > policy.stale_s for s in seen)
 
 
-def _second_hottest(values: list[float]) -> float | None:
-    ranked = sorted(values, reverse=True)
-    if not ranked:
-        return None
-    return ranked[1] if len(ranked) > 2 else ranked[0]
-
-
-def _worst(zone: ZonePolicy, seen: Mapping[str, Seen], now: Stamp) -> float | None:
-    """What the inlets could have become since each last spoke well: value + age x slew."""
-    aged = [
+def _worst(zone: ZonePolicy, state: ZoneState, now: Stamp) -> float | None:
+    """What the inlets could have become since each last spoke well: the second-hottest value + age x slew."""
+    aged = sorted(
         float(s.good.value) + age_s(now, s.good_ns) * zone.slew
-        for s in seen.values()
-        if s.good is not None and s.good.point.role in INLET and isinstance(s.good.value, float)
-    ]
-    return _second_hottest(aged)
+        for name, s in state.seen.items()
+        if name not in state.doubts
+        and s.good is not None
+        and s.good.point.role in INLET
+        and isinstance(s.good.value, float)
+    )
+    return aged[-2] if len(aged) > 2 else aged[-1] if aged else None
 
 
-def _sense(
-    zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], temperature: float | None, now: Stamp
-) -> ZoneState:
-    """Carry the trend, the phase and, in a healthy room, the slow normals forward."""
-    if temperature is not None:
-        state = replace(
-            state,
-            history=forecast.remember(state.history, now.mono_ns, temperature),
-            phase=_phase(state.phase, temperature, zone.limits),
+def _sense(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> ZoneState:
+    """Carry what the room agrees on, its course, its phase and, in a healthy room, the slow normals forward."""
+    read = medians(look.trusted, NORMAL_ROLES)
+    state = replace(state, middles=middles(look.trusted))
+    if look.sighted and look.temperature is not None:
+        sample = Sample(
+            now.mono_ns, look.temperature, read.get(Role.RETURN_TEMP), read.get(Role.CHILLED_WATER_SUPPLY_TEMP)
         )
+        history = forecast.remember(state.history, sample)
+        if history is not state.history:
+            state = replace(state, history=history, course=forecast.course(history, state.onset_ns))
+        state = replace(state, phase=_phase(state.phase, look.temperature, zone.limits))
+        read[Role.RACK_INLET_TEMP] = look.temperature
     if state.phase is not Phase.NORMAL or state.onset_ns is not None:
         return state
     gain = min(1.0, max(0.0, age_s(now, state.judged_ns)) / NORMAL_TAU_S)
-    read = medians(fresh, COOLING_AIR_ROLES | INLET)
-    if temperature is not None:
-        read[Role.RACK_INLET_TEMP] = temperature
     settled = {role: value + (1 - gain) * (state.normal.get(role, value) - value) for role, value in read.items()}
     return replace(state, normal={**state.normal, **settled})
 
@@ -125,42 +168,14 @@ def _phase(phase: Phase, temperature: float, limits: Limits) -> Phase:
     return Phase.RECOVERING
 
 
-def _plant(
-    zone: ZonePolicy, state: ZoneState, cast: tuple[Vote, ...], fresh: tuple[Seen, ...], now: Stamp
-) -> ZoneState:
-    """Follow the plant's loss: its onset, and the one restart a power transfer lets us expect."""
-    if not any(vote.kind is Kind.PLANT for vote in cast):
-        return replace(state, onset_ns=None, restart_until_ns=None, restart_spent=False)
-    if state.onset_ns is None:
-        expected = any(
-            s.reading.value == UnitState.STARTING
-            or (s.reading.point.role is Role.ON_BATTERY and s.reading.value == "yes")
-            for s in fresh
-        )
-        until = now.mono_ns + int(zone.restart_s * SECOND) if expected and not state.restart_spent else None
-        return replace(state, onset_ns=now.mono_ns, restart_until_ns=until)
-    if state.restart_until_ns is not None and now.mono_ns > state.restart_until_ns:
-        return replace(state, restart_until_ns=None, restart_spent=True)
-    return state
-
-
-def _time_to_limit(
-    zone: ZonePolicy,
-    state: ZoneState,
-    units: Capacity,
-    temperature: float | None,
-    worst: float | None,
-    now: Stamp,
-) -> TimeToLimit:
-    bound = units.shortfall(zone.it_load_kw) / zone.heat_capacity
-    jumping = state.onset_ns is not None and age_s(now, state.onset_ns) < forecast.SETTLE_S
+def _time_to_limit(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> TimeToLimit:
     return forecast.time_to_limit(
-        temperature=temperature,
-        worst=worst,
+        temperature=look.temperature if look.sighted else None,
+        back=medians(look.trusted, frozenset({Role.RETURN_TEMP})).get(Role.RETURN_TEMP),
         limit=zone.limits.service,
-        measured=forecast.trend(state.history),
-        bound=bound,
-        settled=bound <= 0 or not (jumping or state.restart_until_ns is not None),
+        heading=state.course,
+        bound=look.units.shortfall(zone.it_load_kw) / zone.heat_capacity,
+        since_s=age_s(now, state.onset_ns) if state.onset_ns is not None else None,
     )
 
 
@@ -193,8 +208,10 @@ def _why(zone: ZonePolicy, state: ZoneState, judgement: Judgement, now: Stamp) -
     parts.extend(f"{vote.kind}: {vote.says}" for vote in judgement.votes if vote.kind is not Kind.INLET_AIR)
     if not judgement.votes and judgement.lost_units:
         parts.append(f"{', '.join(judgement.lost_units)} lost, {judgement.margin_kw:+g} kW margin")
-    if state.restart_until_ns is not None:
-        parts.append(f"restart expected within {-age_s(now, state.restart_until_ns):.0f} s")
+    if restart_expected(state, now):
+        parts.append(f"restart expected within {-age_s(now, state.restart_until_ns or 0):.0f} s")
+    if state.doubts:
+        parts.append("no vote: " + ", ".join(f"{name} ({doubt.why})" for name, doubt in state.doubts.items()))
     parts.append(say_limit(judgement.time_to_limit))
     return "; ".join(parts)
 

@@ -1,14 +1,15 @@
 """From the world to the finite facts of a route."""
 
 from envmon.core.judge import minutes, quorum_stands
+from envmon.core.loss import for_good, restart_expected
 from envmon.core.proof import calls_left, proof
 from envmon.core.readiness import Item, reachable, readiness, ready
 from envmon.core.route_rules import Ask, Edges, Episode, RouteFacts, Threat
 from envmon.core.table import answer
 from envmon.core.world import RouteState, World, ZoneState, age_s
-from envmon.model.event import EdgeStatus
+from envmon.model.event import EdgeStatus, Stamp
 from envmon.model.policy import Policy, RoutePolicy
-from envmon.model.verdict import Mode, Position, Sight
+from envmon.model.verdict import Basis, Mode, Position, Sight
 
 GRACE_S = 3.0  # a write may be on its way for so long; twice as long after every repetition
 GRACE_DOUBLINGS = 4
@@ -41,22 +42,28 @@ def threat(world: World, policy: Policy, route: RoutePolicy) -> Threat:
         state = world.zones[zone]
         if not quorum_stands(policy, state, world.now):
             continue
-        if _no_time_left(state, route, world):
+        if _pressing(state, route, world.now):
             return Threat.ACT
         worst = Threat.WATCH
     return worst
 
 
-def _no_time_left(state: ZoneState, route: RoutePolicy, world: World) -> bool:
-    limit = state.judgement.time_to_limit
-    if limit.sight is Sight.FORECAST and limit.lower is not None:
-        return limit.lower <= route.evacuate_s
-    blind_s = age_s(world.now, state.quorum_ns) if state.quorum_ns is not None else 0.0
-    return (
-        limit.sight is Sight.CANNOT_TELL
-        and state.last_lower is not None
-        and (state.last_lower - blind_s <= route.evacuate_s)
-    )
+def _pressing(state: ZoneState, route: RoutePolicy, now: Stamp) -> bool:
+    """Whether waiting any longer is wrong.
+
+    A blind zone is judged on what was last measured with a quorum, less the time since. While a restart may be expected
+    only the upper estimate counts: the first jump is not held against the room. Otherwise the lower bound counts, and
+    earlier once the cooling is lost for good: then waiting gains nothing, and costs the time a move may yet need.
+    """
+    measured = state.judgement.basis is Basis.MEASURED
+    limit = state.judgement.time_to_limit if measured else state.last_limit
+    blind_s = 0.0 if measured or state.quorum_ns is None else age_s(now, state.quorum_ns)
+    if limit.sight is not Sight.FORECAST or limit.lower is None:
+        return False
+    if restart_expected(state, now):
+        return limit.upper is not None and limit.upper - blind_s <= route.evacuate_s
+    early_s = route.early_s if for_good(state, now) else 0.0
+    return limit.lower - blind_s <= route.evacuate_s + early_s
 
 
 def edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Edges:

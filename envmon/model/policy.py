@@ -54,7 +54,8 @@ class RoutePolicy:
     """A class of calls: its edges, the zones it depends on here and at the backup, and its times in seconds.
 
     ``proofs`` names the readiness items that somebody else reports (call capacity, list parity, the carrier's route);
-    a report older than ``proof_stands_s`` is no proof.
+    a report older than ``proof_stands_s`` is no proof. ``early_s``: how much earlier than it must the route moves once
+    the cooling is lost for good.
     """
 
     id: str
@@ -68,6 +69,7 @@ class RoutePolicy:
     proof_calls: int = 20
     proofs: tuple[str, ...] = ()
     proof_stands_s: float = 120.0
+    early_s: float = 1200.0
 
     @property
     def evacuate_s(self) -> float:

@@ -24,7 +24,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from statistics import median
 from types import ModuleType
 from typing import Any
 
@@ -74,6 +73,7 @@ SITE_ROLES = {
     "power.ups_on_battery": (Role.ON_BATTERY, ""),
 }  # fmt: skip
 RANGES = {"degC": (-40.0, 125.0), "%": (0.0, 100.0)}  # what such a sensor can say at all
+FIRST_PHASE_S = 300  # the mixing jump
 CAPACITY_PCT, LIST_AGE_S = 80.0, 3600.0  # the operator's bars for the backup
 
 
@@ -205,7 +205,8 @@ class Play:
     def run(self) -> Played:
         self.tell(PolicyLoaded(self.at, self.site.policy, "digest", "bench"))
         self.tell(LeaseReport(self.at, held=True, epoch=EPOCH, detail="bench"))
-        for self.t in range(self.duration + 1):
+        for second in range(self.duration + 1):
+            self.t = second
             self.wall += 1.0
             if self.t in self.samples:
                 self._sample(self.samples[self.t])
@@ -320,6 +321,46 @@ def play(path: Path, seed: int | None) -> tuple[str, Played, dict[str, Any], dic
     return scenario["id"], played, scenario["truth"], {k: t for k, t in ran["cross"].items() if k.startswith(HERE)}
 
 
+@dataclass
+class Calibration:
+    """How forecasts fared against the room's own course, tick by tick from the fault to the limit."""
+
+    ticks: int = 0
+    held: int = 0  # the lower bound was not later than the room
+    settled: int = 0  # ticks past the first phase
+    near: int = 0  # of these, the median within a quarter of what was left
+
+    def add(self, said: list[tuple[float, float | None, float | None]], fault_s: int, limit_s: int) -> None:
+        for t, lower, median in said:
+            left = limit_s - t
+            if not fault_s < t < limit_s or lower is None or median is None:
+                continue
+            self.ticks += 1
+            self.held += lower <= left
+            if t >= fault_s + FIRST_PHASE_S:
+                self.settled += 1
+                self.near += abs(median - left) <= 0.25 * left
+
+    def __str__(self) -> str:
+        lower = 100 * self.held / max(1, self.ticks)
+        median = 100 * self.near / max(1, self.settled)
+        return f"lower bound held in {lower:.1f} % of {self.ticks}, median near in {median:.1f} % of {self.settled}"
+
+
+def calibrate(results: list[tuple[str, Played, dict[str, Any], dict[str, int]]], *, each: bool) -> None:
+    """Print the calibration over every scenario whose room does come to its limit."""
+    whole = Calibration()
+    for identity, played, truth, crossed in results:
+        if not crossed:
+            continue
+        own = Calibration()
+        for some in (own, whole):
+            some.add(played.forecasts, truth["fault_at_s"], min(crossed.values()))
+        if each:
+            print(f"{identity}: {own}")
+    print(f"forecasts: {whole}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("dir", type=Path)
@@ -339,6 +380,7 @@ def main() -> None:
         for identity, played, truth, _ in results:
             print(f"== {identity} {truth['verdict']} {truth['earliest_s']}..{truth['deadline_s']}")
             print("\n".join(played.told))
+    calibrate(results, each=asked.detail)
     asked.o.write_text(json.dumps({identity: played.acts for identity, played, _, _ in results}), encoding="utf-8")
 
 
