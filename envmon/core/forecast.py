@@ -13,11 +13,13 @@ Theory of operation
     - it decays as 1/t, as across many masses of all sizes at once: the latest, the upper estimate.
   Each is a straight line over t, sqrt(t) or ln(t), so each is one Theil-Sen slope (the median of all pairwise slopes
   tolerates about 29 % bad samples). Without an onset to count t from, all three are the straight line.
-  The upper estimate looks at the return air: the inlets mix towards it, so it has the jump behind it first.
+  Median and upper estimate look at the return air: the inlets mix towards it, so it has the jump behind it first.
+  A rise is one when three quarters of all pairwise slopes go up; a room that does not clearly rise has no median.
   Chilled water leads the air by minutes: while the plant is short the air may come to warm as fast as its water does.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from math import exp, log, sqrt
 
@@ -51,14 +53,14 @@ def course(history: tuple[Sample, ...], onset_ns: int | None) -> Course:
     fast = _slopes([(s.at_ns / SECOND, s.value) for s in recent])
     water = _slopes([(s.at_ns / SECOND, s.water) for s in recent if s.water is not None])
     steady = _slopes([(s.at_ns / SECOND, s.value) for s in history])
-    found = Course(fast=_at(fast, 3, 4), steady=_at(steady, 1, 2), water=_at(water, 1, 2))
+    rises = bool(steady) and steady[len(steady) // 4] > 0
+    found = Course(rises, _at(fast, 3, 4), _at(steady, 1, 2), water=_at(water, 1, 2))
     if onset_ns is None:
         return found
     since = [((s.at_ns - onset_ns) / SECOND, s) for s in history if s.at_ns - onset_ns >= MIXED_S * SECOND]
-    soak = _slopes([(t, s.value) for t, s in since], sqrt)
-    back = [(t, s.back) for t, s in since if s.back is not None]
-    fade = _slopes(back or [(t, s.value) for t, s in since], log)
-    return Course(found.fast, found.steady, _at(soak, 1, 2), _at(fade, 1, 2), found.water)
+    back = [(t, s.back) for t, s in since if s.back is not None] or [(t, s.value) for t, s in since]
+    soak, fade = _slopes(back, sqrt), _slopes(back, log)
+    return replace(found, soak=_at(soak, 1, 2), fade=_at(fade, 1, 2))
 
 
 def time_to_limit(
@@ -82,14 +84,14 @@ def time_to_limit(
     if heading.fast is None and bound <= 0:
         return TimeToLimit(Sight.CANNOT_TELL)
     fast = _fastest(heading, bound, since_s)
-    if fast < STILL:
+    if fast < STILL or (bound <= 0 and not heading.rises):
         return TimeToLimit(Sight.NONE_IN_SIGHT)
-    left = limit - temperature
-    lower = left / fast
-    if heading.fast is None and back is not None:
-        lower = min(lower, max(0.0, limit - max(temperature, back)) / fast)
-    median = max(lower, _median(heading, left, since_s))
-    return TimeToLimit(Sight.FORECAST, lower, median, _upper(heading, temperature, back, limit, since_s))
+    mixed = max(temperature, back if back is not None else temperature)
+    jumping = since_s is not None and since_s < FAST_S
+    lower = max(0.0, limit - (mixed if jumping else temperature)) / fast
+    median = _median(heading, limit - temperature, since_s)
+    upper = _upper(heading, limit - mixed, since_s)
+    return TimeToLimit(Sight.FORECAST, lower, None if median is None else max(lower, median), upper)
 
 
 def _fastest(heading: Course, bound: float, since_s: float | None) -> float:
@@ -101,24 +103,22 @@ def _fastest(heading: Course, bound: float, since_s: float | None) -> float:
     return max(heading.fast, water, early)
 
 
-def _median(heading: Course, left: float, since_s: float | None) -> float:
-    """Left K at a rate that decays as 1/sqrt(t); s."""
-    if since_s is not None and heading.soak is not None:
-        if heading.soak <= 0:
-            return FAR_S
-        return min(FAR_S, (sqrt(since_s) + left / heading.soak) ** 2 - since_s)
-    steady = heading.steady if heading.steady is not None else 0.0
-    return min(FAR_S, left / steady) if steady > STILL else FAR_S
+def _median(heading: Course, left: float, since_s: float | None) -> float | None:
+    """The way of ``left`` K at a rate that decays as 1/sqrt(t), s; None while the zone does not clearly rise."""
+    if not heading.rises or heading.steady is None:
+        return None
+    if since_s is None:
+        return min(FAR_S, left / heading.steady)
+    if heading.soak is None or heading.soak <= 0:
+        return None
+    return min(FAR_S, (sqrt(since_s) + left / heading.soak) ** 2 - since_s)
 
 
-def _upper(
-    heading: Course, temperature: float, back: float | None, limit: float, since_s: float | None
-) -> float | None:
-    """The return air's way to the limit at a rate that decays as 1/t, s; None where there is no such course."""
+def _upper(heading: Course, left: float, since_s: float | None) -> float | None:
+    """The return air's way of ``left`` K at a rate that decays as 1/t, s; None where there is no such course."""
     if since_s is None or heading.fade is None or since_s <= MIXED_S:
         return None
-    left = max(0.0, limit - max(temperature, back if back is not None else temperature))
-    folds = left / heading.fade if heading.fade > 0 else FAR_S
+    folds = max(0.0, left) / heading.fade if heading.fade > 0 else FAR_S
     return FAR_S if folds > log(FAR_S / since_s) else since_s * (exp(folds) - 1.0)
 
 

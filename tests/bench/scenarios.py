@@ -28,6 +28,7 @@ from types import ModuleType
 from typing import Any
 
 import yaml
+from calibration import Said, report
 
 from envmon.core.advance import advance
 from envmon.core.world import SECOND, World, initial
@@ -73,7 +74,6 @@ SITE_ROLES = {
     "power.ups_on_battery": (Role.ON_BATTERY, ""),
 }  # fmt: skip
 RANGES = {"degC": (-40.0, 125.0), "%": (0.0, 100.0)}  # what such a sensor can say at all
-FIRST_PHASE_S = 300  # the mixing jump
 CAPACITY_PCT, LIST_AGE_S = 80.0, 3600.0  # the operator's bars for the backup
 
 
@@ -91,7 +91,7 @@ class Played:
 
     acts: list[list[Any]] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
-    forecasts: list[tuple[float, float | None, float | None]] = field(default_factory=list)  # t, lower, median
+    said: list[Said] = field(default_factory=list)
 
 
 def site_of(scenario: dict[str, Any]) -> Site:
@@ -289,12 +289,11 @@ class Play:
         self.tell(OrderReceived(self.at, Order(f"{command}-{self.t}", command, "", "operator", "bench")))
 
     def _remember(self) -> None:
-        limits = [self.world.zones[zone.id].judgement.time_to_limit for zone in self.site.policy.zones if zone.here]
-        said = min(
-            ((limit.lower or 0.0, limit.median or 0.0) for limit in limits if limit.sight is Sight.FORECAST),
-            default=(None, None),
-        )
-        self.done.forecasts.append((self.t, *said))
+        states = [self.world.zones[zone.id] for zone in self.site.policy.zones if zone.here]
+        state = max(states, key=lambda each: each.judgement.temperature or 0.0)
+        limit = state.judgement.time_to_limit
+        lost = state.onset_ns is not None and limit.sight is Sight.FORECAST
+        self.done.said.append(Said(self.t, state.judgement.temperature, lost, limit.lower, limit.median))
 
 
 def load_simulator(folder: Path) -> ModuleType:
@@ -311,54 +310,14 @@ def load_simulator(folder: Path) -> ModuleType:
     sys.exit(f"no sim.py in {folder} or in its parent")
 
 
-def play(path: Path, seed: int | None) -> tuple[str, Played, dict[str, Any], dict[str, int]]:
-    """Simulate and play one scenario file: its id, what the engine did, and the truth to hold against it."""
+def play(path: Path, seed: int | None) -> tuple[str, Played, float]:
+    """Simulate and play one scenario file: its id, what the engine did, and the service limit in degC."""
     simulator = load_simulator(path.parent)
     scenario = yaml.safe_load(path.read_text(encoding="utf-8"))
     ran = simulator.run(scenario, seed)
     kept = {key: scenario[key] for key in ("sites", "limits", "drain_s", "duration_s") if key in scenario}
     played = Play({**kept, "sample_s": scenario.get("sample_s", 15)}, ran["rows"]).run()
-    return scenario["id"], played, scenario["truth"], {k: t for k, t in ran["cross"].items() if k.startswith(HERE)}
-
-
-@dataclass
-class Calibration:
-    """How forecasts fared against the room's own course, tick by tick from the fault to the limit."""
-
-    ticks: int = 0
-    held: int = 0  # the lower bound was not later than the room
-    settled: int = 0  # ticks past the first phase
-    near: int = 0  # of these, the median within a quarter of what was left
-
-    def add(self, said: list[tuple[float, float | None, float | None]], fault_s: int, limit_s: int) -> None:
-        for t, lower, median in said:
-            left = limit_s - t
-            if not fault_s < t < limit_s or lower is None or median is None:
-                continue
-            self.ticks += 1
-            self.held += lower <= left
-            if t >= fault_s + FIRST_PHASE_S:
-                self.settled += 1
-                self.near += abs(median - left) <= 0.25 * left
-
-    def __str__(self) -> str:
-        lower = 100 * self.held / max(1, self.ticks)
-        median = 100 * self.near / max(1, self.settled)
-        return f"lower bound held in {lower:.1f} % of {self.ticks}, median near in {median:.1f} % of {self.settled}"
-
-
-def calibrate(results: list[tuple[str, Played, dict[str, Any], dict[str, int]]], *, each: bool) -> None:
-    """Print the calibration over every scenario whose room does come to its limit."""
-    whole = Calibration()
-    for identity, played, truth, crossed in results:
-        if not crossed:
-            continue
-        own = Calibration()
-        for some in (own, whole):
-            some.add(played.forecasts, truth["fault_at_s"], min(crossed.values()))
-        if each:
-            print(f"{identity}: {own}")
-    print(f"forecasts: {whole}")
+    return scenario["id"], played, float(scenario["limits"]["service_c"])
 
 
 def main() -> None:
@@ -377,11 +336,11 @@ def main() -> None:
     with ProcessPoolExecutor(asked.jobs) as pool:
         results = list(pool.map(partial(play, seed=asked.seed), files))
     if asked.detail:
-        for identity, played, truth, _ in results:
-            print(f"== {identity} {truth['verdict']} {truth['earliest_s']}..{truth['deadline_s']}")
+        for identity, played, _ in results:
+            print(f"== {identity}")
             print("\n".join(played.told))
-    calibrate(results, each=asked.detail)
-    asked.o.write_text(json.dumps({identity: played.acts for identity, played, _, _ in results}), encoding="utf-8")
+    report([(identity, played.said, limit_c) for identity, played, limit_c in results], each=asked.detail)
+    asked.o.write_text(json.dumps({identity: played.acts for identity, played, _ in results}), encoding="utf-8")
 
 
 if __name__ == "__main__":
