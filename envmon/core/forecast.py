@@ -13,7 +13,8 @@ Theory of operation
     - it decays as 1/t, as across many masses of all sizes at once: the latest, the upper estimate.
   Each is a straight line over t, sqrt(t) or ln(t), so each is one Theil-Sen slope (the median of all pairwise slopes
   tolerates about 29 % bad samples). Without an onset to count t from, all three are the straight line.
-  Median and upper estimate look at the return air: the inlets mix towards it, so it has the jump behind it first.
+  Until the jump has left the window, median and upper estimate look at the return air: the inlets mix towards it, so it
+  has the jump behind it first.
   A rise is one when three quarters of all pairwise slopes go up; a room that does not clearly rise has no median.
   Chilled water leads the air by minutes: while the plant is short the air may come to warm as fast as its water does.
 """
@@ -33,6 +34,7 @@ FAST_S = 120.0  # the lower bound follows the last two minutes
 MIXED_S = 30.0  # fans coast and coils lag: the return air tells nothing sooner
 LEAST_S = 45.0  # shorter trends are noise
 STILL = 0.0005  # K/s: slower than 1.8 K an hour is no trend
+READ_K = 0.25  # a probe reads no truer
 FAR_S = 48 * 3600.0  # nothing is said beyond two days
 
 
@@ -58,8 +60,10 @@ def course(history: tuple[Sample, ...], onset_ns: int | None) -> Course:
     if onset_ns is None:
         return found
     since = [((s.at_ns - onset_ns) / SECOND, s) for s in history if s.at_ns - onset_ns >= MIXED_S * SECOND]
-    back = [(t, s.back) for t, s in since if s.back is not None] or [(t, s.value) for t, s in since]
-    soak, fade = _slopes(back, sqrt), _slopes(back, log)
+    inlets = [(t, s.value) for t, s in since]
+    back = [(t, s.back) for t, s in since if s.back is not None] or inlets
+    mixed = now_ns - onset_ns >= (SETTLE_S + WINDOW_S) * SECOND
+    soak, fade = _slopes(inlets if mixed else back, sqrt), _slopes(back, log)
     return replace(found, soak=_at(soak, 1, 2), fade=_at(fade, 1, 2))
 
 
@@ -88,7 +92,7 @@ def time_to_limit(
         return TimeToLimit(Sight.NONE_IN_SIGHT)
     mixed = max(temperature, back if back is not None else temperature)
     jumping = since_s is not None and since_s < FAST_S
-    lower = max(0.0, limit - (mixed if jumping else temperature)) / fast
+    lower = max(0.0, limit - READ_K - (mixed if jumping else temperature)) / fast
     median = _median(heading, limit - temperature, since_s)
     upper = _upper(heading, limit - mixed, since_s)
     return TimeToLimit(Sight.FORECAST, lower, None if median is None else max(lower, median), upper)

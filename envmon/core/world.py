@@ -75,7 +75,7 @@ class Sample:
 class Course:
     """Where a zone is heading: slopes of its recent past, None where there is too little of it.
 
-    ``fast`` and ``steady`` are K/s (upper quartile and median), ``soak`` K of return air per square root of seconds,
+    ``fast`` and ``steady`` are K/s (upper quartile and median), ``soak`` K per square root of seconds,
     ``fade`` K of return air per e-fold of the time since the onset, ``water`` K/s of the chilled water.
     """
 
