@@ -13,6 +13,7 @@ from envmon.model.verdict import Basis, Mode, Position, Sight
 
 GRACE_S = 3.0  # a write may be on its way for so long; twice as long after every repetition
 GRACE_DOUBLINGS = 4
+SLACK = 1.5  # an acute threat is over only well above its bar
 
 
 def route_facts(world: World, policy: Policy, route: RoutePolicy, order: Ask) -> RouteFacts:
@@ -36,19 +37,23 @@ def route_facts(world: World, policy: Policy, route: RoutePolicy, order: Ask) ->
 
 
 def threat(world: World, policy: Policy, route: RoutePolicy) -> Threat:
-    """The worst of the route's zones: does its time to limit still leave an evacuation."""
+    """The worst of the route's zones: does its time to limit still leave an evacuation.
+
+    A threat that was acute stays so until it is clearly over: an estimate that hovers at the bar makes one decision.
+    """
     worst = Threat.NONE
+    slack = SLACK if world.routes[route.id].act_ns is not None else 1.0
     for zone in route.zones:
         state = world.zones[zone]
         if not quorum_stands(policy, state, world.now):
             continue
-        if _pressing(state, route, world.now):
+        if _pressing(state, route, world.now, slack):
             return Threat.ACT
         worst = Threat.WATCH
     return worst
 
 
-def _pressing(state: ZoneState, route: RoutePolicy, now: Stamp) -> bool:
+def _pressing(state: ZoneState, route: RoutePolicy, now: Stamp, slack: float) -> bool:
     """Whether waiting any longer is wrong.
 
     A blind zone is judged on what was last measured with a quorum, less the time since. While a restart may be expected
@@ -61,9 +66,9 @@ def _pressing(state: ZoneState, route: RoutePolicy, now: Stamp) -> bool:
     if limit.sight is not Sight.FORECAST or limit.lower is None:
         return False
     if restart_expected(state, now):
-        return limit.upper is not None and limit.upper - blind_s <= route.evacuate_s
+        return limit.upper is not None and limit.upper - blind_s <= slack * route.evacuate_s
     early_s = route.early_s if for_good(state, now) else 0.0
-    return limit.lower - blind_s <= route.evacuate_s + early_s
+    return limit.lower - blind_s <= slack * (route.evacuate_s + early_s)
 
 
 def edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Edges:

@@ -5,7 +5,7 @@ Rules
     against the room; it has its vote back when it agrees again.
   - The room is the median over network paths of each path's median: a gateway with many sensors is one opinion.
   - Two points that stray together keep their votes: half a room may be hot. Whether that suffices is the quorum's
-    business, which asks for another path.
+    business, which asks for another path. Points that jumped alike on two paths have their votes back after a minute.
   - Only the poller's clock counts. What a device says of the time is never read, so a clock that jumps changes nothing.
 
 Theory of operation
@@ -38,6 +38,7 @@ HOT_SPOT_K = 5.0  # a learnt distance is never larger
 OFFSET_TAU_S = 1800.0
 GAP_S = 300.0  # after a longer silence a point starts anew
 EARN_S = 600.0  # a point that jumped with nobody to agree with has its vote back after this
+VOUCH_S = 60.0
 HYSTERESIS = 0.6  # a doubted point must come this much closer
 
 
@@ -97,15 +98,29 @@ def doubts(
 ) -> dict[str, Doubt]:
     """Who has no vote now. ``middles`` is what the room agreed on at the last tick."""
     points = [seen for seen in fresh if seen.habit is not None]
+    jumped = [seen for seen in points if seen.habit is not None and seen.habit.jumped_ns]
     found: dict[str, str] = {}
     for seen in points:
         point = seen.reading.point
         room = middles.get(point.role) if point.role is not None else None
+        if _vouched(seen, jumped, now):
+            continue
         if why := _alone(seen, room, now, doubted=point.id in before):
             found[point.id] = why
     for role in COMPARED:
         found |= _strays([s for s in points if s.reading.point.role is role], found, before)
     return {name: Doubt(why, before[name].since_ns if name in before else now.mono_ns) for name, why in found.items()}
+
+
+def _vouched(seen: Seen, jumped: list[Seen], now: Stamp) -> bool:
+    """Whether a point that jumped is borne out by one of its role that did the same on another path."""
+    return seen in jumped and any(
+        other.reading.point.role is seen.reading.point.role
+        and other.reading.point.path != seen.reading.point.path
+        and abs(_raw(other) - _raw(seen)) <= STRAY_K
+        and all(each.habit is not None and age_s(now, each.habit.jumped_ns) >= VOUCH_S for each in (seen, other))
+        for other in jumped
+    )
 
 
 def _alone(seen: Seen, room: float | None, now: Stamp, *, doubted: bool) -> str:
