@@ -6,6 +6,8 @@ Rules
   - A quorum needs at least two kinds, each on a device and a network path of its own.
   - A rise over the room's normal temperature votes as inlet air only beside plant evidence: a door, a load step or a
     new set point also warm a room.
+  - Where the inlets of one path are hot and those of another are not, they vote only beside points of a third path that
+    show the cooling lost: one of the two gateways lies.
   - Air that comes back from the units as warm as it went in votes as cooling air, whatever the units say of themselves.
 """
 
@@ -22,6 +24,7 @@ from envmon.model.verdict import Kind, Vote
 FIRST_RISE_K = 1.5  # inlet air over normal, beside plant evidence
 COOLING_AIR_RISE_K = 3.0  # return, supply or chilled water over normal
 SPREAD_K, SPREAD_LEFT = 3.0, 0.3  # a spread worth judging, and how little of it is left when nothing cools
+DISSENT_K = 4.0  # inlets of one room differ by less
 RETURN_SLACK_K = 1.0  # no inlet is hotter than the air that leaves the racks
 COOLING_AIR_ROLES = frozenset({Role.RETURN_TEMP, Role.SUPPLY_TEMP, Role.CHILLED_WATER_SUPPLY_TEMP})
 INLET = frozenset({Role.RACK_INLET_TEMP})
@@ -39,7 +42,7 @@ def value(seen: Seen) -> float:
 
 def plant_vote(zone: ZonePolicy, fresh: tuple[Seen, ...], units: Capacity) -> Vote | None:
     """Units that cannot carry the load, or power that is on battery."""
-    battery = [s for s in fresh if s.reading.point.role is Role.ON_BATTERY and s.reading.value == "yes"]
+    battery = on_battery(fresh)
     short = units.available_kw < zone.it_load_kw
     if not short and not battery:
         return None
@@ -49,6 +52,11 @@ def plant_vote(zone: ZonePolicy, fresh: tuple[Seen, ...], units: Capacity) -> Vo
     if battery:
         parts.append(f"on battery: {', '.join(s.reading.point.id for s in battery)}")
     return _vote(Kind.PLANT, [*(units.witnesses if short else ()), *battery], "; ".join(parts))
+
+
+def on_battery(fresh: Iterable[Seen]) -> list[Seen]:
+    """The points that say that power is on battery."""
+    return [s for s in fresh if s.reading.point.role is Role.ON_BATTERY and s.reading.value == "yes"]
 
 
 def cooling_air_vote(trusted: tuple[Seen, ...], normal: Mapping[Role, float]) -> Vote | None:
@@ -62,41 +70,71 @@ def cooling_air_vote(trusted: tuple[Seen, ...], normal: Mapping[Role, float]) ->
 
 
 def inlet_vote(
-    zone: ZonePolicy, trusted: tuple[Seen, ...], usual: float | None, inlet: float | None, *, beside_plant: bool
+    zone: ZonePolicy, trusted: tuple[Seen, ...], usual: float | None, inlet: float | None, losing: Iterable[Seen]
 ) -> Vote | None:
-    """Inlet air over the allowable limit or, beside plant evidence, over ``usual`` by a first rise."""
+    """Inlet air over the allowable limit or, beside points that show the cooling lost, over ``usual`` by a first rise."""
+    shown = tuple(dict.fromkeys(seen.reading.point.path for seen in losing))
     if inlet is None:
         return None
     bar = zone.limits.allowable
-    if beside_plant and usual is not None:
+    if shown and usual is not None:
         bar = min(bar, usual + FIRST_RISE_K)
     if inlet < bar:
         return None
     over = f", {inlet - usual:+.1f} K over normal" if usual is not None else ""
-    seen = [s for s in temperatures(trusted, INLET) if value(s) >= bar]
-    return _vote(Kind.INLET_AIR, seen, f"rack inlet {inlet:.1f} degC{over}") if seen else None
+    inlets = temperatures(trusted, INLET)
+    hot = [s for s in inlets if value(s) >= bar]
+    vote = _vote(Kind.INLET_AIR, hot, f"rack inlet {inlet:.1f} degC{over}")
+    return vote if hot and (not _dissent(inlets, vote, inlet) or any(p not in vote.paths for p in shown)) else None
+
+
+def _dissent(inlets: list[Seen], vote: Vote, inlet: float) -> bool:
+    """Whether a whole path of inlets, none of them hot, is far below the zone's temperature."""
+    rest: dict[str, float] = {}
+    for seen in inlets:
+        path = seen.reading.point.path
+        if path not in vote.paths:
+            rest[path] = max(value(seen), rest.get(path, value(seen)))
+    return any(best < inlet - DISSENT_K for best in rest.values())
 
 
 def zone_temperature(trusted: tuple[Seen, ...], others: Iterable[Vote | None]) -> float | None:
-    """The second-hottest inlet (the hottest with two), degC.
+    """The second-hottest inlet (the hottest with two), degC, as far as another path's return air bears it out.
 
-    Where another kind of evidence, on another path, says that the cooling is lost, one inlet is company enough: the
-    rest may be lying together behind one gateway. It counts no further than the return air allows.
+    Where the inlets of one path are far hotter than those of another, one of the two gateways lies: no inlet is hotter
+    than the air that leaves the racks. For the same reason a lone hot inlet is believed against many behind one gateway
+    when another kind of evidence, on a third path, says that the cooling is lost.
     """
     ranked = sorted(temperatures(trusted, INLET), key=value, reverse=True)
     if not ranked:
         return None
-    if len(ranked) <= 2:
-        return value(ranked[0])
-    second = value(ranked[1])
-    hottest = ranked[0].reading.point.path
-    rest = {seen.reading.point.path for seen in ranked if seen.reading.point.path != hottest}
-    lone = ranked[1].reading.point.path != hottest and len(rest) == 1
-    backed = any(path != hottest and path not in rest for vote in others if vote is not None for path in vote.paths)
-    back = medians(trusted, frozenset({Role.RETURN_TEMP})).get(Role.RETURN_TEMP)
-    if not (lone and backed) or back is None:
-        return second
-    return max(second, min(value(ranked[0]), back + RETURN_SLACK_K))
+    pick = value(ranked[1] if len(ranked) > 2 else ranked[0])
+    lone = ranked[0].reading.point.path
+    rest = tuple(dict.fromkeys(s.reading.point.path for s in ranked if s.reading.point.path != lone))
+    ceiling = _ceiling(trusted, (lone,))
+    if len(ranked) > 2 and ranked[1].reading.point.path != lone and len(rest) == 1 and ceiling is not None:
+        backed = any(path not in (lone, *rest) for vote in others if vote is not None for path in vote.paths)
+        return max(pick, min(value(ranked[0]), ceiling)) if backed else pick
+    hot = tuple(dict.fromkeys(s.reading.point.path for s in ranked if value(s) >= pick))
+    cold = [value(s) for s in ranked if s.reading.point.path not in hot]
+    ceiling = _ceiling(trusted, hot)
+    if cold and cold[0] < pick - DISSENT_K and ceiling is not None:
+        return max(cold[0], min(pick, ceiling))
+    return pick
+
+
+def _ceiling(trusted: tuple[Seen, ...], but: tuple[str, ...]) -> float | None:
+    """The hottest return air on any path but these, with some slack, degC."""
+    paths = return_air(trusted)
+    return max((value + RETURN_SLACK_K for path, value in paths if path not in but), default=None)
+
+
+def return_air(trusted: tuple[Seen, ...]) -> tuple[tuple[str, float], ...]:
+    """The median return air of each network path, degC."""
+    by_path: dict[str, list[float]] = {}
+    for seen in temperatures(trusted, frozenset({Role.RETURN_TEMP})):
+        by_path.setdefault(seen.reading.point.path, []).append(value(seen))
+    return tuple((path, median(values)) for path, values in by_path.items())
 
 
 def quorum(policy: Policy, cast: tuple[Vote, ...]) -> bool:

@@ -34,6 +34,7 @@ FAST_S = 120.0  # the lower bound follows the last two minutes
 MIXED_S = 30.0  # fans coast and coils lag: the return air tells nothing sooner
 LEAST_S = 45.0  # shorter trends are noise
 STILL = 0.0005  # K/s: slower than 1.8 K an hour is no trend
+INLETS = ""  # stands for a network path where there is no return air
 READ_K = 0.25  # a probe reads no truer
 FAR_S = 48 * 3600.0  # nothing is said beyond two days
 
@@ -60,17 +61,23 @@ def course(history: tuple[Sample, ...], onset_ns: int | None) -> Course:
     if onset_ns is None:
         return found
     since = [((s.at_ns - onset_ns) / SECOND, s) for s in history if s.at_ns - onset_ns >= MIXED_S * SECOND]
+    paths = tuple(path for path, _ in history[-1].back)
+    backs = {path: [(t, v) for t, s in since for name, v in s.back if name == path] for path in paths}
     inlets = [(t, s.value) for t, s in since]
-    back = [(t, s.back) for t, s in since if s.back is not None] or inlets
-    mixed = now_ns - onset_ns >= (SETTLE_S + WINDOW_S) * SECOND
-    soak, fade = _slopes(inlets if mixed else back, sqrt), _slopes(back, log)
-    return replace(found, soak=_at(soak, 1, 2), fade=_at(fade, 1, 2))
+    mixed = not backs or now_ns - onset_ns >= (SETTLE_S + WINDOW_S) * SECOND
+    soaks = [_at(_slopes(points, sqrt), 1, 2) for points in ([inlets] if mixed else backs.values())]
+    fades = {path: _at(_slopes(points, log), 1, 2) for path, points in (backs or {INLETS: inlets}).items()}
+    return replace(
+        found,
+        soak=_upper_middle([soak for soak in soaks if soak is not None]),
+        fade=tuple((path, fade) for path, fade in fades.items() if fade is not None),
+    )
 
 
 def time_to_limit(
     *,
     temperature: float | None,
-    back: float | None,
+    back: tuple[tuple[str, float], ...],
     limit: float,
     heading: Course,
     bound: float,
@@ -78,7 +85,7 @@ def time_to_limit(
 ) -> TimeToLimit:
     """When ``temperature`` (degC) comes to ``limit``.
 
-    ``back`` is the return air, ``bound`` the rate (K/s) that the heat capacity allows (0 with the load cooled),
+    ``back`` is the return air by network path, ``bound`` the rate (K/s) that the heat capacity allows (0 with the load cooled),
     ``since_s`` the time since the onset of a loss, None when there is none.
     """
     if temperature is None:
@@ -90,11 +97,11 @@ def time_to_limit(
     fast = _fastest(heading, bound, since_s)
     if fast < STILL or (bound <= 0 and not heading.rises):
         return TimeToLimit(Sight.NONE_IN_SIGHT)
-    mixed = max(temperature, back if back is not None else temperature)
+    mixed = max([temperature, *(value for _, value in back)])
     jumping = since_s is not None and since_s < FAST_S
     lower = max(0.0, limit - READ_K - (mixed if jumping else temperature)) / fast
     median = _median(heading, limit - temperature, since_s)
-    upper = _upper(heading, limit - mixed, since_s)
+    upper = _upper(heading, temperature, back, limit, since_s)
     return TimeToLimit(Sight.FORECAST, lower, None if median is None else max(lower, median), upper)
 
 
@@ -118,12 +125,32 @@ def _median(heading: Course, left: float, since_s: float | None) -> float | None
     return min(FAR_S, (sqrt(since_s) + left / heading.soak) ** 2 - since_s)
 
 
-def _upper(heading: Course, left: float, since_s: float | None) -> float | None:
-    """The return air's way of ``left`` K at a rate that decays as 1/t, s; None where there is no such course."""
-    if since_s is None or heading.fade is None or since_s <= MIXED_S:
+def _upper(
+    heading: Course, temperature: float, back: tuple[tuple[str, float], ...], limit: float, since_s: float | None
+) -> float | None:
+    """The return air's way to the limit at a rate that decays as 1/t, s; None where there is no such course.
+
+    Every network path makes its own estimate and the middle one counts, of two the later: one path cannot hurry it.
+    """
+    if since_s is None or since_s <= MIXED_S:
         return None
-    folds = max(0.0, left) / heading.fade if heading.fade > 0 else FAR_S
+    now = dict(back) or {INLETS: temperature}
+    ways = [
+        _folded(max(0.0, limit - now[path]) / fade if fade > 0 else FAR_S, since_s)
+        for path, fade in heading.fade
+        if path in now
+    ]
+    return _upper_middle(ways)
+
+
+def _folded(folds: float, since_s: float) -> float:
+    """The time in which the time since the onset grows by so many e-folds, s."""
     return FAR_S if folds > log(FAR_S / since_s) else since_s * (exp(folds) - 1.0)
+
+
+def _upper_middle(values: list[float]) -> float | None:
+    """The middle value, of two the larger."""
+    return sorted(values)[len(values) // 2] if values else None
 
 
 def _slopes(points: list[tuple[float, float]], over: Callable[[float], float] | None = None) -> list[float]:

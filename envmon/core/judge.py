@@ -22,12 +22,14 @@ from envmon.core.evidence import (
     cooling_air_vote,
     inlet_vote,
     medians,
+    on_battery,
     plant_vote,
     quorum,
+    return_air,
     temperatures,
     zone_temperature,
 )
-from envmon.core.loss import follow, restart_expected
+from envmon.core.loss import corroborate, follow, restart_expected
 from envmon.core.margin import Capacity, capacity
 from envmon.core.trust import doubts, middles
 from envmon.core.world import Judgement, Sample, Seen, ZoneState, age_s
@@ -61,6 +63,7 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp) -> Zon
     state = follow(zone, state, fresh, now, losing=_losing(look))
     agreed = quorum(policy, look.votes)
     limit = _time_to_limit(zone, state, look, now)
+    state = corroborate(state, now, agreed=agreed, sighted=look.sighted)
     if agreed:
         behind = tuple(point for vote in look.votes for point in vote.points)
         state = replace(state, quorum_ns=now.mono_ns, quorum_points=behind, last_limit=limit)
@@ -98,14 +101,16 @@ def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...]) -> _Look:
     usual = state.normal.get(Role.RACK_INLET_TEMP)
     if usual is not None and state.onset_c is not None:
         usual = max(usual, state.onset_c)
-    inlet = inlet_vote(zone, trusted, usual, temperature if sighted else None, beside_plant=plant is not None)
+    warm_supply = tuple(collapsed(trusted, state.normal))
+    losing = [*(units.witnesses if units.margin_kw < 0 else ()), *warm_supply, *on_battery(fresh)]
+    inlet = inlet_vote(zone, trusted, usual, temperature if sighted else None, losing)
     return _Look(
         trusted=trusted,
         units=units,
         votes=tuple(vote for vote in (plant, inlet, air) if vote is not None),
         temperature=temperature,
         sighted=sighted,
-        warm_supply=bool(collapsed(trusted, state.normal)),
+        warm_supply=bool(warm_supply),
     )
 
 
@@ -144,7 +149,10 @@ def _sense(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> ZoneS
     state = replace(state, middles=middles(look.trusted))
     if look.sighted and look.temperature is not None:
         sample = Sample(
-            now.mono_ns, look.temperature, read.get(Role.RETURN_TEMP), read.get(Role.CHILLED_WATER_SUPPLY_TEMP)
+            now.mono_ns,
+            look.temperature,
+            return_air(look.trusted),
+            read.get(Role.CHILLED_WATER_SUPPLY_TEMP),
         )
         history = forecast.remember(state.history, sample)
         if history is not state.history:
@@ -171,7 +179,7 @@ def _phase(phase: Phase, temperature: float, limits: Limits) -> Phase:
 def _time_to_limit(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> TimeToLimit:
     return forecast.time_to_limit(
         temperature=look.temperature if look.sighted else None,
-        back=medians(look.trusted, frozenset({Role.RETURN_TEMP})).get(Role.RETURN_TEMP),
+        back=return_air(look.trusted),
         limit=zone.limits.service,
         heading=state.course,
         bound=look.units.shortfall(zone.it_load_kw) / zone.heat_capacity,

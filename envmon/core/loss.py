@@ -8,7 +8,8 @@ Rules
   - The next window is earned by success alone: the room normal, and nothing lost, for as long as a window lasts. A
     window that ran out, or a second loss before success, earns none.
   - Where a loss begins or ends the room starts a new course: what it did before says nothing of what it will do.
-  - The loss is for good when no window is open and more of the load is uncooled than a room can balance.
+  - The loss is for good when no window is open, a quorum has shown it for as long as a restart takes, and more of the
+    load is uncooled than a room can balance.
 
 Theory of operation
   Compressors keep a minimum off time (180 s for the usual unit, 600 s for a chiller) and ramp for a minute or three, so
@@ -44,14 +45,28 @@ def follow(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], now: Sta
     return replace(state, restart_until_ns=until_ns)
 
 
+def corroborate(state: ZoneState, now: Stamp, *, agreed: bool, sighted: bool) -> ZoneState:
+    """Since when a quorum has shown this loss without a break; blindness is no break."""
+    if state.onset_ns is None or (sighted and not agreed):
+        return state if state.corroborated_ns is None else replace(state, corroborated_ns=None)
+    if agreed and state.corroborated_ns is None:
+        return replace(state, corroborated_ns=now.mono_ns)
+    return state
+
+
 def restart_expected(state: ZoneState, now: Stamp) -> bool:
     """Whether a window is open."""
     return state.restart_until_ns is not None and now.mono_ns < state.restart_until_ns
 
 
-def for_good(state: ZoneState, now: Stamp) -> bool:
-    """Whether the cooling is lost and nothing says that it comes back."""
-    return state.onset_ns is not None and not restart_expected(state, now) and state.judgement.shortfall > FOR_GOOD
+def for_good(zone: ZonePolicy, state: ZoneState, now: Stamp) -> bool:
+    """Whether the cooling is lost, the room has shown it for as long as a restart takes, and none is expected."""
+    return (
+        state.corroborated_ns is not None
+        and age_s(now, state.corroborated_ns) >= zone.restart_s
+        and not restart_expected(state, now)
+        and state.judgement.shortfall > FOR_GOOD
+    )
 
 
 def _begin(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], now: Stamp) -> ZoneState:

@@ -8,7 +8,7 @@ from envmon.core.route_rules import Ask, Edges, Episode, RouteFacts, Threat
 from envmon.core.table import answer
 from envmon.core.world import RouteState, World, ZoneState, age_s
 from envmon.model.event import EdgeStatus, Stamp
-from envmon.model.policy import Policy, RoutePolicy
+from envmon.model.policy import Policy, RoutePolicy, ZonePolicy
 from envmon.model.verdict import Basis, Mode, Position, Sight
 
 GRACE_S = 3.0  # a write may be on its way for so long; twice as long after every repetition
@@ -43,17 +43,17 @@ def threat(world: World, policy: Policy, route: RoutePolicy) -> Threat:
     """
     worst = Threat.NONE
     slack = SLACK if world.routes[route.id].act_ns is not None else 1.0
-    for zone in route.zones:
-        state = world.zones[zone]
+    for zone in (each for each in policy.zones if each.id in route.zones):
+        state = world.zones[zone.id]
         if not quorum_stands(policy, state, world.now):
             continue
-        if _pressing(state, route, world.now, slack):
+        if _pressing(zone, state, route, world.now, slack):
             return Threat.ACT
         worst = Threat.WATCH
     return worst
 
 
-def _pressing(state: ZoneState, route: RoutePolicy, now: Stamp, slack: float) -> bool:
+def _pressing(zone: ZonePolicy, state: ZoneState, route: RoutePolicy, now: Stamp, slack: float) -> bool:
     """Whether waiting any longer is wrong.
 
     A blind zone is judged on what was last measured with a quorum, less the time since. While a restart may be expected
@@ -67,7 +67,7 @@ def _pressing(state: ZoneState, route: RoutePolicy, now: Stamp, slack: float) ->
         return False
     if restart_expected(state, now):
         return limit.upper is not None and limit.upper - blind_s <= slack * route.evacuate_s
-    early_s = route.early_s if for_good(state, now) else 0.0
+    early_s = route.early_s if for_good(zone, state, now) else 0.0
     return limit.lower - blind_s <= slack * (route.evacuate_s + early_s)
 
 

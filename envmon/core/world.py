@@ -63,11 +63,11 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A zone's temperature in degC at a moment, with that of its return air and its chilled water where known."""
+    """A zone's temperature in degC at a moment, with its return air by network path, and its chilled water."""
 
     at_ns: int
     value: float
-    back: float | None = None
+    back: tuple[tuple[str, float], ...] = ()
     water: float | None = None
 
 
@@ -75,15 +75,15 @@ class Sample:
 class Course:
     """Where a zone is heading: slopes of its recent past, None where there is too little of it.
 
-    ``fast`` and ``steady`` are K/s (upper quartile and median), ``soak`` K per square root of seconds,
-    ``fade`` K of return air per e-fold of the time since the onset, ``water`` K/s of the chilled water.
+    ``fast`` and ``steady`` are K/s (upper quartile and median), ``soak`` K per square root of seconds, ``fade`` K of
+    return air per e-fold of the time since the onset by network path, ``water`` K/s of the chilled water.
     """
 
     rises: bool = False  # clearly: three quarters of all pairwise slopes go up
     fast: float | None = None
     steady: float | None = None
     soak: float | None = None
-    fade: float | None = None
+    fade: tuple[tuple[str, float], ...] = ()
     water: float | None = None
 
 
@@ -120,6 +120,7 @@ class ZoneState:
     onset_c: float | None = None  # the coolest the inlets were in the minutes before
     restart_until_ns: int | None = None  # a restart may be expected until
     restart_spent: bool = False  # a restart was expected and did not succeed
+    corroborated_ns: int | None = None  # a quorum was first measured in this loss at
     ended_ns: int | None = None  # the last loss ended then, and has not yet proved to be over
     quorum_ns: int | None = None  # last measured quorum
     quorum_points: tuple[str, ...] = ()  # and the points behind it

@@ -142,7 +142,8 @@ def test_a_measured_quorum_outlives_its_witnesses_for_ten_minutes_and_no_longer(
 
 def ramp(rate: float, seconds: int = 300, start: float = 22.0, back: float = 1.0) -> tuple[Sample, ...]:
     return tuple(
-        Sample(int((1000 + t) * SECOND), start + rate * t, start + back + rate * t) for t in range(0, seconds + 1, 10)
+        Sample(int((1000 + t) * SECOND), start + rate * t, (("p", start + back + rate * t),))
+        for t in range(0, seconds + 1, 10)
     )
 
 
@@ -152,7 +153,7 @@ def foretell(history: tuple[Sample, ...], *, bound: float = 0.0, onset_s: float 
     now = history[-1] if history else None
     return forecast.time_to_limit(
         temperature=now.value if now else None,
-        back=now.back if now else None,
+        back=now.back if now else (),
         limit=limit,
         heading=forecast.course(history, onset_ns),
         bound=bound,
@@ -178,7 +179,7 @@ def test_a_straight_ramp_is_forecast_right(rate, limit):
     st.one_of(st.none(), st.floats(0.0, 300.0)),
 )
 def test_a_forecast_is_never_negative_and_the_bound_never_later_than_the_median(values, bound, onset_s):
-    history = tuple(Sample((1000 + 10 * n) * SECOND, value, value + 5.0) for n, value in enumerate(values))
+    history = tuple(Sample((1000 + 10 * n) * SECOND, value, (("p", value + 5.0),)) for n, value in enumerate(values))
     said = foretell(history, bound=bound, onset_s=onset_s)
     if said.sight is Sight.FORECAST:
         assert said.lower is not None
@@ -201,7 +202,7 @@ def test_each_estimate_is_exact_for_the_decay_it_assumes(power, estimate):
     def value(t: float) -> float:
         return 30.0 + (2.0 * math.log(t / 60.0) if power == 0 else 0.01 * (t**power) * (1.0 if power == 1 else 25.0))
 
-    history = tuple(Sample(int((1000 + t) * SECOND), value(t), value(t)) for t in range(300, 610, 10))
+    history = tuple(Sample(int((1000 + t) * SECOND), value(t), (("p", value(t)),)) for t in range(300, 610, 10))
     reached = next(t for t in range(600, 40_000) if value(t) >= 38.0)
     said = foretell(history, onset_s=0.0, bound=0.001, limit=38.0)
     slack = forecast.READ_K / 0.01 if power == 1 else 0.0
@@ -218,7 +219,7 @@ def test_without_a_clear_rise_there_is_a_bound_but_no_median():
 
 
 def test_while_the_plant_is_short_the_air_may_come_to_warm_as_fast_as_its_water():
-    flat = tuple(Sample((1000 + 10 * n) * SECOND, 22.0, 29.0, 7.0 + 0.3 * n) for n in range(30))
+    flat = tuple(Sample((1000 + 10 * n) * SECOND, 22.0, (("p", 29.0),), 7.0 + 0.3 * n) for n in range(30))
     assert foretell(flat, bound=0.02, onset_s=0.0).lower == pytest.approx((18.0 - forecast.READ_K) / 0.03, rel=0.01)
     assert foretell(flat).sight is Sight.NONE_IN_SIGHT
 
