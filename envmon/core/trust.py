@@ -4,8 +4,8 @@ Rules
   - A point loses its vote for as long as it jumps faster than its medium can, is noisy, is stuck, or stands alone
     against the room; it has its vote back when it agrees again.
   - The room is the median over network paths of each path's median: a gateway with many sensors is one opinion.
-  - Two points that stray together keep their votes: half a room may be hot. Whether that suffices is the quorum's
-    business, which asks for another path. Points that jumped alike on two paths have their votes back after a minute.
+  - Two points that stray together keep their votes: half a room may be hot. So does one that a single other path speaks
+    against: nobody can say which of the two lies. Whether that suffices is the quorum's business. Points that jumped alike on two paths have their votes back after a minute.
   - Only the poller's clock counts. What a device says of the time is never read, so a clock that jumps changes nothing.
 
 Theory of operation
@@ -141,21 +141,21 @@ def _alone(seen: Seen, room: float | None, now: Stamp, *, doubted: bool) -> str:
 
 
 def _strays(points: list[Seen], found: Mapping[str, str], before: Mapping[str, Doubt]) -> dict[str, str]:
-    """Points that stand alone against at least two others of their role."""
+    """Points that stand alone against points of their role on at least two paths."""
     able = [seen for seen in points if seen.reading.point.id not in found]
     if len(able) < 3:
         return {}
     room = _middle(able, _own)
     strays: dict[str, str] = {}
-    distances = {seen.reading.point.id: _own(seen) - room for seen in able}
-    for name, distance in distances.items():
+    for seen in able:
+        name, distance = seen.reading.point.id, _own(seen) - room
         allowed = STRAY_K * (HYSTERESIS if name in before else 1.0)
         if abs(distance) <= allowed:
             continue
-        company = [
-            d for other, d in distances.items() if other != name and d * distance > 0 and abs(d) >= abs(distance) / 2
-        ]
-        if not company:
+        others = [(_own(other) - room, other.reading.point.path) for other in able if other is not seen]
+        company = any(away * distance > 0 and abs(away) >= abs(distance) / 2 for away, _ in others)
+        against = dict.fromkeys(path for away, path in others if abs(away - distance) > allowed)
+        if not company and len(against) > 1:
             strays[name] = f"{distance:+.1f} K from where its neighbours put it"
     return strays
 

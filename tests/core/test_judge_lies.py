@@ -35,7 +35,7 @@ from envmon.model.reading import Point, Quality, Reading, Reason, Role, Severity
 STEP = 15
 TURN = 600  # the story turns here, seconds
 LIE_FROM = 450
-STRANGE = 0.11  # sensors' noise, K
+NOISE_K = 0.11  # of every sensor
 
 
 @dataclass(frozen=True)
@@ -197,22 +197,23 @@ def rattle(probe: Probe, t: float) -> float:
 
 def told(probe: Probe, air: Air, t: float) -> float | str:
     true = probe.sees(air)
-    return round(true + probe.bias + STRANGE * rattle(probe, t), 1) if isinstance(true, float) else true
+    return round(true + probe.bias + NOISE_K * rattle(probe, t), 1) if isinstance(true, float) else true
 
 
 def targets(lie: Lie) -> Iterator[tuple[str, frozenset[str]]]:
-    """One sensor of every role and path, one unit, every path: a name, and the points that lie. Lies that would be told
-    by nobody are left out."""
+    """One sensor of every role and path, one unit, every path; a lie that would change nothing is not told."""
     sensors = {(p.point.role, p.point.path): p for p in reversed(ROOM)}
-    named = [(f"sensor {p.point.name}", (p,)) for p in sensors.values()]
-    named.append(("unit crac_0", tuple(p for p in ROOM if p.point.device == "crac_0")))
+    named = {f"sensor {p.point.name}": [p] for p in sensors.values()}
+    named["unit crac_0"] = [p for p in ROOM if p.point.device == "crac_0"]
     for path in dict.fromkeys(p.point.path for p in ROOM):
-        named.append((f"path {path}", tuple(p for p in ROOM if p.point.path == path)))
-    for name, some in named:
-        if any(
-            lie(p, t, told(p, lost(t), t), lost) != told(p, lost(t), t) for p in some for t in (660.0, 900.0)
-        ) or any(lie(p, t, told(p, quiet(t), t), quiet) != told(p, quiet(t), t) for p in some for t in (660.0, 900.0)):
-            yield name, frozenset(p.point.id for p in some)
+        named[f"path {path}"] = [p for p in ROOM if p.point.path == path]
+    for name, some in named.items():
+        if any(lies(lie, probe, story) for probe in some for story in (quiet, lost)):
+            yield name, frozenset(probe.point.id for probe in some)
+
+
+def lies(lie: Lie, probe: Probe, story: Callable[[float], Air]) -> bool:
+    return any(lie(probe, t, told(probe, story(t), t), story) != told(probe, story(t), t) for t in (660.0, 900.0))
 
 
 def reading(probe: Probe, value: float | str | None) -> Reading:
