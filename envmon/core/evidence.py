@@ -72,7 +72,7 @@ def cooling_air_vote(trusted: tuple[Seen, ...], normal: Mapping[Role, float]) ->
 def inlet_vote(
     zone: ZonePolicy, trusted: tuple[Seen, ...], usual: float | None, inlet: float | None, losing: Iterable[Seen]
 ) -> Vote | None:
-    """Inlet air over the allowable limit or, beside points that show the cooling lost, over ``usual`` by a first rise."""
+    """Inlet air over the allowable limit or, beside points that show cooling lost, over ``usual`` by a first rise."""
     shown = tuple(dict.fromkeys(seen.reading.point.path for seen in losing))
     if inlet is None:
         return None

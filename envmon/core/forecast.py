@@ -85,8 +85,8 @@ def time_to_limit(
 ) -> TimeToLimit:
     """When ``temperature`` (degC) comes to ``limit``.
 
-    ``back`` is the return air by network path, ``bound`` the rate (K/s) that the heat capacity allows (0 with the load cooled),
-    ``since_s`` the time since the onset of a loss, None when there is none.
+    ``back`` is the return air by network path, ``bound`` the rate (K/s) that the heat capacity allows (0 with the load
+    cooled), ``since_s`` the time since the onset of a loss, None when there is none.
     """
     if temperature is None:
         return TimeToLimit(Sight.CANNOT_TELL)

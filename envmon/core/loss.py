@@ -3,7 +3,8 @@
 Rules
   - A loss begins with too little plant left, or with air that says nothing cools; it ends when both are gone.
   - A restart may be expected for a while: units come back by themselves after a power transfer or a trip. The window
-    suspends extrapolation only, never evidence, and has its own deadline.
+    suspends extrapolation only, never evidence, and has its own deadline, which runs from the moment a quorum shows the
+    loss: a panel that has long said so alone has not used it up.
   - While a unit says that it is starting the window reaches to its own restart time.
   - The next window is earned by success alone: the room normal, and nothing lost, for as long as a window lasts. A
     window that ran out, or a second loss before success, earns none.
@@ -28,7 +29,6 @@ from envmon.model.reading import Role, UnitState
 from envmon.model.verdict import Phase
 
 FOR_GOOD = 0.3  # of the IT load uncooled
-SEEN_S = 60.0  # a restart is read a poll or two after it happened
 
 
 def follow(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], now: Stamp, *, losing: bool) -> ZoneState:
@@ -39,7 +39,8 @@ def follow(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], now: Sta
         return _begin(zone, state, fresh, now)
     if state.restart_until_ns is None:
         return state
-    until_ns = state.onset_ns + int(_window_s(zone, fresh) * SECOND)
+    shown_ns = state.corroborated_ns if state.corroborated_ns is not None else now.mono_ns
+    until_ns = shown_ns + int(_window_s(zone, fresh) * SECOND)
     if now.mono_ns >= until_ns:
         return replace(state, restart_until_ns=None, restart_spent=True)
     return replace(state, restart_until_ns=until_ns)
@@ -111,4 +112,4 @@ def _window_s(zone: ZonePolicy, fresh: tuple[Seen, ...]) -> float:
         if seen.reading.point.role is Role.UNIT_RUNNING and seen.reading.value == UnitState.STARTING
     }
     own = [unit.restart_s for unit in (*zone.units, *zone.plant) if unit.id in starting]
-    return max([zone.restart_s, *own]) + SEEN_S
+    return max([zone.restart_s, *own])

@@ -5,13 +5,14 @@ Rules
     against the room; it has its vote back when it agrees again.
   - The room is the median over network paths of each path's median: a gateway with many sensors is one opinion.
   - Two points that stray together keep their votes: half a room may be hot. So does one that a single other path speaks
-    against: nobody can say which of the two lies. Whether that suffices is the quorum's business. Points that jumped alike on two paths have their votes back after a minute.
+    against: nobody can say which of the two lies. Whether that suffices is the quorum's business.
+  - Points that jumped alike on two paths have their votes back after a minute.
   - Only the poller's clock counts. What a device says of the time is never read, so a clock that jumps changes nothing.
 
 Theory of operation
   ``behave`` runs once per reading and keeps a few numbers per point; ``doubts`` runs once a tick and compares them.
-  Air in a room that lost all its fans warmed 8 K in the fastest minute published (under 0.15 K/s), so a larger step
-  between two polls is no temperature: a spike, a sentinel, a factor of ten, two probes swapped. Noise is the bend
+  The fastest published room warmed by 6 K a minute (0.1 K/s), so a step of more than 4 K and 0.15 K/s between two polls
+  is no temperature: a spike, a sentinel, a factor of ten, two probes swapped. Noise is the bend
   between three readings, which a ramp does not have. A point that used to change every 20 s and has not changed for
   20 times as long is stuck or sits behind a frozen gateway; one that always stood still never learnt the habit, and
   loses its vote only when the room moves away from it. Drift, and history replayed by a gateway, show as a distance
@@ -19,7 +20,6 @@ Theory of operation
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from statistics import median
 
 from envmon.core.world import SECOND, Doubt, Habit, Seen, age_s
@@ -50,33 +50,44 @@ def behave(
     if before is None:
         return Habit(value, value, at_ns, room, offset=_first_offset(value, room))
     gap_s = (at_ns - last_ns) / SECOND
-    habit = _jump(before, reading, value, at_ns, gap_s, room)
+    jumped_ns, jumped_from = _jump(before, reading, value, at_ns, gap_s, room)
     if gap_s > GAP_S:
-        return replace(habit, value=value, before=value, changed_ns=at_ns, room=room, rough=0.0)
-    bend = abs(value - 2 * before.value + before.before)
-    rough = before.rough + ROUGH_GAIN * (bend - before.rough)
-    habit = replace(habit, value=value, before=before.value, rough=rough)
-    if value != before.value:
-        took_s = (at_ns - before.changed_ns) / SECOND
-        changes = before.changes + 1
-        gain = max(1.0 / changes, 0.1)
-        every_s = before.every_s + gain * (took_s - before.every_s)
-        habit = replace(habit, changed_ns=at_ns, room=room, changes=changes, every_s=every_s)
-    if calm and room is not None and not habit.jumped_ns:
-        habit = replace(habit, offset=_offset(habit.offset, value - room, gap_s))
-    return habit
+        return Habit(
+            value, value, at_ns, room, before.changes, before.every_s, 0.0, before.offset, jumped_ns, jumped_from
+        )
+    changes, every_s = before.changes, before.every_s
+    changed = value != before.value
+    if changed:
+        changes += 1
+        every_s += max(1.0 / changes, 0.1) * ((at_ns - before.changed_ns) / SECOND - every_s)
+    learns = calm and room is not None and not jumped_ns
+    return Habit(
+        value=value,
+        before=before.value,
+        changed_ns=at_ns if changed else before.changed_ns,
+        room=room if changed else before.room,
+        changes=changes,
+        every_s=every_s,
+        rough=before.rough + ROUGH_GAIN * (abs(value - 2 * before.value + before.before) - before.rough),
+        offset=_offset(before.offset, value - (room or 0.0), gap_s) if learns else before.offset,
+        jumped_ns=jumped_ns,
+        jumped_from=jumped_from,
+    )
 
 
-def _jump(before: Habit, reading: Reading, value: float, at_ns: int, gap_s: float, room: float | None) -> Habit:
+def _jump(
+    before: Habit, reading: Reading, value: float, at_ns: int, gap_s: float, room: float | None
+) -> tuple[int, float]:
+    """When the point jumped and from where; 0 when it did not, or has been borne out since."""
     if before.jumped_ns:
         back = abs(value - before.jumped_from) <= STEP_K
         agrees = room is not None and abs(value - room - (before.offset or 0.0)) <= STRAY_K * HYSTERESIS
         alone = room is None and at_ns - before.jumped_ns > EARN_S * SECOND
-        return replace(before, jumped_ns=0) if back or agrees or alone else before
+        return (0, 0.0) if back or agrees or alone else (before.jumped_ns, before.jumped_from)
     can = STEP_K + STEP_K_PER_S * gap_s
     if reading.point.role in COMPARED and abs(value - before.value) > can:
-        return replace(before, jumped_ns=at_ns, jumped_from=before.value)
-    return before
+        return at_ns, before.value
+    return 0, 0.0
 
 
 def _first_offset(value: float, room: float | None) -> float | None:
