@@ -39,6 +39,7 @@ from envmon.model.reading import Role
 from envmon.model.verdict import Basis, Kind, Phase, Sight, TimeToLimit, Verdict, Vote
 
 NORMAL_TAU_S = 1800.0  # a room's normal is what it was over the last half hour
+RAMP_S = 180.0  # units that came back need so long to cool their air again
 NORMAL_ROLES = COOLING_AIR_ROLES | INLET | frozenset({Role.CHILLED_WATER_FLOW})
 
 
@@ -58,8 +59,10 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp) -> Zon
     """Judge a zone at ``now`` and return it with its new judgement."""
     fresh = tuple(s for s in state.seen.values() if s.reading.good and age_s(now, s.at_ns) <= policy.stale_s)
     state = replace(state, doubts=doubts(fresh, state.doubts, state.middles, now))
-    look = _look(zone, state, fresh)
+    look = _look(zone, state, fresh, now)
     state = _sense(zone, state, look, now)
+    if look.units.margin_kw < 0:
+        state = replace(state, short_ns=now.mono_ns)
     state = follow(zone, state, fresh, now, losing=_losing(look))
     agreed = quorum(policy, look.votes)
     limit = _time_to_limit(zone, state, look, now)
@@ -91,7 +94,7 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp) -> Zon
     )
 
 
-def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...]) -> _Look:
+def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], now: Stamp) -> _Look:
     trusted = tuple(s for s in fresh if s.reading.point.id not in state.doubts)
     units = capacity(zone, fresh, state.normal)
     plant = plant_vote(zone, fresh, units)
@@ -101,7 +104,8 @@ def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...]) -> _Look:
     usual = state.normal.get(Role.RACK_INLET_TEMP)
     if usual is not None and state.onset_c is not None:
         usual = max(usual, state.onset_c)
-    warm_supply = tuple(collapsed(trusted, state.normal))
+    ramping = units.margin_kw >= 0 and state.short_ns is not None and age_s(now, state.short_ns) < RAMP_S
+    warm_supply = () if ramping else tuple(collapsed(trusted, state.normal))
     losing = [*(units.witnesses if units.margin_kw < 0 else ()), *warm_supply, *on_battery(fresh)]
     inlet = inlet_vote(zone, trusted, usual, temperature if sighted else None, losing)
     return _Look(
@@ -149,7 +153,7 @@ def _sense(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> ZoneS
     state = replace(state, middles=middles(look.trusted))
     if look.sighted and look.temperature is not None:
         sample = Sample(
-            now.mono_ns,
+            max(seen.at_ns for seen in temperatures(look.trusted, INLET)),  # when it was read: ticks add nothing
             look.temperature,
             return_air(look.trusted),
             read.get(Role.CHILLED_WATER_SUPPLY_TEMP),

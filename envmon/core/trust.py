@@ -30,12 +30,12 @@ JUDGED = frozenset({Role.RACK_INLET_TEMP, Role.RETURN_TEMP, Role.SUPPLY_TEMP, Ro
 COMPARED = (Role.RACK_INLET_TEMP, Role.RETURN_TEMP)  # many points of one air; supply air follows its own unit
 STEP_K, STEP_K_PER_S = 4.0, 0.15
 ROUGH_K = 2.0
-ROUGH_GAIN = 0.15
+ROUGH_GAIN, BEND_K = 0.15, 5.0  # one step, however large, is no noise
 STUCK_S, STUCK_TIMES, LEARNT_CHANGES = 300.0, 20.0, 10
 LEFT_BEHIND_S, LEFT_BEHIND_K = 120.0, 2.0
 STRAY_K = 4.0
 HOT_SPOT_K = 5.0  # a learnt distance is never larger
-OFFSET_TAU_S = 1800.0
+OFFSET_TAU_S = 7200.0
 GAP_S = 300.0  # after a longer silence a point starts anew
 EARN_S = 600.0  # a point that jumped with nobody to agree with has its vote back after this
 VOUCH_S = 60.0
@@ -55,6 +55,7 @@ def behave(
         return Habit(
             value, value, at_ns, room, before.changes, before.every_s, 0.0, before.offset, jumped_ns, jumped_from
         )
+    bend = min(BEND_K, abs(value - 2 * before.value + before.before))
     changes, every_s = before.changes, before.every_s
     changed = value != before.value
     if changed:
@@ -65,10 +66,10 @@ def behave(
         value=value,
         before=before.value,
         changed_ns=at_ns if changed else before.changed_ns,
-        room=room if changed else before.room,
+        room=room if changed or before.room is None else before.room,
         changes=changes,
         every_s=every_s,
-        rough=before.rough + ROUGH_GAIN * (abs(value - 2 * before.value + before.before) - before.rough),
+        rough=before.rough + ROUGH_GAIN * (bend - before.rough),
         offset=_offset(before.offset, value - (room or 0.0), gap_s) if learns else before.offset,
         jumped_ns=jumped_ns,
         jumped_from=jumped_from,

@@ -120,6 +120,7 @@ class ZoneState:
     onset_c: float | None = None  # the coolest the inlets were in the minutes before
     restart_until_ns: int | None = None  # a restart may be expected until
     restart_spent: bool = False  # a restart was expected and did not succeed
+    short_ns: int | None = None  # the plant was last too little at
     corroborated_ns: int | None = None  # a quorum was first measured in this loss at
     ended_ns: int | None = None  # the last loss ended then, and has not yet proved to be over
     quorum_ns: int | None = None  # last measured quorum
