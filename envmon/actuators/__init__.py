@@ -6,12 +6,20 @@ Rules
 
 from collections.abc import Callable
 
+from envmon.actuators.command import CommandEdge
 from envmon.actuators.contract import Actuator
+from envmon.actuators.dispatcher import DispatcherEdge
+from envmon.actuators.dns_update import DnsEdge
 from envmon.actuators.kamailio import KamailioEdge
 from envmon.actuators.simulated import SimulatedEdge
+from envmon.actuators.webhook import WebhookEdge
 from envmon.config.settings import EdgeSettings
 
 ACTUATORS: dict[str, Callable[[EdgeSettings], Actuator]] = {
     "kamailio": KamailioEdge,
+    "dispatcher": DispatcherEdge,
+    "dns": DnsEdge,
+    "webhook": WebhookEdge,
+    "command": CommandEdge,
     "simulated": SimulatedEdge,
 }

@@ -11,28 +11,34 @@ import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envmon import __version__
 from envmon.actuators import ACTUATORS
-from envmon.config import ConfigError, load
+from envmon.cli.configured import configured
+from envmon.cli.devices import place_of
+from envmon.cli.journal import JOURNAL
+from envmon.config import ConfigError
 from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
 from envmon.core import snapshot
 from envmon.core.advance import advance
 from envmon.core.status import status
 from envmon.core.world import World, initial
-from envmon.drivers import open_driver
+from envmon.drivers import longest_poll_s, open_driver
+from envmon.drivers.modbus_line import Lines
+from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
-from envmon.leases.local import LocalLease
+from envmon.leases import LEASES
 from envmon.model.event import Target
 from envmon.pagers import PAGERS
 from envmon.pagers.queue import PageQueue
 from envmon.probes.sip import SipProbe
-from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import Profile, bind
+from envmon.profiles.bind import bind_at
+from envmon.profiles.schema import Profile
+from envmon.publishers.daemon_metrics import PAGES as PAGE_NUMBERS
 from envmon.publishers.daemon_metrics import DaemonMetrics
 from envmon.publishers.metrics import MetricsPublisher
-from envmon.publishers.mqtt import MqttCounts, MqttPublisher
+from envmon.publishers.mqtt import MqttPublisher
 from envmon.runtime.clock import Clock
 from envmon.runtime.counters import Counters
 from envmon.runtime.daemon import Daemon
@@ -43,29 +49,38 @@ from envmon.runtime.poller import PolledDevice
 from envmon.runtime.watch import ProbeTarget
 from envmon.web.server import WebServer
 
+if TYPE_CHECKING:
+    from envmon.drivers.traps import TrapListener
+
 log = logging.getLogger(__name__)
 
 PRIMARY_PROBE = "envmon-probe-primary"
 SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
-JOURNAL = "journal.db"
 PAGES = "pages.db"
-FIXED = "site, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
+FIXED = "site, lease, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
 
 
 class Assembly:
     """One daemon and what serves it. ``config`` is read again at a reload."""
 
-    def __init__(self, config: Path, settings: Settings, clock: Clock, journal: Journal) -> None:
+    def __init__(
+        self,
+        config: Path,
+        settings: Settings,
+        clock: Clock,
+        journal: Journal,
+        profiles: Mapping[str, Profile],
+    ) -> None:
         self.settings = settings
         self.counters = Counters()
         self._config = config
         self._journal = journal
-        self._profiles: Mapping[str, Profile] = load_builtin()
         self._mqtt: MqttPublisher | None = None
         self._pages: PageQueue | None = None
+        self._traps: TrapListener | None = None
         self._own = self._daemon_metrics()
         self._metrics = MetricsPublisher(settings.policy.site, self._own, _stale_s(settings))
-        parts = self.parts(settings)
+        parts = self.parts(settings, profiles)
         parts.in_force()
         self.daemon = Daemon(
             mind=Mind(advance, snapshot.dump, status),
@@ -84,44 +99,39 @@ class Assembly:
             return None
         return WebServer(self.settings.http, self._metrics.scrape, self.daemon.status, self._health)
 
-    def parts(self, settings: Settings) -> Parts:
+    def parts(self, settings: Settings, profiles: Mapping[str, Profile]) -> Parts:
         """What a reload replaces. Nothing of ours changes before it takes force."""
         site = settings.policy.site
+        lines = Lines()
         mqtt = MqttPublisher(settings.mqtt, site, self._own.publish_lag.observe) if settings.mqtt else None
         pagers = {pager.id: PAGERS[pager.kind](pager) for pager in settings.pagers}
+        traps = self._trap_listener(settings)
         pages = PageQueue(settings.daemon.state_dir / PAGES, site, pagers)
 
         def in_force() -> None:
-            self._mqtt, self._pages = mqtt, pages
+            self._mqtt, self._pages, self._traps = mqtt, pages, traps
             self._metrics.keep_only(settings.policy.devices)
 
         return Parts(
             policy=settings.policy,
             digest=settings.digest,
-            devices=tuple(self._device(settings, device) for device in settings.devices),
+            text=settings.text,
+            devices=tuple(_device(settings, device, profiles[device.profile], lines) for device in settings.devices),
             publishers=(self._metrics, mqtt) if mqtt else (self._metrics,),
             pages=pages,
             in_force=in_force,
+            services={"traps": traps.run} if traps else {},
         )
 
-    def _device(self, settings: Settings, device: DeviceSettings) -> PolledDevice:
-        profile = self._profiles[device.profile]
-        points = bind(
-            profile,
-            site=settings.policy.site,
-            device=device.id,
-            path=device.path,
-            zone=device.zone,
-            serves=device.serves,
-        )
-        return PolledDevice(
-            id=device.id,
-            zone=device.zone,
-            interval_s=device.interval_s,
-            deadline_s=device.deadline_s,
-            points=tuple(bound.point for bound in points),
-            driver=open_driver(device, profile, points),
-        )
+    def _trap_listener(self, settings: Settings) -> "TrapListener | None":
+        if settings.traps is None:
+            return None
+        from envmon.drivers.traps import TrapListener  # noqa: PLC0415 - 16 MB that only who wants traps pays for
+
+        return TrapListener(settings.traps, settings.policy.site, settings.devices, self._look)
+
+    def _look(self, device: str) -> None:
+        self.daemon.look(device)
 
     def _frame(self) -> Frame:
         edges = {edge.id: edge for edge in self.settings.edges}
@@ -134,7 +144,7 @@ class Assembly:
                 for target in Target
             ),
             probe=SipProbe(),
-            lease=LocalLease(self.settings.daemon.state_dir),
+            lease=LEASES[self.settings.lease.kind](self.settings),
             journal=self._journal,
             socket=self.settings.daemon.socket,
             version=__version__,
@@ -142,19 +152,27 @@ class Assembly:
 
     def _reload(self) -> Parts:
         try:
-            settings = load(self._config, profiles=self._profiles)
+            new = configured(self._config)
         except ConfigError as error:
             raise ReloadError("; ".join(str(fault) for fault in error.faults)) from None
-        if _fixed(settings) != _fixed(self.settings):
+        if _fixed(new.settings) != _fixed(self.settings):
             raise ReloadError(f"{FIXED}: only a restart can change these")
-        return self.parts(settings)
+        return self.parts(new.settings, new.profiles)
 
     def _daemon_metrics(self) -> DaemonMetrics:
         metrics = DaemonMetrics(__version__)
         metrics.watch_runtime(lambda: {name: getattr(self.counters, name) for name in Counters.__slots__})
-        metrics.watch_mqtt(lambda: self._mqtt.counts if self._mqtt else MqttCounts())
+        metrics.watch_mqtt(lambda: self._mqtt.counts if self._mqtt else None)
+        metrics.watch_pages(lambda: {key: getattr(self._pages, key) for key in PAGE_NUMBERS} if self._pages else {})
+        metrics.watch_traps(self._trap_numbers)
         metrics.journal_seq.set_function(lambda: self._journal.head.seq)
         return metrics
+
+    def _trap_numbers(self) -> Mapping[str, Any]:
+        if self._traps is None:
+            return {}
+        counts = {str(outcome): number for outcome, number in self._traps.gate.counts.items()}
+        return {"counts": counts, "listening": not self._traps.failure}
 
     def _health(self) -> Mapping[str, str]:
         """What is wrong, by part; empty when healthy."""
@@ -164,16 +182,35 @@ class Assembly:
             found["engine"] = f"it has taken no tick for {told['engine_silence_s']:.0f} s"
         if told["journal"]["failure"]:
             found["journal"] = told["journal"]["failure"]
+        elif not told["journal"]["has_room"]:
+            found["journal"] = "the disk has no room for the lines of one whole episode"
+        if self._pages is not None and not self._pages.durable:
+            found["pages"] = "undelivered pages are kept in memory only"
+        if self._traps is not None and self._traps.failure:
+            found["traps"] = f"no notifications are received, polling goes on: {self._traps.failure}"
         if told["reload_error"]:
             found["reload"] = told["reload_error"]
         return found
+
+
+def _device(settings: Settings, device: DeviceSettings, profile: Profile, lines: Lines) -> PolledDevice:
+    at = place_of(settings, device, profile)
+    points = bind_at(profile, at)
+    return PolledDevice(
+        id=device.id,
+        zone=device.zone,
+        interval_s=device.interval_s,
+        deadline_s=longest_poll_s(device, profile),
+        points=tuple(bound.point for bound in points),
+        driver=open_driver(device, profile, points, at=at, lines=lines),
+    )
 
 
 def _fixed(settings: Settings) -> object:
     """What only a restart can change."""
     daemon = settings.daemon
     routes = [(route.id, route.edges) for route in settings.policy.routes]
-    return settings.policy.site, settings.edges, settings.http, daemon.state_dir, daemon.socket, routes
+    return settings.policy.site, settings.lease, settings.edges, settings.http, daemon.state_dir, daemon.socket, routes
 
 
 def _stale_s(settings: Settings) -> float:
@@ -182,8 +219,10 @@ def _stale_s(settings: Settings) -> float:
 
 
 def _probe_target(route: str, edge: EdgeSettings, target: Target) -> ProbeTarget:
-    user = edge.probe_user if target is Target.BACKUP else PRIMARY_PROBE
-    return ProbeTarget(route, edge.id, target, edge.sip_host, edge.sip_port, user)
+    if target is Target.PRIMARY:
+        return ProbeTarget(route, edge.id, target, edge.sip_host, edge.sip_port, PRIMARY_PROBE)
+    there = (edge.sip_backup_host, edge.sip_backup_port) if edge.sip_backup_host else (edge.sip_host, edge.sip_port)
+    return ProbeTarget(route, edge.id, target, *there, edge.probe_user)
 
 
 def remembered(journal: Journal, clock: Clock) -> World:
@@ -207,8 +246,13 @@ async def serve(assembly: Assembly) -> None:
 
 def open_journal(settings: Settings) -> Journal:
     """Open the site's journal. Raises JournalError."""
-    settings.daemon.state_dir.mkdir(parents=True, exist_ok=True)
-    return Journal.open(settings.daemon.state_dir / JOURNAL)
+    state_dir = settings.daemon.state_dir
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        text = f"{state_dir} cannot be made: {fault.strerror}; make it for envmon, or set daemon.state_dir"
+        raise JournalError(text) from None
+    return Journal.open(state_dir / JOURNAL)
 
 
 def run_forever(assembly: Assembly) -> None:

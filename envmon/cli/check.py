@@ -6,15 +6,16 @@ Rules
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from envmon.config import ConfigError, load
+from envmon.cli.configured import configured
+from envmon.config import ConfigError
 from envmon.config.schema import schema_text
 from envmon.config.settings import MqttSettings, Settings
 from envmon.config.values import duration_text
 from envmon.model.policy import RoutePolicy, ZonePolicy
-from envmon.profiles.loader import load_builtin
+from envmon.profiles.schema import Evidence, Profile
 
 
 def check(config: Path, schema: bool) -> int:
@@ -23,13 +24,13 @@ def check(config: Path, schema: bool) -> int:
         sys.stdout.write(schema_text())
         return 0
     try:
-        settings = load(config, profiles=load_builtin())
+        site = configured(config)
     except ConfigError as error:
         for fault in error.faults:
             print(fault, file=sys.stderr)
         return 1
     print(f"{config}: no fault found")
-    for line in [*_site(settings), *(f"note: {note}" for note in _notes(settings))]:
+    for line in [*_site(site.settings), *(f"note: {note}" for note in _notes(site.settings, site.profiles))]:
         print(line)
     return 0
 
@@ -65,12 +66,15 @@ def _route(route: RoutePolicy) -> str:
     )
 
 
-def _notes(settings: Settings) -> Iterator[str]:
+def _notes(settings: Settings, profiles: Mapping[str, Profile]) -> Iterator[str]:
     yield from (f"automatic would be refused: {fault}" for fault in settings.policy.placement_faults)
+    yield from _unconfirmed(settings, profiles)
     yield from (f"edge {edge.id} is simulated: it moves no call" for edge in settings.edges if edge.kind == "simulated")
     yield from (
         f"pager {pager.id} is simulated: it reaches nobody" for pager in settings.pagers if pager.kind == "simulated"
     )
+    if settings.lease.password and any(member.url.startswith("http:") for member in settings.lease.members):
+        yield "the password of the lease crosses the network in clear; write https: endpoints"
     zones = {zone.id: zone for zone in settings.policy.zones}
     for zone in zones.values():
         if zone.needed == len(zone.units):
@@ -79,6 +83,15 @@ def _notes(settings: Settings) -> Iterator[str]:
         yield from (_hurry(route, zones[zone]) for zone in route.zones if _warming_s(zones[zone]) < route.evacuate_s)
     if settings.mqtt and _in_clear(settings.mqtt):
         yield "the mqtt password crosses the network in clear; add tls"
+
+
+def _unconfirmed(settings: Settings, profiles: Mapping[str, Profile]) -> Iterator[str]:
+    for device in settings.devices:
+        if profiles[device.profile].evidence is Evidence.EXCERPT and not device.commissioned:
+            yield (
+                f"device {device.id} is published but does not vote: profile {device.profile} was made of excerpts; "
+                "compare its readings with what it shows, then set commissioned: true"
+            )
 
 
 def _warming_s(zone: ZonePolicy) -> float:

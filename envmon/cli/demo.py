@@ -19,16 +19,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from envmon.cli.build import JOURNAL, Assembly, open_journal, serve
+from envmon.cli.build import Assembly, open_journal, serve
 from envmon.cli.demo_broker import Broker, BrokerError, free_port
 from envmon.cli.demo_screen import Screen
+from envmon.cli.journal import JOURNAL
 from envmon.config import load
 from envmon.journal.chain import Line
 from envmon.journal.reader import JournalReader
 from envmon.profiles.loader import load_builtin
 from envmon.runtime.ask import AskError, ask
 from envmon.runtime.clock import ScaledClock
-from envmon.sim.on_call import OnCall
 from envmon.sim.site import Score, SimulatedSite
 from envmon.sim.site_map import Around
 from envmon.sim.storm import Storm, StormError
@@ -36,6 +36,7 @@ from envmon.sim.storm import load as load_storm
 
 ARMED_WITHIN_S = 30.0  # real seconds
 LOOK_S = 0.25
+TOO_LATE_S = 30.0  # virtual; a simulation that lags that far says little about the daemon
 DECIDING = ("T", "O", "M")
 
 
@@ -55,6 +56,8 @@ def demo(asked: argparse.Namespace) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    if result["late_s"] > TOO_LATE_S:
+        print(f"envmon demo: this machine fell {result['late_s']:.0f} s behind; try a smaller --speed", file=sys.stderr)
     print(json.dumps(result))
     return 0 if result["verdict"] == "survived" else 1
 
@@ -66,14 +69,13 @@ async def _play(storm: Storm, asked: argparse.Namespace, folder: Path) -> dict[s
         site = await stack.enter_async_context(SimulatedSite(clock, storm, asked.seed))
         if asked.without_envmon:
             return _result(storm, await site.run(), [], begins)
-        on_call = await stack.enter_async_context(OnCall())
-        broker = await stack.enter_async_context(Broker(folder))
-        assembly = _assemble(site, clock, folder, on_call, broker, stack)
+        broker = await stack.enter_async_context(Broker(folder, embedded=asked.embedded_broker))
+        assembly = _assemble(site, clock, folder, broker, stack)
         daemon = asyncio.create_task(serve(assembly))
         stack.push_async_callback(_end, assembly, daemon)
         screen = Screen(storm, live=not asked.headless, broker=broker.name)
         stack.enter_context(screen)
-        watching = asyncio.create_task(_watch(screen, assembly, site, on_call, folder))
+        watching = asyncio.create_task(_watch(screen, assembly, site, folder))
         stack.callback(watching.cancel)
         await _arm(assembly.settings.daemon.socket, daemon)
         score = await _until_over(site, daemon)
@@ -81,17 +83,16 @@ async def _play(storm: Storm, asked: argparse.Namespace, folder: Path) -> dict[s
         return _result(storm, score, _decisions(folder), begins)
 
 
-def _assemble(
-    site: SimulatedSite, clock: ScaledClock, folder: Path, on_call: OnCall, broker: Broker, stack: AsyncExitStack
-) -> Assembly:
+def _assemble(site: SimulatedSite, clock: ScaledClock, folder: Path, broker: Broker, stack: AsyncExitStack) -> Assembly:
     """The production daemon, configured for the simulated site."""
-    around = Around(http=f"127.0.0.1:{free_port()}", mqtt=f"127.0.0.1:{broker.port}", pager=on_call.url)
+    around = Around(http=f"127.0.0.1:{free_port()}", mqtt=f"127.0.0.1:{broker.port}")
     config = folder / "envmon.yaml"
     config.write_text(site.config_yaml(folder, around), encoding="utf-8")
-    settings = load(config, profiles=load_builtin())
+    profiles = load_builtin()
+    settings = load(config, profiles=profiles)
     if settings.mqtt is not None:
         settings = replace(settings, mqtt=replace(settings.mqtt, version=broker.version))
-    return Assembly(config, settings, clock, stack.enter_context(open_journal(settings)))
+    return Assembly(config, settings, clock, stack.enter_context(open_journal(settings)), profiles)
 
 
 async def _arm(socket: Path, daemon: asyncio.Task[None]) -> None:
@@ -130,11 +131,11 @@ async def _end(assembly: Assembly, daemon: asyncio.Task[None]) -> None:
     await daemon
 
 
-async def _watch(screen: Screen, assembly: Assembly, site: SimulatedSite, on_call: OnCall, folder: Path) -> None:
+async def _watch(screen: Screen, assembly: Assembly, site: SimulatedSite, folder: Path) -> None:
     """Show what the daemon says of itself, and what the callers say."""
     status: Callable[[], dict[str, Any]] = assembly.daemon.status
     while True:
-        screen.show(status(), site.score, site.live_calls, len(on_call.pages), _decisions(folder))
+        screen.show(status(), site.score, site.live_calls, len(site.on_call.pages), _decisions(folder))
         await asyncio.sleep(LOOK_S)
 
 
@@ -153,6 +154,7 @@ def _result(storm: Storm, score: Score, decisions: list[Line], begins: float) ->
         "verdict": score.verdict,
         "calls": {"offered": score.offered, "failed": score.failed},
         "proof": proof,
+        "late_s": score.late_s,
         "seconds_before_limit": None if score.seconds_before_limit is None else round(score.seconds_before_limit, 1),
         "decisions": [
             {

@@ -30,21 +30,23 @@ def mosquitto() -> str | None:
 class Broker:
     """An async context manager around a broker on loopback."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, embedded: bool = False) -> None:
+        self._program = None if embedded else mosquitto()
         self.port = free_port()
-        self.name = "mosquitto" if mosquitto() else "amqtt (embedded)"
-        self.version = "5" if mosquitto() else "3.1.1"
+        self.name = "mosquitto" if self._program else "amqtt (embedded)"
+        self.version = "5" if self._program else "3.1.1"
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
         self._embedded: object | None = None
 
     async def __aenter__(self) -> Self:
-        program = mosquitto()
-        if program:
+        if self._program:
             config = self._folder / "mosquitto.conf"
             config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
             quiet = asyncio.subprocess.DEVNULL
-            self._process = await asyncio.create_subprocess_exec(program, "-c", config, stdout=quiet, stderr=quiet)
+            self._process = await asyncio.create_subprocess_exec(
+                self._program, "-c", config, stdout=quiet, stderr=quiet
+            )
             await self._answers()
         else:
             await self._embed()

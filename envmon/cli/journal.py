@@ -1,5 +1,6 @@
 """``envmon journal show | verify``: read the journal, also while the daemon runs."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from envmon.journal.reader import JournalReader
 from envmon.journal.record import JournalError
 from envmon.journal.show import as_json, for_people, verdict
 
+JOURNAL = "journal.db"  # in the state directory
+
 
 def show(path: Path, *, as_lines: bool, since: int) -> int:
     """Print every line from number ``since`` on."""
@@ -15,11 +18,12 @@ def show(path: Path, *, as_lines: bool, since: int) -> int:
         with JournalReader.open(path) as journal:
             for line in journal.records(since):
                 print(as_json(line) if as_lines else for_people(line))
+        sys.stdout.flush()
     except JournalError as error:
         print(f"envmon: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        sys.stderr.close()  # the reader has seen enough; Python would complain at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
     return 0
 
 

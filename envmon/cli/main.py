@@ -1,4 +1,8 @@
-"""The command line: ``envmon COMMAND``."""
+"""The command line: ``envmon COMMAND``.
+
+Rules
+  - An order loads nothing it does not need: at night it leaves at once.
+"""
 
 import argparse
 import sys
@@ -6,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envmon import __version__
-from envmon.cli import check as checking
 from envmon.cli import journal, orders, rules
-from envmon.cli.build import JOURNAL
+from envmon.cli.journal import JOURNAL
 from envmon.model.event import Command
 
 CONFIG = Path("/etc/envmon/envmon.yaml")
@@ -33,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return run(asked.config)
         case "check":
-            return checking.check(asked.config, asked.schema)
+            from envmon.cli.check import check  # noqa: PLC0415 - the configuration's, not needed to give an order
+
+            return check(asked.config, asked.schema)
         case "status":
             return orders.status(asked.socket, as_json=asked.json)
         case "journal" if asked.what == "show":
@@ -42,12 +47,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return journal.verify(asked.path, asked.head)
         case "rules":
             return rules.rules()
+        case "poll" | "identify" | "profiles" | "profile":
+            return _devices(asked)
         case "demo":
             from envmon.cli.demo import demo  # noqa: PLC0415 - the simulated site, not needed otherwise
 
             return demo(asked)
         case _:
             return orders.order(asked.socket, asked.command, getattr(asked, "route", ""), asked.reason)
+
+
+def _devices(asked: argparse.Namespace) -> int:
+    from envmon.cli import devices, profiles  # noqa: PLC0415 - drivers and profiles, not needed to give an order
+
+    match asked.command:
+        case "poll":
+            return devices.poll(asked.config, asked.device, as_json=asked.json)
+        case "identify":
+            login = devices.Login(asked.community, asked.like, asked.config)
+            return devices.identify_host(asked.host, login, modbus=asked.modbus, unit_id=asked.unit_id)
+        case "profiles":
+            return profiles.profiles()
+        case _:
+            return profiles.check(asked.file)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
             order.add_argument("--route", default="", help="one route; all of them unless given")
     _journal(commands.add_parser("journal", help="what was decided and done"))
     commands.add_parser("rules", help="print the rule tables")
+    _reading(commands)
     _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
     return parser
 
@@ -87,10 +110,41 @@ def _journal(parser: argparse.ArgumentParser) -> None:
         each.add_argument("--path", type=Path, default=STATE / JOURNAL)
 
 
+def _reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    poll = commands.add_parser("poll", help="read one configured device and show its readings")
+    poll.add_argument("device", help="its name in the configuration")
+    poll.add_argument("--json", action="store_true")
+    poll.add_argument("--config", type=Path, default=CONFIG)
+    identify = commands.add_parser("identify", help="which profile fits a device, and why")
+    identify.add_argument("host", help="host or host:port")
+    login = identify.add_mutually_exclusive_group(required=True)
+    login.add_argument("--community", help="SNMP v2c: credential:NAME or file:/PATH")
+    login.add_argument("--like", help="SNMP: log in as this configured device does")
+    login.add_argument("--modbus", action="store_true", help="ask over Modbus TCP")
+    identify.add_argument("--unit-id", type=int, default=1, help="Modbus unit identifier")
+    identify.add_argument("--config", type=Path, default=CONFIG)
+    commands.add_parser("profiles", help="list the kinds of devices that can be read")
+    profile = commands.add_parser("profile", help="work on a profile file")
+    what = profile.add_subparsers(dest="what", required=True, metavar="check")
+    check = what.add_parser("check", help="tell every fault of a profile file, or what it reads")
+    check.add_argument("file", type=Path)
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 1.0 <= speed <= 60.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no speed; give a number from 1 to 60")
+    return speed
+
+
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scenario", default="june-2015")
     parser.add_argument("--seed", type=int, default=1, help="varies loads, thermal mass, failures and noise")
-    parser.add_argument("--speed", type=float, default=20.0, help="virtual seconds in a real one")
+    parser.add_argument("--speed", type=_speed, default=15.0, help="virtual seconds in a real one, 1 to 60")
+    parser.add_argument("--embedded-broker", action="store_true", help="do not look for mosquitto")
     parser.add_argument("--headless", action="store_true", help="no screen; the last line is the result as JSON")
     parser.add_argument("--without-envmon", action="store_true", help="the same storm with nobody watching")
 

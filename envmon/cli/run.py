@@ -9,15 +9,19 @@ import logging
 import sys
 from pathlib import Path
 
+from envmon.cli import heap
 from envmon.cli.build import Assembly, open_journal, run_forever
-from envmon.config import ConfigError, load
+from envmon.cli.configured import configured
+from envmon.cli.credentials import unreadable
+from envmon.config import ConfigError
 from envmon.config.secret import SecretError
 from envmon.journal.record import JournalError
-from envmon.profiles.loader import load_builtin
 from envmon.runtime.clock import SystemClock
 from envmon.runtime.orders import DeskError
 from envmon.runtime.supervisor import VitalTaskError
 from envmon.web.server import ListenError
+
+log = logging.getLogger(__name__)
 
 EX_SOFTWARE = 70  # sysexits.h
 
@@ -27,14 +31,19 @@ def run(config: Path) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("mqtt").setLevel(logging.ERROR)
     try:
-        settings = load(config, profiles=load_builtin())
+        with heap.building():
+            site = configured(config)
     except ConfigError as error:
         for fault in error.faults:
             print(fault, file=sys.stderr)
         return 1
+    for missing in unreadable(site.settings):
+        log.warning("%s", missing)
     try:
-        with open_journal(settings) as journal:
-            run_forever(Assembly(config, settings, SystemClock(), journal))
+        with open_journal(site.settings) as journal:
+            with heap.building():
+                assembly = Assembly(config, site.settings, SystemClock(), journal, site.profiles)
+            run_forever(assembly)
     except (JournalError, DeskError, ListenError, SecretError, OSError) as error:
         print(f"envmon: {error}", file=sys.stderr)
         return 1

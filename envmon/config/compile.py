@@ -6,25 +6,34 @@ from pathlib import Path
 from envmon.config.settings import (
     DaemonSettings,
     DeviceSettings,
+    DispatcherSettings,
+    DispatcherTargets,
+    DnsRecord,
+    DnsSettings,
     EdgeSettings,
     HttpSettings,
+    LeaseMember,
+    LeaseSettings,
     MqttSettings,
     PagerSettings,
+    SerialSettings,
     Settings,
     SnmpSettings,
+    TrapSettings,
 )
 from envmon.config.shape import (
-    DeviceEntry,
-    EdgeEntry,
     LimitsEntry,
     MqttEntry,
     PagerEntry,
     RouteEntry,
     SiteFile,
-    SnmpEntry,
     ZoneEntry,
 )
+from envmon.config.shape_devices import DeviceEntry, SerialEntry, SnmpEntry, TrapsEntry
+from envmon.config.shape_levers import DispatcherEntry, DnsEntry, EdgeEntry, LeaseEntry
+from envmon.config.values import Address
 from envmon.model.policy import Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
+from envmon.model.reading import Role
 from envmon.model.verdict import Mode
 
 
@@ -40,7 +49,7 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
             mode=Mode(site.mode),
         ),
         devices=tuple(_device(name, entry) for name, entry in site.devices.items()),
-        edges=tuple(_edge(name, entry) for name, entry in site.edges.items()),
+        edges=tuple(_edge(name, entry, Path(site.daemon.state_dir)) for name, entry in site.edges.items()),
         pagers=tuple(_pager(name, entry) for name, entry in site.pagers.items()),
         mqtt=_mqtt(site.publish.mqtt) if site.publish.mqtt else None,
         http=HttpSettings(http.listen.host, http.listen.port) if http else None,
@@ -48,6 +57,8 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
         digest=sha256(text.encode()).hexdigest(),
         places=tuple(site.places),
         backup_site=site.backup.site if site.backup else "",
+        traps=_traps(site.traps) if site.traps else None,
+        lease=_lease(site.lease),
     )
 
 
@@ -104,6 +115,7 @@ def _route(name: str, entry: RouteEntry) -> RoutePolicy:
 
 def _device(name: str, entry: DeviceEntry) -> DeviceSettings:
     zone, _, unit = (entry.serves or "").partition(".")
+    fronts = entry.fronts or {}
     return DeviceSettings(
         id=name,
         profile=entry.profile,
@@ -115,8 +127,22 @@ def _device(name: str, entry: DeviceEntry) -> DeviceSettings:
         interval_s=entry.every,
         deadline_s=entry.deadline,
         unit_id=entry.unit_id,
+        transport=entry.transport,
+        serial=_serial(entry.serial) if entry.serial else SerialSettings(),
         snmp=_snmp(entry.snmp) if entry.snmp else SnmpSettings(),
+        fronts=tuple((number, *_zone_unit(served)) for number, served in fronts.items()),
+        roles=tuple((point, Role(word)) for point, word in (entry.roles or {}).items()),
+        commissioned=entry.commissioned,
     )
+
+
+def _zone_unit(served: str) -> tuple[str, str]:
+    zone, _, unit = served.partition(".")
+    return zone, unit
+
+
+def _serial(entry: SerialEntry) -> SerialSettings:
+    return SerialSettings(entry.baud, entry.parity, entry.stop_bits)
 
 
 def _snmp(entry: SnmpEntry) -> SnmpSettings:
@@ -131,17 +157,64 @@ def _snmp(entry: SnmpEntry) -> SnmpSettings:
     )
 
 
-def _edge(name: str, entry: EdgeEntry) -> EdgeSettings:
+def _traps(entry: TrapsEntry) -> TrapSettings:
+    return TrapSettings(entry.listen.host, entry.listen.port, entry.community)
+
+
+def _edge(name: str, entry: EdgeEntry, state_dir: Path) -> EdgeSettings:
+    backup = entry.sip_backup
     return EdgeSettings(
         id=name,
         kind=entry.kind,
         zone=entry.zone,
-        url=entry.url,
+        url=entry.url or "",
         sip_host=entry.sip.host,
         sip_port=entry.sip.port or 5060,
         token=entry.token,
         probe_user=entry.probe_user,
         deadline_s=entry.deadline,
+        sip_backup_host=backup.host if backup else "",
+        sip_backup_port=(backup.port or 5060) if backup else 0,
+        dns=_dns(entry.dns) if entry.dns else None,
+        dispatcher=_dispatcher(entry.dispatcher, state_dir / f"edge-{name}.epochs") if entry.dispatcher else None,
+        argv=tuple(entry.command or ()),
+    )
+
+
+def _dns(entry: DnsEntry) -> DnsSettings:
+    return DnsSettings(
+        host=entry.server.host,
+        port=entry.server.port or 53,
+        zone=entry.zone,
+        key=entry.key,
+        records=tuple(
+            DnsRecord(route, each.name, _target(each.primary), _target(each.backup))
+            for route, each in entry.records.items()
+        ),
+        algorithm=entry.algorithm,
+        ttl_s=entry.ttl,
+    )
+
+
+def _target(given: Address) -> tuple[str, int]:
+    return given.host.lower(), given.port or 5060
+
+
+def _dispatcher(entry: DispatcherEntry, memory: Path) -> DispatcherSettings:
+    targets = (DispatcherTargets(route, each.set, tuple(each.uris)) for route, each in entry.routes.items())
+    return DispatcherSettings(tuple(targets), memory)
+
+
+def _lease(entry: LeaseEntry) -> LeaseSettings:
+    return LeaseSettings(
+        kind=entry.kind,
+        members=tuple(LeaseMember(name, each.url, each.zone) for name, each in entry.endpoints.items()),
+        ttl_s=entry.ttl,
+        user=entry.username or "",
+        password=entry.password,
+        tls_ca=_path(entry.tls.ca) if entry.tls else None,
+        tls_cert=_path(entry.tls.cert) if entry.tls else None,
+        tls_key=_path(entry.tls.key) if entry.tls else None,
     )
 
 

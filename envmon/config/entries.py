@@ -14,17 +14,20 @@ from pydantic import BaseModel, ValidationError
 from envmon.config.document import Document
 from envmon.config.explain import is_mapping_of, models_in
 from envmon.config.fault import Fault, Path
+from envmon.config.lever_entries import dns_findings, edge_findings, lease_findings
 from envmon.config.shape import (
-    DeviceEntry,
     JudgementEntry,
     LimitsEntry,
     MqttEntry,
     SiteFile,
-    SnmpEntry,
-    TlsEntry,
     ZoneEntry,
 )
+from envmon.config.shape_devices import DeviceEntry, SnmpEntry
+from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry
+from envmon.config.shape_parts import TlsEntry
 from envmon.config.values import duration_text
+
+_RTU_UNITS = range(1, 248)  # MODBUS over Serial Line V1.02, 2.2
 
 Finding = tuple[str, str]
 """The key, "" for the entry itself, and what is wrong with it."""
@@ -75,6 +78,12 @@ def _findings(entry: BaseModel) -> Iterator[Finding]:
             yield ("cert" if key is None else "key"), "cert and key go together; add the other one"
         case JudgementEntry(quorum_kinds=kinds, quorum_paths=paths) if paths > kinds:
             yield "quorum_paths", f"{paths} paths can never be seen by {kinds} kinds of evidence; at most {kinds}"
+        case EdgeEntry():
+            yield from edge_findings(entry)
+        case DnsEntry():
+            yield from dns_findings(entry)
+        case LeaseEntry():
+            yield from lease_findings(entry)
         case _:
             return
 
@@ -101,12 +110,28 @@ def _zone(zone: ZoneEntry) -> Iterator[Finding]:
 def _device(device: DeviceEntry) -> Iterator[Finding]:
     if device.serves is None and device.zone is None:
         yield "", "says neither what it serves (serves: zone.unit) nor where it stands (zone: ZONE); give one"
+    if device.serves is not None and device.fronts is not None:
+        yield "fronts", "serves names one unit already; keep one of the two keys"
     if device.serves is not None and device.zone is not None:
         yield "zone", "serves already names the zone; leave this key out"
+    yield from _transport(device)
     if device.deadline >= device.every and "deadline" in device.model_fields_set:
         yield "deadline", f"must be shorter than every, {duration_text(device.every)}"
     elif device.deadline >= device.every:
         yield "every", f"must be longer than deadline, which is {duration_text(device.deadline)} unless given"
+
+
+def _transport(device: DeviceEntry) -> Iterator[Finding]:
+    path = device.address.host.startswith("/")
+    if path and device.transport != "rtu":
+        key = "transport" if "transport" in device.model_fields_set else "address"
+        yield key, f"a serial line needs transport: rtu, {device.transport} reaches a host"
+    if not path and device.transport == "rtu":
+        yield "address", "must be a serial line such as /dev/ttyUSB0; for a gateway use transport: rtu_over_tcp"
+    if device.serial is not None and device.transport != "rtu":
+        yield "serial", "belongs to transport: rtu"
+    if device.transport != "tcp" and device.unit_id not in _RTU_UNITS:
+        yield "unit_id", f"must be from {_RTU_UNITS[0]} to {_RTU_UNITS[-1]} on an RTU line"
 
 
 def _snmp_community(snmp: SnmpEntry) -> Iterator[Finding]:

@@ -4,18 +4,21 @@ Rules
   - Every fault of a stage is told at once, and so are those of the stages that do not need it to be clean: only a
     file that is not YAML, and the questions about the whole site, stand alone.
   - One place and one key is told once, by the first stage that objects; a secret in the file speaks before all.
+  - An operator's own profiles are read before the references: a device may name one. None replaces another.
   - With ``mode: automatic`` a misplaced lever is a fault; otherwise it is kept in the policy, and arming is refused.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from envmon.config.compile import compile_settings
+from envmon.config.document import Document
 from envmon.config.entries import entry_faults
 from envmon.config.explain import shape_faults
-from envmon.config.fault import ConfigError, Fault
+from envmon.config.fault import ConfigError, Fault, shown
 from envmon.config.files import read_files
 from envmon.config.placement import placement
-from envmon.config.profiles_known import Profiles, known_profiles
+from envmon.config.profiles_known import Known, Profile, Profiles, Shelf, known_profiles
 from envmon.config.references import reference_faults
 from envmon.config.settings import Settings
 from envmon.config.shape import SiteFile
@@ -23,12 +26,21 @@ from envmon.config.values import INLINE
 from envmon.config.whole import whole_faults
 
 
-def load(path: Path, *, profiles: Profiles) -> Settings:
-    """Read ``path`` and the ``conf.d/*.yaml`` beside it. Raises ConfigError with every fault, by file and line."""
+def no_shelf(directory: Path) -> tuple[Mapping[str, Profile], Sequence[str]]:
+    """Refuse to look: whoever loads knows no profiles but those it names."""
+    return {}, [f"{directory}: own profiles are not read here"]
+
+
+def load(path: Path, *, profiles: Profiles, shelf: Shelf = no_shelf) -> Settings:
+    """Read ``path`` and the ``conf.d/*.yaml`` beside it, and with ``shelf`` the directories of own profiles it names.
+
+    Raises ConfigError with every fault, by file and line.
+    """
     known = known_profiles(profiles)
     document, written = read_files(path)
     shape = shape_faults(document)
-    faults = _told_once(written, shape, [*entry_faults(document), *reference_faults(document, known)])
+    own = _own_profiles(document, known, shelf)
+    faults = _told_once(written, shape, [*own, *entry_faults(document), *reference_faults(document, known)])
     if faults:
         raise ConfigError(faults)
     site = SiteFile.model_validate(document.data)
@@ -40,6 +52,21 @@ def load(path: Path, *, profiles: Profiles) -> Settings:
     if faults:
         raise ConfigError(faults)
     return settings
+
+
+def _own_profiles(document: Document, known: dict[str, Known], shelf: Shelf) -> list[Fault]:
+    """Add the operator's own profiles to those known; every fault in them."""
+    faults: list[Fault] = []
+    for at, directory in document.words("profiles"):
+        if not Path(directory).is_absolute():
+            continue  # told as a fault of shape
+        path = ("profiles", at)
+        own, wrong = shelf(Path(directory))
+        faults += [document.fault(path, text) for text in wrong]
+        taken = [name for name in own if name in known]
+        faults += [document.fault(path, f"a profile is called {shown(name)} already; rename yours") for name in taken]
+        known.update({name: each for name, each in known_profiles(own).items() if name not in known})
+    return faults
 
 
 def _told_once(written: list[Fault], shape: list[Fault], later: list[Fault]) -> list[Fault]:

@@ -5,6 +5,7 @@ Rules
   - Each must have a part that stands outside every single zone the route depends on.
   - A route without edges, without backup zones, and a site without a pager have no lever at all.
   - A broker is no lever: nothing waits for it.
+  - A lease in etcd is part of the lever: more than half of its members must stand outside every such zone.
 """
 
 from collections.abc import Iterator
@@ -50,5 +51,10 @@ def _lost_with(site: SiteFile, name: str, route: RouteEntry, zone: str) -> Itera
     if route.edges and all(site.edges[edge].zone == zone for edge in route.edges):
         edges = ", ".join(route.edges)
         yield Misplaced(("routes", name, "edges"), f"every edge of route {name} ({edges}) stands in {zone}, {leaving}")
+    members = site.lease.endpoints
+    lost = [member for member, endpoint in members.items() if endpoint.zone == zone]
+    if 2 * (len(members) - len(lost)) <= len(members) and lost:
+        there = f"{len(lost)} of {len(members)} members of the lease ({', '.join(lost)}) stand in {zone}, {leaving}"
+        yield Misplaced(("lease", "endpoints"), f"{there}: no majority would be left, and nobody could act")
     if site.pagers and all(pager.zone == zone for pager in site.pagers.values()):
         yield Misplaced(("pagers",), f"every pager ({', '.join(site.pagers)}) starts in {zone}, {leaving}")

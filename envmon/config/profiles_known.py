@@ -4,20 +4,12 @@ Rules
   - Names alone are enough to check references; a protocol adds the log-in rules, roles add the kinds of evidence.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from envmon.model.reading import Role
-
-
-class HasRole(Protocol):
-    """A point of a profile."""
-
-    @property
-    def role(self) -> Role | None:
-        """What the point means to cooling."""
-        ...
 
 
 class Profile(Protocol):
@@ -29,13 +21,16 @@ class Profile(Protocol):
         ...
 
     @property
-    def points(self) -> Sequence[HasRole]:
-        """What its devices answer."""
+    def witnesses(self) -> Sequence[Role]:
+        """The role of every point its devices may answer, of a table's as often as it may have rows."""
         ...
 
 
 Profiles = Mapping[str, Profile] | Mapping[str, str] | Collection[str]
 """Profiles by name, or the protocol of each by name, or the names alone."""
+
+Shelf = Callable[[Path], tuple[Mapping[str, Profile], Sequence[str]]]
+"""Reads a directory of an operator's own profiles: those it holds, by name, and every fault in it, a line each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +51,4 @@ def known_profiles(profiles: Profiles) -> dict[str, Known]:
 def _known(value: Profile | str) -> Known:
     if isinstance(value, str):
         return Known(value)
-    return Known(str(value.protocol), tuple(point.role for point in value.points if point.role))
+    return Known(str(value.protocol), tuple(value.witnesses))

@@ -32,10 +32,20 @@ _KINDS: dict[object, str] = {
     values.seconds: "duration",
     values.secret: "secret",
     values.address: "host or host:port",
+    values.endpoint: "host, host:port or path",
     values.host: "host",
     values.listen: "host:port",
+    values.listen_at: "address:port",
     values.url: "URL",
     values.absolute: "absolute path",
+    values.domain: "domain name",
+    values.sip_uri: "SIP URI",
+}
+_LISTED: dict[object, str] = {
+    values.Name: "names",
+    values.SipUri: "SIP URIs",
+    values.Text: "texts",
+    values.AbsolutePath: "absolute paths",
 }
 _BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
 
@@ -70,7 +80,7 @@ def _kind(field: FieldInfo) -> str:
             word = _KINDS[note.func]
         elif getattr(note, "pattern", "") == values.NAME:
             word = "name"
-        elif isinstance(note, AfterValidator) and isinstance(note.func, values.Between):
+        elif isinstance(note, AfterValidator) and isinstance(note.func, values.Between | values.OneOf):
             bounds.append(str(note.func))
         bounds += [f"{name} {getattr(note, at):.9g}" for at, name in _BOUNDS.items() if hasattr(note, at)]
     return f"{word}, {' '.join(bounds)}" if bounds else word
@@ -93,7 +103,7 @@ def _word(annotation: Any) -> tuple[str, list[Any]]:
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{in_quotes(choice)}`" for choice in get_args(annotation)), []
     if get_origin(annotation) is list:
-        return "list of names", []
+        return f"list of {_LISTED[get_args(annotation)[0]]}", []
     if get_origin(annotation) is dict:
         return "mapping of NAME", []
     words = {str: "text", int: "whole number", float: "number"}

@@ -7,14 +7,18 @@ Rules
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 
 from pydantic_core import PydanticCustomError
 
-from envmon.config.document import Document
+from envmon.config.document import Data, Document
 from envmon.config.fault import Fault, Path, as_name, did_you_mean, nearest, shown
 from envmon.config.profiles_known import Known
-from envmon.config.values import address
+from envmon.config.settings import SerialSettings
+from envmon.config.values import endpoint
 
+UNFENCED = frozenset({"dispatcher", "command"})
+"""Kinds of edge that keep no epoch of their own where two daemons would meet it."""
 PORTS = {"snmp": 161, "modbus": 502}
 """The ports the protocols use unless told otherwise (RFC 3417; Modbus Messaging on TCP/IP V1.0b)."""
 
@@ -28,8 +32,11 @@ def reference_faults(document: Document, profiles: Mapping[str, Known]) -> list[
         *_units(document),
         *_protocols(document, profiles),
         *_addresses(document, profiles),
+        *_traps(document),
         *_urls(document),
         *_routes(document),
+        *_carried(document),
+        *_fenced(document),
     ]
 
 
@@ -38,6 +45,7 @@ def _standing(document: Document) -> Iterator[Fault]:
     rooms = [*document.names("zones"), *(place for _, place in document.words("places"))]
     stand: list[tuple[str, ...]] = [("daemon",), ("publish", "mqtt")]
     stand += [(section, name) for section in ("devices", "edges", "pagers") for name in document.names(section)]
+    stand += [("lease", "endpoints", name) for name in document.names("lease", "endpoints")]
     for path in stand:
         zone = document.word(*path, "zone")
         if zone and zone not in _named(rooms):
@@ -62,9 +70,7 @@ def _served(document: Document) -> Iterator[Fault]:
     """Check what devices serve: the unit exists, and has no other device."""
     first: dict[str, str] = {}
     zones = document.names("zones")
-    for device in document.names("devices"):
-        path = ("devices", device, "serves")
-        serves = document.word(*path)
+    for device, path, serves in _serving(document):
         zone, dot, unit = serves.partition(".")
         if not (zone and dot and unit):
             continue
@@ -79,9 +85,18 @@ def _served(document: Document) -> Iterator[Fault]:
         first.setdefault(serves, device)
 
 
+def _serving(document: Document) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    """Yield the device, the place in the file and the word of everything that names a unit it serves."""
+    for device in document.names("devices"):
+        paths: list[tuple[str, ...]] = [("devices", device, "serves")]
+        paths += [("devices", device, "fronts", number) for number in document.names("devices", device, "fronts")]
+        for path in paths:
+            yield device, path, document.word(*path)
+
+
 def _units(document: Document) -> Iterator[Fault]:
     """Check that every unit is served, and that no other device of its zone has its name."""
-    served = {document.word("devices", device, "serves") for device in document.names("devices")}
+    served = {word for _, _, word in _serving(document)}
     resolved = {f"{zone}.{unit}" for zone in document.names("zones") for unit in document.names("zones", zone, "units")}
     misspelt = [serves.rpartition(".")[2] for serves in served - resolved]
     for zone in document.names("zones"):
@@ -115,27 +130,61 @@ def _protocols(document: Document, profiles: Mapping[str, Known]) -> Iterator[Fa
                 yield document.fault((*path, "snmp"), text)
             case "snmp" if "unit_id" in keys:
                 yield document.fault((*path, "unit_id"), f"{name} speaks SNMP, which has no unit identifier", key=True)
+            case "snmp" if document.word(*path, "address").startswith("/"):
+                yield document.fault((*path, "address"), f"{name} speaks SNMP, which needs a host")
+            case "snmp" if "transport" in keys:
+                yield document.fault((*path, "transport"), f"{name} speaks SNMP; leave the transport out", key=True)
             case "modbus" if "snmp" in keys:
                 yield document.fault((*path, "snmp"), f"{name} speaks Modbus; leave the SNMP log-in out", key=True)
 
 
 def _addresses(document: Document, profiles: Mapping[str, Known]) -> Iterator[Fault]:
-    """Check that no two devices are one: the same address and unit identifier, or the same SNMP agent and profile."""
+    """Check that no two devices are one: the same address and unit identifier, or the same SNMP agent and profile.
+
+    And that those who share an address mean the same line.
+    """
     first: dict[tuple[object, ...], str] = {}
+    lines: dict[tuple[str, int], str] = {}
     for device in document.names("devices"):
         path: Path = ("devices", device, "address")
         try:
-            there = address(document.at(path))
+            there = endpoint(document.at(path))
         except PydanticCustomError:
             continue
         profile = document.word("devices", device, "profile")
         protocol = profiles.get(profile, Known()).protocol
         unit = profile if protocol == "snmp" else (document.at(("devices", device, "unit_id")) or 1)
-        key = (there.host.lower(), there.port or PORTS.get(protocol, 0), protocol, unit)
+        host = there.host if there.host.startswith("/") else there.host.lower()
+        key = (host, there.port or PORTS.get(protocol, 0), protocol, unit)
         if key in first:
             hint = "" if protocol == "snmp" else "; devices behind one gateway differ in unit_id"
             yield document.fault(path, f"{shown(first[key])} is polled there already{hint}")
+        elif protocol == "modbus":
+            yield from _same_line(document, device, lines.setdefault(key[:2], device))
         first.setdefault(key, device)
+
+
+def _same_line(document: Document, device: str, other: str) -> Iterator[Fault]:
+    """Check that a device drives the line it shares with ``other`` as that one does."""
+    for name in ("transport", "serial"):
+        own, theirs = (_or_usual(name, document.at(("devices", each, name))) for each in (device, other))
+        if own != theirs:
+            text = f"{shown(other)} is on the same line with another {name}; devices of one line say the same"
+            yield document.fault(("devices", device, name), text)
+
+
+def _or_usual(name: str, given: Data) -> object:
+    if name == "transport":
+        return given or "tcp"
+    return {**asdict(SerialSettings()), **(given if isinstance(given, dict) else {})}
+
+
+def _traps(document: Document) -> Iterator[Fault]:
+    """Check that there is somebody whose notifications would be accepted."""
+    logins = any("snmp" in document.names("devices", device) for device in document.names("devices"))
+    if document.names("traps") and not logins and document.at(("traps", "community")) is None:
+        text = "no device has an SNMP log-in: every notification would be refused; add community: credential:NAME"
+        yield document.fault(("traps",), text, key=True)
 
 
 def _urls(document: Document) -> Iterator[Fault]:
@@ -157,6 +206,40 @@ def _routes(document: Document) -> Iterator[Fault]:
         yield from _list(document, (route, "edges"), "edge", edges)
         yield from _list(document, (route, "depends_on"), "zone", here, dict.fromkeys(away, "is at the backup site"))
         yield from _list(document, (route, "backup"), "zone", away, dict.fromkeys(here, "is here, not at the backup"))
+
+
+def _carried(document: Document) -> Iterator[Fault]:
+    """Check that an edge which must be told what carries a route is told so for exactly its routes."""
+    routes = document.names("routes")
+    for edge in document.names("edges"):
+        for where in (("dns", "records"), ("dispatcher", "routes")):
+            path = ("edges", edge, *where)
+            told = document.names(*path)
+            carried = [route for route in routes if edge in dict(document.words("routes", route, "edges")).values()]
+            for route in told:
+                if route not in routes:
+                    text = f"no route is called {shown(route)}{did_you_mean(route, routes)}"
+                    yield document.fault((*path, route), text, key=True)
+                elif route not in carried:
+                    text = f"route {shown(route)} does not name this edge; add it to routes.{shown(route)}.edges"
+                    yield document.fault((*path, route), text, key=True)
+            for route in carried:
+                if told and route not in told:
+                    yield document.fault(path, f"route {shown(route)} names this edge; say here what carries it")
+
+
+def _fenced(document: Document) -> Iterator[Fault]:
+    """Check that beside a standby every edge refuses an old epoch by itself."""
+    if document.word("lease", "kind") != "etcd":
+        return
+    for edge in document.names("edges"):
+        kind = document.word("edges", edge, "kind")
+        if kind in UNFENCED:
+            text = (
+                f"{kind} cannot refuse the orders of a daemon that has lost the lease: "
+                "it is for sites without a standby; use lease: {kind: local}, or another kind of edge"
+            )
+            yield document.fault(("edges", edge, "kind"), text)
 
 
 def _list(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from envmon.config.secret import Secret
 from envmon.model.policy import Policy
+from envmon.model.reading import Role
 from envmon.model.verdict import Mode
 
 
@@ -27,10 +28,23 @@ class SnmpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SerialSettings:
+    """How a serial line is driven: ``baud`` bits per second, ``parity`` none, even or odd, eight data bits."""
+
+    baud: int = 19_200  # with even parity, what every Modbus unit must know (V1.02, 2.5 and 3.2)
+    parity: str = "even"
+    stop_bits: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceSettings:
     """A network endpoint we poll. ``serves`` is the plant unit its points belong to, "" for a sensor device.
 
-    ``port`` 0 means the protocol's own (161, 502). ``path`` names its network path, the host unless given.
+    ``port`` 0 means the protocol's own (161, 502). ``transport`` (Modbus) is "tcp", "rtu_over_tcp" or "rtu"; for the
+    last ``host`` is the path of a serial line, driven as ``serial`` says. ``path`` names its network path, the host
+    unless given. ``fronts`` is (its own number for a unit behind it, zone, unit), ``roles`` are (point, role), which
+    only the site can know. ``commissioned``: somebody compared its readings with what it shows, so that a profile made
+    of excerpts may vote.
     """
 
     id: str
@@ -43,12 +57,70 @@ class DeviceSettings:
     interval_s: float = 5.0
     deadline_s: float = 2.0
     unit_id: int = 1  # Modbus unit identifier
+    transport: str = "tcp"
+    serial: SerialSettings = SerialSettings()
     snmp: SnmpSettings = SnmpSettings()
+    fronts: tuple[tuple[str, str, str], ...] = ()
+    roles: tuple[tuple[str, Role], ...] = ()
+    commissioned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrapSettings:
+    """Where SNMP notifications arrive. ``community`` is accepted beside each device's own login."""
+
+    host: str
+    port: int = 162
+    community: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DnsRecord:
+    """The SRV record set that carries a route: its owner name, and where each site takes calls."""
+
+    route: str
+    name: str
+    primary: tuple[str, int]
+    backup: tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """A zone that takes dynamic updates (RFC 2136) signed with TSIG (RFC 8945)."""
+
+    host: str
+    port: int
+    zone: str
+    key: str
+    records: tuple[DnsRecord, ...]
+    algorithm: str = "hmac-sha256"
+    ttl_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class DispatcherTargets:
+    """The destinations of the primary site that carry a route: a set of Kamailio's dispatcher, and URIs in it."""
+
+    route: str
+    set: int
+    uris: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DispatcherSettings:
+    """What is disabled to move a route, and the file where its epochs are kept, for Kamailio keeps none."""
+
+    targets: tuple[DispatcherTargets, ...]
+    memory: Path
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeSettings:
-    """A SIP edge. ``kind`` is a key of ``actuators.ACTUATORS``; ``sip`` is host:port (UDP) for probe calls."""
+    """A SIP edge. ``kind`` is a key of ``actuators.ACTUATORS``; ``sip`` is host:port (UDP) for probe calls.
+
+    ``sip_backup`` is where probe calls to the backup go, "" for the same place. ``argv`` is a program and its
+    arguments; ``token`` is the bearer token, the key of signatures or the TSIG key, as the kind needs it.
+    """
 
     id: str
     kind: str
@@ -59,6 +131,11 @@ class EdgeSettings:
     token: Secret | None
     probe_user: str = "envmon-probe-backup"
     deadline_s: float = 2.0
+    sip_backup_host: str = ""
+    sip_backup_port: int = 0
+    dns: DnsSettings | None = None
+    dispatcher: DispatcherSettings | None = None
+    argv: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +189,29 @@ class DaemonSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseMember:
+    """A member of the etcd cluster that keeps the lease. ``url`` is its client URL, ``zone`` where it stands."""
+
+    id: str
+    url: str
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSettings:
+    """What keeps the right to act. ``kind`` is a key of ``leases.LEASES``; the rest belongs to etcd."""
+
+    kind: str = "local"
+    members: tuple[LeaseMember, ...] = ()
+    ttl_s: float = 5.0  # whole seconds: etcd counts no others
+    user: str = ""
+    password: Secret | None = None
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A whole, valid configuration. ``text`` is what was read, ``digest`` its SHA-256."""
 
@@ -126,3 +226,5 @@ class Settings:
     digest: str
     places: tuple[str, ...] = ()  # rooms where things stand but that are not judged
     backup_site: str = ""
+    traps: TrapSettings | None = None
+    lease: LeaseSettings = LeaseSettings()

@@ -3,31 +3,20 @@
 Rules
   - The text under a key is its meaning, in the file's reference and in the JSON Schema; there is no second copy.
   - Defaults come from the frozen settings and the policy; this file repeats none of their numbers.
+  - Devices have a file of their own, ``shape_devices``.
   - What one key can say about itself is here; what two keys say about each other is in ``entries`` and ``references``.
 """
 
-from dataclasses import fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
-from envmon.config.settings import DeviceSettings, EdgeSettings, MqttSettings, PagerSettings, SnmpSettings
-from envmon.config.values import AbsolutePath, Between, Duration, Host, HostPort, Listen, Name, SecretRef, Text, Url
+from envmon.config.settings import MqttSettings, PagerSettings
+from envmon.config.shape_devices import DeviceEntry, TrapsEntry
+from envmon.config.shape_levers import EdgeEntry, LeaseEntry
+from envmon.config.shape_parts import Entry, TlsEntry, default
+from envmon.config.values import AbsolutePath, Between, Duration, Host, Listen, Name, SecretRef, Text, Url
 from envmon.model.policy import Limits, Policy, RoutePolicy, ZonePolicy
-
-
-def default(kind: type, field: str) -> Any:
-    """Return the default a frozen dataclass gives to a field."""
-    return next(each.default for each in fields(kind) if each.name == field)
-
-
-class Entry(BaseModel):
-    """A mapping of the file: every key is known, every value is of its own kind, nothing is converted."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
-    )
-
 
 Celsius = Annotated[float, Field(ge=5, le=60)]
 Power = Annotated[float, Field(gt=0, le=100_000)]
@@ -82,8 +71,8 @@ class ZoneEntry(Entry):
     """Heat the room stores, kJ per K per kW of load; bounds its warming until its own rate is measured."""
     slew_k_per_min: Annotated[float, Field(gt=0, le=20)] = round(default(ZonePolicy, "slew") * 60, 3)
     """How fast a silent sensor is assumed to warm, K per minute."""
-    restart_expected: Annotated[Duration, AfterValidator(Between(10, 1800))] = default(ZonePolicy, "restart_s")
-    """Within what time units come back by themselves after a power transfer."""
+    restart_expected: Annotated[Duration, AfterValidator(Between(0, 1800))] = default(ZonePolicy, "restart_s")
+    """Within what time units come back by themselves after a power transfer or a trip; 0s where none does."""
     min_inlets: Count = default(ZonePolicy, "min_inlets")
     """How many good rack inlet sensors the zone needs before its temperature counts as known."""
 
@@ -93,67 +82,6 @@ class BackupEntry(Entry):
 
     site: Name
     """Its name."""
-
-
-class SnmpEntry(Entry):
-    """How to log in to an SNMP agent."""
-
-    version: Literal["1", "2c", "3"] = default(SnmpSettings, "version")
-    """Protocol version, in quotes."""
-    community: SecretRef | None = None
-    """Versions 1 and 2c: the read community."""
-    user: Text | None = None
-    """Version 3: the user name (RFC 3414)."""
-    auth: Literal["md5", "sha", "sha224", "sha256", "sha384", "sha512"] = default(SnmpSettings, "auth_protocol")
-    """Version 3: authentication protocol."""
-    auth_password: SecretRef | None = None
-    """Version 3: authentication password; without it nothing is authenticated."""
-    privacy: Literal["des", "aes128", "aes256"] = default(SnmpSettings, "privacy_protocol")
-    """Version 3: privacy protocol."""
-    privacy_password: SecretRef | None = None
-    """Version 3: privacy password; without it nothing is encrypted."""
-
-
-class DeviceEntry(Entry):
-    """A network endpoint that is polled."""
-
-    profile: Text
-    """What kind of device it is: the name of a profile."""
-    address: HostPort
-    """Host or host:port; without a port, the protocol's own (SNMP 161, Modbus 502)."""
-    serves: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")] | None = None
-    """The unit its readings belong to, as zone.unit."""
-    zone: Name | None = None
-    """For a device that serves no unit: the zone or place it stands in."""
-    every: Annotated[Duration, AfterValidator(Between(0.5, 600))] = default(DeviceSettings, "interval_s")
-    """Time between two polls."""
-    deadline: Annotated[Duration, AfterValidator(Between(0.1, 60))] = default(DeviceSettings, "deadline_s")
-    """Time one poll may take; shorter than every."""
-    path: Name | None = None
-    """The gateway or switch its readings come through; devices that share one are one witness. Default: its host."""
-    unit_id: Annotated[int, Field(ge=0, le=255)] = default(DeviceSettings, "unit_id")
-    """Modbus unit identifier."""
-    snmp: SnmpEntry | None = None
-    """SNMP log-in, for a profile that speaks SNMP."""
-
-
-class EdgeEntry(Entry):
-    """A SIP proxy that decides where new calls go."""
-
-    kind: Literal["kamailio", "simulated"]
-    """How it is commanded; simulated moves no call."""
-    zone: Name
-    """The zone or place it stands in."""
-    url: Url
-    """Where it takes commands."""
-    sip: HostPort
-    """Where it takes calls, UDP, for probe calls; port 5060 unless given."""
-    token: SecretRef | None = None
-    """Bearer token it asks for."""
-    probe_user: Annotated[str, Field(pattern=r"^[A-Za-z0-9._+-]{1,64}$")] = default(EdgeSettings, "probe_user")
-    """User part a probe call dials to reach the backup."""
-    deadline: Annotated[Duration, AfterValidator(Between(0.1, 30))] = default(EdgeSettings, "deadline_s")
-    """Time one command may take."""
 
 
 class RouteEntry(Entry):
@@ -175,17 +103,6 @@ class RouteEntry(Entry):
     """How long repaired zones must stay good before failback."""
     proof_calls: Annotated[int, Field(ge=1, le=10_000)] = default(RoutePolicy, "proof_calls")
     """New calls that prove a move by the edges' counters; with fewer, probe calls do."""
-
-
-class TlsEntry(Entry):
-    """TLS towards the broker; {} trusts the system's authorities."""
-
-    ca: AbsolutePath | None = None
-    """PEM file of the authority that signed the broker's certificate."""
-    cert: AbsolutePath | None = None
-    """PEM file of the client certificate."""
-    key: AbsolutePath | None = None
-    """PEM file of its key."""
 
 
 class MqttEntry(Entry):
@@ -274,14 +191,20 @@ class SiteFile(Entry):
     """Where this daemon stands and keeps its state."""
     places: list[Name] = []
     """Rooms that are not judged but where things stand."""
+    profiles: list[AbsolutePath] = []
+    """Directories of your own device profiles; every *.yaml file in them is one."""
     zones: Annotated[dict[Name, ZoneEntry], Field(min_length=1)]
     """The thermal areas, here and at the backup site."""
     backup: BackupEntry | None = None
     """The backup site; needed by zones that are at: backup."""
     devices: Annotated[dict[Name, DeviceEntry], Field(min_length=1)]
     """What is polled."""
+    traps: TrapsEntry | None = None
+    """SNMP notifications; none are received without this key."""
+    lease: LeaseEntry = LeaseEntry()
+    """What keeps the right to act."""
     edges: dict[Name, EdgeEntry] = {}
-    """The SIP proxies that can be commanded."""
+    """What can be commanded to send calls elsewhere."""
     routes: dict[Name, RouteEntry] = {}
     """The classes of calls that can move."""
     publish: PublishEntry = PublishEntry()

@@ -22,12 +22,16 @@ from envmon.config.secret import Secret
 NAME = r"^[a-z][a-z0-9_]*$"
 """What the operator's own names look like: they become topics, labels and parts of point ids."""
 DURATION = r"^[0-9]+(\.[0-9]+)?(ms|s|min|h)$"
+BAUDS = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 INLINE = "a secret does not stand in this file; write credential:NAME or file:/ABSOLUTE/PATH"
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|min|h)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _HOSTNAME = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
+_SIP_URI = re.compile(r"sips?:[A-Za-z0-9_.:;=@\[\]-]{1,250}")
 _CREDENTIAL = re.compile(r"credential:[A-Za-z0-9_@-][A-Za-z0-9_.@-]{0,127}")
 
 
@@ -59,7 +63,7 @@ def seconds(given: object) -> float:
         near = _DURATION.fullmatch(given.replace(" ", "").lower().rstrip(".").removesuffix("ec").removesuffix("econds"))
         hint = f"; did you mean {near[0]}?" if near else ""
         raise wrong(f"must be a duration such as 500ms, 5s, 4min or 2h (ms, s, min, h){hint}")
-    return float(match[1]) * _SECONDS[match[2]]
+    return float(match[1]) / 1000 if match[2] == "ms" else float(match[1]) * _SECONDS[match[2]]
 
 
 def duration_text(value: float) -> str:
@@ -89,6 +93,23 @@ class Between:
         return f"from {duration_text(self.low)} to {duration_text(self.high)}"
 
 
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The numbers a key can have."""
+
+    choices: tuple[int, ...]
+
+    def __call__(self, value: int) -> int:
+        """Pass ``value`` on when it is one of them."""
+        if value not in self.choices:
+            raise wrong(f"must be {self}")
+        return value
+
+    def __str__(self) -> str:
+        *most, last = self.choices
+        return f"{', '.join(map(str, most))} or {last}"
+
+
 def secret(given: object) -> Secret:
     """Read a reference to a credential; anything else is refused without repeating it."""
     if isinstance(given, str) and _CREDENTIAL.fullmatch(given):
@@ -110,6 +131,15 @@ def address(given: object) -> Address:
     return Address(name, int(port or 0))
 
 
+def endpoint(given: object) -> Address:
+    """Read host, host:port, or the path of a serial line, which becomes the host."""
+    if isinstance(given, str) and given.startswith("/"):
+        if not given.isprintable() or not given.startswith("/dev/") or " " in given or given.endswith("/"):
+            raise wrong("a serial line is a path such as /dev/ttyUSB0")
+        return Address(given)
+    return address(given)
+
+
 def host(given: object) -> str:
     """Read a host without a port."""
     if not isinstance(given, str) or not _is_host(given):
@@ -125,6 +155,14 @@ def listen(given: object) -> Address:
     return there
 
 
+def listen_at(given: object) -> Address:
+    """Read address:port to listen on, without a name to resolve."""
+    there = address(given) if isinstance(given, str) else None
+    if there is None or not there.port or not _is_ip(there.host):
+        raise wrong("must be an IP address and a port, such as 0.0.0.0:162")
+    return there
+
+
 def _split(text: str) -> tuple[str, str]:
     if text.startswith("["):
         host, closed, rest = text[1:].partition("]")
@@ -136,13 +174,17 @@ def _split(text: str) -> tuple[str, str]:
     return (host, port or "?") if colon else (host, "")
 
 
-def _is_host(text: str) -> bool:
+def _is_ip(text: str) -> bool:
     try:
         ip_address(text)
     except ValueError:
-        numeric = not text.strip("0123456789.")
-        return not numeric and _HOSTNAME.fullmatch(text) is not None
+        return False
     return True
+
+
+def _is_host(text: str) -> bool:
+    numeric = not text.strip("0123456789.")
+    return _is_ip(text) or (not numeric and _HOSTNAME.fullmatch(text) is not None)
 
 
 def url(given: object) -> str:
@@ -158,6 +200,20 @@ def url(given: object) -> str:
         raise wrong("must be a URL such as https://host:port/path")
     if "@" in parts.netloc:
         raise wrong("a URL holds no user or password here; use token: credential:NAME")
+    return given
+
+
+def domain(given: object) -> str:
+    """Read a domain name in full, with or without its last dot; labels may start with _ (RFC 8552)."""
+    if not isinstance(given, str) or not _DOMAIN.fullmatch(given) or len(given) > 254:
+        raise wrong("must be a domain name in full, such as _sip._udp.voice.example")
+    return given.rstrip(".").lower()
+
+
+def sip_uri(given: object) -> str:
+    """Read a SIP URI of a server."""
+    if not isinstance(given, str) or not _SIP_URI.fullmatch(given):
+        raise wrong("must be a SIP URI such as sip:192.0.2.71:5060")
     return given
 
 
@@ -189,7 +245,17 @@ SecretRef = Annotated[
     Secret, PlainValidator(secret), _as_text(), _text(r"^(credential:[A-Za-z0-9_.@-]+|file:/.+)$", "credential:token")
 ]
 HostPort = Annotated[Address, PlainValidator(address), _as_text(), _text(r"^\S+$", "192.0.2.31:502")]
+Endpoint = Annotated[Address, PlainValidator(endpoint), _as_text(), _text(r"^\S+$", "192.0.2.31:502")]
+Baud = Annotated[
+    int,
+    AfterValidator(OneOf(BAUDS)),
+    WithJsonSchema({"type": "integer", "enum": list(BAUDS)}),
+]
+StopBits = Annotated[int, AfterValidator(OneOf((1, 2))), WithJsonSchema({"type": "integer", "enum": [1, 2]})]
 Host = Annotated[str, PlainValidator(host), _text(r"^\S+$", "192.0.2.60")]
 Listen = Annotated[Address, PlainValidator(listen), _as_text(), _text(r"^\S+:[0-9]+$", "127.0.0.1:9713")]
+ListenAt = Annotated[Address, PlainValidator(listen_at), _as_text(), _text(r"^\S+:[0-9]+$", "0.0.0.0:162")]
 Url = Annotated[str, PlainValidator(url), _text(r"^https?://\S+$", "https://pager.example/v1/envmon")]
 AbsolutePath = Annotated[str, PlainValidator(absolute), _text(r"^/.*$", "/var/lib/envmon")]
+Domain = Annotated[str, PlainValidator(domain), _text(r"^[A-Za-z0-9_.-]+$", "_sip._udp.voice.example")]
+SipUri = Annotated[str, PlainValidator(sip_uri), _text(r"^sips?:\S+$", "sip:192.0.2.71:5060")]

@@ -45,7 +45,7 @@ def _evidence(
     needed = {zone: route.id for route in reversed(policy.routes) for zone in route.zones}
     judged = {*needed, *(zone for route in policy.routes for zone in route.backup_zones)}
     for zone in policy.zones:
-        there = [device for device in devices if device.zone == zone.id]
+        there = [device for device in devices if zone.id in {device.zone, *(front for _, front, _ in device.fronts)}]
         cast = _votes(there, profiles)
         if zone.id in needed and not quorum(policy, cast):
             text = f"can never reach the quorum that route {needed[zone.id]} needs: {_why(policy, there, cast)}"
@@ -57,7 +57,7 @@ def _evidence(
 def _inlets(
     document: Document, zone: ZonePolicy, there: list[DeviceSettings], profiles: Mapping[str, Known]
 ) -> Iterator[Fault]:
-    roles = [profiles[device.profile].roles for device in there]
+    roles = [_roles(device, profiles[device.profile]) for device in there]
     if None in roles:
         return
     inlets = sum((some or ()).count(Role.RACK_INLET_TEMP) for some in roles)
@@ -80,16 +80,21 @@ def _votes(there: list[DeviceSettings], profiles: Mapping[str, Known]) -> tuple[
 
 
 def _kinds(device: DeviceSettings, profile: Known) -> list[Kind]:
-    if profile.roles is None:
+    told = _roles(device, profile)
+    if told is None:
         return list(Kind)
-    roles = frozenset(profile.roles)
-    plant = Role.ON_BATTERY in roles or (device.serves and roles & _PLANT_ROLES)
+    roles = frozenset(told)
+    plant = Role.ON_BATTERY in roles or ((device.serves or device.fronts) and roles & _PLANT_ROLES)
     can = {
         Kind.INLET_AIR: Role.RACK_INLET_TEMP in roles,
         Kind.COOLING_AIR: roles & COOLING_AIR_ROLES,
         Kind.PLANT: plant,
     }
     return [kind for kind in Kind if can[kind]]
+
+
+def _roles(device: DeviceSettings, profile: Known) -> tuple[Role, ...] | None:
+    return None if profile.roles is None else (*profile.roles, *(role for _, role in device.roles))
 
 
 def _why(policy: Policy, there: list[DeviceSettings], cast: tuple[Vote, ...]) -> str:

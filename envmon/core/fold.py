@@ -28,9 +28,11 @@ from envmon.model.event import (
     Event,
     LeaseReport,
     OrderReceived,
+    Outcome,
     PolicyLoaded,
     ProbeReport,
     ReadinessReport,
+    Stamp,
     Tick,
 )
 from envmon.model.reading import Reading
@@ -39,13 +41,14 @@ from envmon.model.verdict import Phase
 
 def fold(world: World, event: Event) -> World:
     """The world after ``event`` was taken in. Time never runs backwards."""
-    if event.at.boot_id != world.now.boot_id or event.at.mono_ns > world.now.mono_ns:
-        world = replace(world, now=event.at)
+    later = event.at.boot_id != world.now.boot_id or event.at.mono_ns > world.now.mono_ns
+    now = event.at if later else world.now
+    if isinstance(event, DeviceBatch) and event.device in world.devices:
+        return _batch(world, event, now)  # by far the most frequent: one new world, not two
+    world = replace(world, now=now)
     match event:
         case PolicyLoaded():
             return _policy(world, event)
-        case DeviceBatch():
-            return _batch(world, event)
         case EdgeReport():
             return _edge(world, event)
         case ProbeReport():
@@ -54,27 +57,32 @@ def fold(world: World, event: Event) -> World:
             return _report(world, event)
         case LeaseReport():
             return _lease(world, event)
-        case Tick() | OrderReceived() | EffectReport():
+        case EffectReport():
+            return _effect(world, event)
+        case Tick() | OrderReceived() | DeviceBatch():
             return world
 
 
 def _policy(world: World, event: PolicyLoaded) -> World:
     """Zones and routes the new policy keeps keep their state; the others go."""
     policy = event.policy
+    known = frozenset(policy.devices)
+    zones = {zone.id: world.zones.get(zone.id, ZoneState()) for zone in policy.zones}
     return replace(
         world,
         policy=policy,
         digest=event.digest,
-        zones={zone.id: world.zones.get(zone.id, ZoneState()) for zone in policy.zones},
+        zones={
+            name: replace(zone, seen={p: s for p, s in zone.seen.items() if s.reading.point.device in known})
+            for name, zone in zones.items()
+        },
         routes={route.id: world.routes.get(route.id, RouteState()) for route in policy.routes},
         devices={device: world.devices.get(device, "not polled yet") for device in policy.devices},
         silent_ns={device: at for device, at in world.silent_ns.items() if device in policy.devices},
     )
 
 
-def _batch(world: World, event: DeviceBatch) -> World:
-    if event.device not in world.devices:
-        return world
+def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
     by_zone: dict[str, list[Reading]] = {}
     for reading in event.readings:
         zone = reading.point.zone
@@ -87,12 +95,14 @@ def _batch(world: World, event: DeviceBatch) -> World:
         for reading in readings:
             seen[reading.point.id] = _see(state, seen.get(reading.point.id), reading, event.at.mono_ns)
         zones[zone] = replace(state, seen=seen)
-    silent = dict(world.silent_ns)
+    devices, silent = world.devices, world.silent_ns  # thousands: copied only when something changed
+    if devices[event.device] != event.error:
+        devices = {**devices, event.device: event.error}
     if event.error:
-        silent.setdefault(event.device, event.at.mono_ns)
-    else:
-        silent.pop(event.device, None)
-    return replace(world, zones=zones, devices={**world.devices, event.device: event.error}, silent_ns=silent)
+        silent = {event.device: event.at.mono_ns, **silent}
+    elif event.device in silent:
+        silent = {device: at for device, at in silent.items() if device != event.device}
+    return replace(world, now=now, zones=zones, devices=devices, silent_ns=silent)
 
 
 def _see(state: ZoneState, before: Seen | None, reading: Reading, at_ns: int) -> Seen:
@@ -121,26 +131,48 @@ def _edge(world: World, event: EdgeReport) -> World:
             view = replace(before, error=error)
         else:
             view = EdgeView(status, event.at.mono_ns, "")
-            state = _confirm(state, event.at.mono_ns, status)
+            state = _confirm(state, event.at.mono_ns, status, before.status)
         routes[policy.id] = replace(state, edges={**state.edges, event.edge: view})
     return replace(world, routes=routes)
 
 
-def _confirm(state: RouteState, asked_ns: int, status: EdgeStatus) -> RouteState:
+def _confirm(state: RouteState, asked_ns: int, status: EdgeStatus, before: EdgeStatus | None) -> RouteState:
     """An edge that reports the command confirms it; its next report is the starting line of the counters."""
     if status.percent != state.commanded or asked_ns < state.asserted_ns:
         return state
-    if status.edge not in state.confirmed:
-        return replace(state, confirmed={**state.confirmed, status.edge: status})
-    start = state.baseline.get(status.edge)
-    if start is not None and start.up_since == status.up_since:
-        return state
-    start = Baseline(asked_ns, status.up_since, status.calls_primary, status.calls_backup)
-    return replace(
+    edge = status.edge
+    known = edge in state.confirmed
+    state = replace(
         state,
-        confirmed={**state.confirmed, status.edge: status},
-        baseline={**state.baseline, status.edge: start},
+        taken=True,
+        confirmed={**state.confirmed, edge: state.confirmed[edge] if known else status},
+        started={edge: status.up_since, **state.started},
     )
+    if not known:
+        return state
+    start = state.baseline.get(edge)
+    if start is None or start.up_since != status.up_since:
+        start = Baseline(asked_ns, status.up_since, status.calls_primary, status.calls_backup)
+    elif before is not None and _wrong(state, status) > _wrong(state, before):
+        start = Baseline(asked_ns, status.up_since, status.calls_primary, status.calls_backup, asked_ns)
+    return replace(state, baseline={**state.baseline, edge: start})
+
+
+def _wrong(state: RouteState, status: EdgeStatus) -> int:
+    """New calls counted at the site that was not commanded; none where both are."""
+    return {100: status.calls_primary, 0: status.calls_backup}.get(state.commanded or 0, 0)
+
+
+def _effect(world: World, event: EffectReport) -> World:
+    """A write that ended well is not unsure any more, if no newer one has been sent."""
+    if event.outcome is not Outcome.DONE:
+        return world
+    routes = dict(world.routes)
+    for name, state in world.routes.items():
+        if state.unsure.get(event.edge) == event.effect:
+            rest = {edge: effect for edge, effect in state.unsure.items() if edge != event.edge}
+            routes[name] = replace(state, unsure=rest)
+    return replace(world, routes=routes)
 
 
 def _probe(world: World, event: ProbeReport) -> World:

@@ -12,6 +12,7 @@ Theory of operation
   ZoneState.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from envmon.core import forecast
@@ -29,10 +30,10 @@ from envmon.core.evidence import (
     temperatures,
     zone_temperature,
 )
-from envmon.core.loss import corroborate, follow, restart_expected
+from envmon.core.loss import AIR, corroborate, follow, restart_expected
 from envmon.core.margin import Capacity, capacity
 from envmon.core.trust import doubts, middles
-from envmon.core.world import Judgement, Sample, Seen, ZoneState, age_s
+from envmon.core.world import Doubt, Judgement, Sample, Seen, ZoneState, age_s
 from envmon.model.event import Stamp
 from envmon.model.policy import Limits, Policy, ZonePolicy
 from envmon.model.reading import Role
@@ -57,24 +58,25 @@ class _Look:
 
 def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp) -> ZoneState:
     """Judge a zone at ``now`` and return it with its new judgement."""
-    fresh = tuple(s for s in state.seen.values() if s.reading.good and age_s(now, s.at_ns) <= policy.stale_s)
+    fresh = _fresh(policy, state, now)
+    state = _lapse(policy, state, now)
     state = replace(state, doubts=doubts(fresh, state.doubts, state.middles, now))
     look = _look(zone, state, fresh, now)
     state = _sense(zone, state, look, now)
     if look.units.margin_kw < 0:
         state = replace(state, short_ns=now.mono_ns)
-    state = follow(zone, state, fresh, now, losing=_losing(look))
+    state = follow(zone, state, fresh, now, losing=_losing(look), lost=_lost(look))
     agreed = quorum(policy, look.votes)
     limit = _time_to_limit(zone, state, look, now)
     state = corroborate(state, now, agreed=agreed, sighted=look.sighted)
     if agreed:
-        behind = tuple(point for vote in look.votes for point in vote.points)
-        state = replace(state, quorum_ns=now.mono_ns, quorum_points=behind, last_limit=limit)
+        witnesses = {vote.kind: vote.points for vote in look.votes}
+        state = replace(state, quorum_ns=now.mono_ns, witnesses=witnesses, last_limit=limit)
     judgement = Judgement(
         verdict=_verdict(state, look.units, agreed=agreed, sighted=look.sighted),
         basis=Basis.MEASURED if look.sighted else Basis.PROJECTED,
         temperature=look.temperature,
-        worst=_worst(zone, state, now),
+        worst=_worst(zone, look.trusted if look.sighted else tuple(state.seen.values()), state.doubts, now),
         time_to_limit=limit,
         votes=look.votes,
         quorum=agreed,
@@ -124,22 +126,51 @@ def _losing(look: _Look) -> bool:
     return look.units.margin_kw < 0 or look.warm_supply or (Kind.PLANT in kinds and Kind.INLET_AIR in kinds)
 
 
+def _lost(look: _Look) -> tuple[str, ...]:
+    """What has to be heard of again before the loss is over."""
+    return (*(look.units.lost if look.units.margin_kw < 0 else ()), *((AIR,) if look.warm_supply else ()))
+
+
+def _lapse(policy: Policy, state: ZoneState, now: Stamp) -> ZoneState:
+    """Forget a quorum that was measured too long ago to stand."""
+    if state.quorum_ns is None or age_s(now, state.quorum_ns) <= policy.quorum_stands_s:
+        return state
+    return replace(state, quorum_ns=None, witnesses={}, last_limit=TimeToLimit(Sight.CANNOT_TELL))
+
+
 def quorum_stands(policy: Policy, state: ZoneState, now: Stamp) -> bool:
-    """A measured quorum stands while it is measured, and for ten minutes when its own witnesses fell silent."""
+    """A measured quorum stands while it is measured, and for ten minutes when its own witnesses fell silent.
+
+    It falls with the first kind whose witnesses speak and do not vote any more.
+    """
     if state.judgement.quorum:
         return True
     if state.quorum_ns is None or age_s(now, state.quorum_ns) > policy.quorum_stands_s:
         return False
-    seen = [state.seen[point] for point in state.quorum_points if point in state.seen]
-    return any(not s.reading.good or age_s(now, s.at_ns) > policy.stale_s for s in seen)
+    voting = [vote.kind for vote in state.judgement.votes]
+    silent = [
+        kind
+        for kind, points in state.witnesses.items()
+        if not any(_speaks(policy, state.seen[point], now) for point in points if point in state.seen)
+    ]
+    return bool(silent) and all(kind in silent or kind in voting for kind in state.witnesses)
 
 
-def _worst(zone: ZonePolicy, state: ZoneState, now: Stamp) -> float | None:
+def _fresh(policy: Policy, state: ZoneState, now: Stamp) -> tuple[Seen, ...]:
+    """What speaks for now; sorted, for a replay may see the points arrive in another order."""
+    return tuple(state.seen[point] for point in sorted(state.seen) if _speaks(policy, state.seen[point], now))
+
+
+def _speaks(policy: Policy, seen: Seen, now: Stamp) -> bool:
+    return seen.reading.good and age_s(now, seen.at_ns) <= policy.stale_s
+
+
+def _worst(zone: ZonePolicy, seen: Iterable[Seen], doubted: Mapping[str, Doubt], now: Stamp) -> float | None:
     """What the inlets could have become since each last spoke well: the second-hottest value + age x slew."""
     aged = sorted(
         float(s.good.value) + age_s(now, s.good_ns) * zone.slew
-        for name, s in state.seen.items()
-        if name not in state.doubts
+        for s in seen
+        if s.reading.point.id not in doubted
         and s.good is not None
         and s.good.point.role in INLET
         and isinstance(s.good.value, float)

@@ -73,6 +73,7 @@ class LeaseFacts:
     mode: Mode
     lease: Answer
     fence: Fence
+    outbid: Answer  # YES: a newer epoch holds us (M51), and nobody has resumed since
     due: Answer  # YES: not stamped in the last seconds
 
 
@@ -94,16 +95,18 @@ MODE_RULES: tuple[Row[ModeAct], ...] = (
     row("M21", "Refused: already observing.",
         ModeAct.SAY, refuses=True, order=ModeAsk.DISARM, mode=OBSERVE),
     row("M30", "Held by order: no new decision is taken, the commanded position is kept.",
-        ModeAct.HOLD, page=Urgency.ERROR, order=ModeAsk.HOLD, mode=(AUTO, OBSERVE)),
+        ModeAct.HOLD, page=Urgency.ERROR, order=ModeAsk.HOLD, mode=AUTO),
     row("M31", "Refused: already held.",
         ModeAct.SAY, refuses=True, order=ModeAsk.HOLD, mode=HELD),
+    row("M32", "Refused: in observe nothing is decided, there is nothing to hold.",
+        ModeAct.SAY, refuses=True, order=ModeAsk.HOLD, mode=OBSERVE),
     row("M40", "Resumed: the position the edges show is taken as ours.",
         ModeAct.RESUME, page=Urgency.INFO, order=ModeAsk.RESUME, mode=HELD, hand=(Hand.NONE, Hand.ELSEWHERE)),
     row("M41", "Refused: nothing is held.",
         ModeAct.SAY, refuses=True, order=ModeAsk.RESUME, mode=(AUTO, OBSERVE)),
     row("M42", "Refused: the edges differ among themselves. Put them in one position first.",
         ModeAct.SAY, refuses=True, order=ModeAsk.RESUME, mode=HELD, hand=Hand.DIVIDED),
-    row("M43", "Refused: an edge has seen a newer epoch, another envmon holds the right to act.",
+    row("M43", "Refused: an edge has seen a newer epoch. Stop the other envmon, then restart this one.",
         ModeAct.SAY, refuses=True, order=ModeAsk.RESUME, mode=HELD, hand=Hand.NEWER),
     row("M50", "Held by rule: somebody else has set another position.",
         ModeAct.HOLD, page=Urgency.CRITICAL, order=ModeAsk.NONE, mode=AUTO, placement=YES,
@@ -116,6 +119,6 @@ MODE_RULES: tuple[Row[ModeAct], ...] = (
 
 LEASE_RULES: tuple[Row[LeaseAct], ...] = (
     row("L10", "The lease is held: its epoch is stamped on the edges, so that an older holder is fenced.",
-        LeaseAct.STAMP, mode=(AUTO, HELD), lease=YES, fence=Fence.LOW, due=YES),
+        LeaseAct.STAMP, mode=(AUTO, HELD), lease=YES, fence=Fence.LOW, outbid=NO, due=YES),
 )
 # fmt: on

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES, Fence, Hand, LeaseFacts, ModeAct, ModeAsk, ModeFacts
-from envmon.core.readiness import reachable
+from envmon.core.readiness import shown
 from envmon.core.route_facts import edges
 from envmon.core.route_rules import Edges
 from envmon.core.step import Step
@@ -16,6 +16,7 @@ from envmon.model.policy import Policy
 from envmon.model.verdict import Mode
 
 STAMP_EVERY_S = 5.0
+OUTBID = "M51"  # after a newer epoch we hold: a restart that takes a higher one must not win by itself
 
 
 def step_mode(world: World, policy: Policy, order: Order | None) -> Step:
@@ -47,11 +48,11 @@ def _enter(world: World, policy: Policy, action: ModeAct) -> World:
         case ModeAct.OBSERVE:
             return replace(world, mode=Mode.OBSERVE)
         case ModeAct.HOLD:
-            return replace(world, mode=Mode.HELD, mode_before_hold=world.mode)
+            return replace(world, mode=Mode.HELD)
         case ModeAct.RESUME:
             contested = [r for r in policy.routes if edges(world, policy, r, world.routes[r.id]) is Edges.CONTESTED]
-            adopted = {route.id: adopt(world, route, world.routes[route.id]) for route in contested}
-            return replace(world, mode=world.mode_before_hold, routes={**world.routes, **adopted})
+            adopted = {route.id: adopt(world, policy, route) for route in contested}
+            return replace(world, mode=Mode.AUTOMATIC, routes={**world.routes, **adopted})
         case ModeAct.SAY:
             return world
 
@@ -63,18 +64,13 @@ def hand(world: World, policy: Policy) -> Hand:
     contested = [r for r in policy.routes if edges(world, policy, r, world.routes[r.id]) is Edges.CONTESTED]
     if not contested:
         return Hand.NONE
-    views = [[v.status.percent for v in world.routes[r.id].edges.values() if v.status is not None] for r in contested]
-    return Hand.DIVIDED if any(len(set(percents)) > 1 for percents in views) else Hand.ELSEWHERE
+    divided = any(len({s.percent for s in shown(world, policy, r).values()}) > 1 for r in contested)
+    return Hand.DIVIDED if divided else Hand.ELSEWHERE
 
 
 def _statuses(world: World, policy: Policy) -> list[EdgeStatus]:
     """What the edges that answer last reported, all routes."""
-    return [
-        status
-        for route in policy.routes
-        for edge in reachable(world, policy, route)
-        if (status := world.routes[route.id].edges[edge].status) is not None
-    ]
+    return [status for route in policy.routes for status in shown(world, policy, route).values()]
 
 
 def _why(world: World, policy: Policy, facts: ModeFacts, order: Order | None) -> str:
@@ -96,6 +92,7 @@ def step_lease(world: World, policy: Policy) -> Step:
         world.mode,
         answer(world.lease.held),
         Fence.LOW if low else Fence.LEVEL,
+        answer(world.mode is Mode.HELD and world.mode_rule == OUTBID),
         answer(world.lease.stamped_ns == 0 or age_s(world.now, world.lease.stamped_ns) > STAMP_EVERY_S),
     )
     found = find(LEASE_RULES, facts)

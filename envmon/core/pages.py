@@ -138,7 +138,7 @@ def _devices(world: World, policy: Policy) -> list[Page]:
             _key(policy, device, "device"), True, Urgency.WARNING,
             f"{policy.site} {device}: does not answer: {world.devices[device]}",
         )
-        for device, since_ns in world.silent_ns.items()
+        for device, since_ns in sorted(world.silent_ns.items())
         if age_s(world.now, since_ns) >= SILENT_PAGE_S
     ]  # fmt: skip
 

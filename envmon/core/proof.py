@@ -4,17 +4,21 @@ Rules
   - ``proven`` needs all three: every edge that answers reads back the command, the counters move only at the right
     site, a probe call was answered by the right site after the command.
   - With fewer new calls than ``proof_calls`` three probe calls replace the counters: at 03:30 nobody calls.
-  - One new call counted at the wrong site after read-back contradicts the move.
+  - A new call counted at the wrong site after read-back contradicts the move; the proof starts again from there.
 """
 
-from envmon.core.readiness import reachable
-from envmon.core.route_rules import Proven
+from collections.abc import Mapping
+
+from envmon.core.readiness import shown
+from envmon.core.route_rules import Left, Proven
 from envmon.core.world import SECOND, RouteState, World, age_s
+from envmon.model.event import EdgeStatus
 from envmon.model.policy import Policy, RoutePolicy
 from envmon.model.verdict import Position
 
 PROBES_INSTEAD = 3
 WATCH_S = 5.0  # an edge that still calls the wrong site shows it by then
+CONTRADICTED_S = 30.0  # a call at the wrong site contradicts the move for so long
 
 
 def proof(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Proven:
@@ -22,35 +26,33 @@ def proof(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -
     if state.position not in (Position.SHIFTING, Position.RESTORING):
         return Proven.IDLE
     to_backup = state.position is Position.SHIFTING
-    alive = reachable(world, policy, route)
-    right, wrong = _calls(state, alive, to_backup=to_backup)
-    if wrong > 0:
+    status = shown(world, policy, route)
+    starts = [state.baseline[edge] for edge in status if edge in state.baseline]
+    if any(start.wrong_ns and age_s(world.now, start.wrong_ns) <= CONTRADICTED_S for start in starts):
         return Proven.CONTRADICTED
-    read_back = bool(alive) and all(_watched(state, edge) for edge in alive)
-    probes = _probes(state, alive, "backup" if to_backup else "primary")
-    counted = right >= route.proof_calls or probes >= PROBES_INSTEAD
+    read_back = bool(status) and all(_watched(state, edge) for edge in status)
+    probes = _probes(state, tuple(status), "backup" if to_backup else "primary")
+    counted = _calls(state, status, to_backup=to_backup) >= route.proof_calls or probes >= PROBES_INSTEAD
     if read_back and probes > 0 and counted:
         return Proven.PROVEN
     return Proven.OVERDUE if age_s(world.now, state.command_ns) > route.verify_s else Proven.WAITING
 
 
 def _watched(state: RouteState, edge: str) -> bool:
-    """Whether an edge has confirmed the command and its counters were then watched long enough to contradict it."""
+    """Whether an edge has stored and confirmed the command, and was then watched long enough to contradict it."""
     start = state.baseline.get(edge)
     watched_ns = state.edges[edge].at_ns - start.at_ns if start is not None else 0
-    return edge in state.confirmed and watched_ns >= WATCH_S * SECOND
+    return edge in state.confirmed and edge not in state.unsure and watched_ns >= WATCH_S * SECOND
 
 
-def _calls(state: RouteState, alive: tuple[str, ...], *, to_backup: bool) -> tuple[int, int]:
-    """New calls since the baselines: at the commanded site, at the other."""
-    primary = backup = 0
-    for edge in alive:
-        status, start = state.edges[edge].status, state.baseline.get(edge)
-        if status is None or start is None or start.up_since != status.up_since:
-            continue
-        primary += status.calls_primary - start.calls_primary
-        backup += status.calls_backup - start.calls_backup
-    return (backup, primary) if to_backup else (primary, backup)
+def _calls(state: RouteState, status: Mapping[str, EdgeStatus], *, to_backup: bool) -> int:
+    """New calls at the commanded site since the baselines."""
+    total = 0
+    for edge, now in status.items():
+        start = state.baseline.get(edge)
+        if start is not None and start.up_since == now.up_since:
+            total += now.calls_backup - start.calls_backup if to_backup else now.calls_primary - start.calls_primary
+    return total
 
 
 def _probes(state: RouteState, alive: tuple[str, ...], target: str) -> int:
@@ -63,17 +65,21 @@ def _probes(state: RouteState, alive: tuple[str, ...], target: str) -> int:
 
 
 def calls_left(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> int | None:
-    """Calls still at the primary; None when an edge restarted since the command and its counter started anew."""
-    alive = reachable(world, policy, route)
-    if not alive:
+    """Calls still at the primary over the edges that answer; None when one of them has lost sight of its calls.
+
+    An edge that restarted since the command counts from 0 while its earlier calls go on, and some edges count none;
+    after the longest call they have ended.
+    """
+    status = shown(world, policy, route)
+    over = age_s(world.now, state.command_ns) > route.max_call_s
+    seen = all(now.counts and state.started.get(edge) == now.up_since for edge, now in status.items())
+    if not status or not (over or seen):
         return None
-    if age_s(world.now, state.command_ns) > route.max_call_s:
-        return sum(s.active_primary for edge in alive if (s := state.edges[edge].status) is not None)
-    total = 0
-    for edge in alive:
-        status = state.edges[edge].status
-        start = state.baseline.get(edge)
-        if status is None or start is None or start.up_since != status.up_since:
-            return None
-        total += status.active_primary
-    return total
+    return sum(now.active_primary for now in status.values())
+
+
+def left(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Left:
+    """Whether the last call has left the primary, on every edge of the route."""
+    if state.position is not Position.BACKUP or calls_left(world, policy, route, state) != 0:
+        return Left.NO
+    return Left.YES if len(shown(world, policy, route)) == len(route.edges) else Left.PARTIAL

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from envmon.core.route_rules import Ready
 from envmon.core.world import SECOND, RouteState, World, age_s
+from envmon.model.event import EdgeStatus
 from envmon.model.policy import Policy, RoutePolicy
 from envmon.model.verdict import Phase, Verdict
 
@@ -59,6 +60,12 @@ def reachable(world: World, policy: Policy, route: RoutePolicy) -> tuple[str, ..
         and view.status is not None
         and age_s(world.now, view.at_ns) <= policy.edge_stands_s
     )
+
+
+def shown(world: World, policy: Policy, route: RoutePolicy) -> dict[str, EdgeStatus]:
+    """What the edges that have answered lately report."""
+    views = world.routes[route.id].edges
+    return {e: status for e in reachable(world, policy, route) if (status := views[e].status) is not None}
 
 
 def _backup_cooling(world: World, route: RoutePolicy) -> Item:

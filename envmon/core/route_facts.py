@@ -2,18 +2,18 @@
 
 from envmon.core.judge import minutes, quorum_stands
 from envmon.core.loss import for_good, restart_expected
-from envmon.core.proof import calls_left, proof
-from envmon.core.readiness import Item, reachable, readiness, ready
-from envmon.core.route_rules import Ask, Edges, Episode, RouteFacts, Threat
+from envmon.core.proof import left, proof
+from envmon.core.readiness import Item, reachable, readiness, ready, shown
+from envmon.core.route_rules import Ask, Edges, Episode, Left, RouteFacts, Threat
 from envmon.core.table import answer
 from envmon.core.world import RouteState, World, ZoneState, age_s
 from envmon.model.event import EdgeStatus, Stamp
 from envmon.model.policy import Policy, RoutePolicy, ZonePolicy
-from envmon.model.verdict import Basis, Mode, Position, Sight
+from envmon.model.verdict import Basis, Mode, Sight
 
 GRACE_S = 3.0  # a write may be on its way for so long; twice as long after every repetition
 GRACE_DOUBLINGS = 4
-SLACK = 1.5  # an acute threat is over only well above its bar
+RELIEF = 1.5  # an acute threat is over only well above its bar: a flap would forget its probe call
 
 
 def route_facts(world: World, policy: Policy, route: RoutePolicy, order: Ask) -> RouteFacts:
@@ -28,10 +28,10 @@ def route_facts(world: World, policy: Policy, route: RoutePolicy, order: Ask) ->
         episode=Episode.LATCHED if state.latched else Episode.OPEN if state.episode else Episode.NONE,
         edges=edges(world, policy, route, state),
         proof=proof(world, policy, route, state),
+        taken=answer(state.taken),
+        whole=answer(len(reachable(world, policy, route)) == len(route.edges)),
         soaked=answer(soaked(world, route)),
-        drained=answer(
-            state.position is Position.BACKUP and not state.drain_said and calls_left(world, policy, route, state) == 0
-        ),
+        left=Left.NO if state.drain_said else left(world, policy, route, state),
         order=order,
     )
 
@@ -42,58 +42,59 @@ def threat(world: World, policy: Policy, route: RoutePolicy) -> Threat:
     A threat that was acute stays so until it is clearly over: an estimate that hovers at the bar makes one decision.
     """
     worst = Threat.NONE
-    slack = SLACK if world.routes[route.id].act_ns is not None else 1.0
+    relief = RELIEF if world.routes[route.id].act_ns is not None else 1.0
     for zone in (each for each in policy.zones if each.id in route.zones):
         state = world.zones[zone.id]
         if not quorum_stands(policy, state, world.now):
             continue
-        if _pressing(zone, state, route, world.now, slack):
+        if _pressing(zone, state, route, world.now, relief):
             return Threat.ACT
         worst = Threat.WATCH
     return worst
 
 
-def _pressing(zone: ZonePolicy, state: ZoneState, route: RoutePolicy, now: Stamp, slack: float) -> bool:
+def _pressing(zone: ZonePolicy, state: ZoneState, route: RoutePolicy, now: Stamp, relief: float) -> bool:
     """Whether waiting any longer is wrong.
 
-    A blind zone is judged on what was last measured with a quorum, less the time since. While a restart may be expected
-    only the upper estimate counts: the first jump is not held against the room. Otherwise the lower bound counts, and
-    earlier once the cooling is lost for good: then waiting gains nothing, and costs the time a move may yet need.
+    A zone that is blind or cannot tell is judged on what was last measured with a quorum, less the time since. While a
+    restart may be expected only the upper estimate counts: the first jump is not held against the room. Otherwise the
+    lower bound counts, and earlier once the cooling is lost for good: then waiting gains nothing, and costs the time a
+    move may yet need.
     """
-    measured = state.judgement.basis is Basis.MEASURED
+    measured = state.judgement.basis is Basis.MEASURED and state.judgement.time_to_limit.sight is not Sight.CANNOT_TELL
     limit = state.judgement.time_to_limit if measured else state.last_limit
     blind_s = 0.0 if measured or state.quorum_ns is None else age_s(now, state.quorum_ns)
     if limit.sight is not Sight.FORECAST or limit.lower is None:
         return False
     if restart_expected(state, now):
-        return limit.upper is not None and limit.upper - blind_s <= slack * route.evacuate_s
+        return limit.upper is not None and limit.upper - blind_s <= relief * route.evacuate_s
     early_s = route.early_s if for_good(zone, state, now) else 0.0
-    return limit.lower - blind_s <= slack * (route.evacuate_s + early_s)
+    return limit.lower - blind_s <= relief * (route.evacuate_s + early_s)
 
 
 def edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Edges:
     """What the edges that answer show against what was commanded."""
-    alive = reachable(world, policy, route)
-    shown = [(edge, status) for edge in alive if (status := state.edges[edge].status) is not None]
-    if not shown:
+    status = shown(world, policy, route)
+    if not status:
         return Edges.UNREAD
     if state.commanded is None:
-        return Edges.AGREE if len({status.percent for _, status in shown}) == 1 else Edges.CONTESTED
-    found = {_edge(world, state, edge, status) for edge, status in shown}
+        return Edges.AGREE if len({now.percent for now in status.values()}) == 1 else Edges.CONTESTED
+    found = [_edge(world, state, edge, now) for edge, now in status.items()]
     return next(e for e in (Edges.CONTESTED, Edges.FORGOT, Edges.PENDING, Edges.AGREE) if e in found)
 
 
 def _edge(world: World, state: RouteState, edge: str, status: EdgeStatus) -> Edges:
     if world.lease.held and status.fence > world.lease.epoch and world.mode is not Mode.OBSERVE:
         return Edges.CONTESTED
+    waited = age_s(world.now, state.asserted_ns) > GRACE_S * 2 ** min(state.asserts, GRACE_DOUBLINGS)
+    late = Edges.FORGOT if waited else Edges.PENDING
     if status.percent == state.commanded:
-        return Edges.AGREE
+        return late if edge in state.unsure and waited else Edges.AGREE
     if (then := state.confirmed.get(edge)) is not None:
-        forgot = then.up_since != status.up_since or status.set_epoch < then.set_epoch
-        return Edges.FORGOT if forgot else Edges.CONTESTED
-    grace_s = GRACE_S * 2 ** min(state.asserts, GRACE_DOUBLINGS)
-    on_its_way = age_s(world.now, state.asserted_ns) <= grace_s and state.asserted_ns > 0
-    return Edges.PENDING if on_its_way else Edges.FORGOT
+        wiped = status.set_epoch < then.set_epoch or (then.up_since != status.up_since and status.set_epoch == 0)
+        return Edges.FORGOT if wiped else Edges.CONTESTED
+    ours = state.command_epoch > 0 and status.set_epoch <= state.command_epoch
+    return late if ours else Edges.CONTESTED
 
 
 def soaked(world: World, route: RoutePolicy) -> bool:

@@ -51,6 +51,14 @@ class Ready(StrEnum):
     NO = "no"
 
 
+class Left(StrEnum):
+    """Whether the last call has left the primary."""
+
+    NO = "no"
+    YES = "yes"
+    PARTIAL = "partial"  # none at the edges that answer; a silent edge's calls are not known
+
+
 class Episode(StrEnum):
     """Where the route is in a cooling-loss episode."""
 
@@ -77,6 +85,7 @@ class Act(StrEnum):
     ASSERT = "assert"  # write the commanded position again
     ARRIVE = "arrive"  # the commanded position is proven
     DRAINED = "drained"
+    GIVE_UP = "give_up"  # a command no edge ever took is dropped
     CLOSE = "close"  # the episode is over
     SAY = "say"  # only tell
 
@@ -93,16 +102,20 @@ class RouteFacts:
     episode: Episode
     edges: Edges
     proof: Proven
+    taken: Answer  # an edge has confirmed the standing command since it was given
+    whole: Answer  # every edge of the route answers
     soaked: Answer
-    drained: Answer
+    left: Left
     order: Ask
 
 
 YES, NO = Answer.YES, Answer.NO
 AUTO, HELD, OBSERVE = Mode.AUTOMATIC, Mode.HELD, Mode.OBSERVE
 HOME = (Position.PRIMARY, Position.SPLIT)
+HOMEWARD = (*HOME, Position.RESTORING)
 AWAY = (Position.SHIFTING, Position.BACKUP)
 KNOWN = (Position.PRIMARY, Position.SHIFTING, Position.BACKUP, Position.RESTORING, Position.SPLIT)
+IN_TIME = (Proven.IDLE, Proven.WAITING, Proven.PROVEN, Proven.CONTRADICTED)
 CALM = (Threat.NONE, Threat.WATCH)
 WRITABLE = (Edges.AGREE, Edges.PENDING, Edges.FORGOT)
 NOT_LATCHED = (Episode.NONE, Episode.OPEN)
@@ -120,6 +133,9 @@ ROUTE_RULES: tuple[Row[Act], ...] = (
         order=Ask.NONE, mode=(AUTO, HELD), position=KNOWN, edges=Edges.CONTESTED),
     row("T04", "The edges disagree among themselves and nothing was commanded.",
         Act.SAY, standing=True, page=ERROR, order=Ask.NONE, position=Position.UNREAD, edges=Edges.CONTESTED),
+    row("T05", "The room is being lost and no edge has ever shown its position.",
+        Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, position=Position.UNREAD, threat=Threat.ACT,
+        edges=(Edges.UNREAD, Edges.PENDING, Edges.FORGOT)),
     # --- the room is being lost ----------------------------------------------------------------------------------
     row("T09", "Time to limit has come down to time to evacuate: the backup is called once more before anything moves.",
         Act.SAY, standing=True, order=Ask.NONE, mode=AUTO, position=HOME, threat=Threat.ACT,
@@ -128,10 +144,10 @@ ROUTE_RULES: tuple[Row[Act], ...] = (
         Act.SHIFT_BY_RULE, page=CRITICAL, order=Ask.NONE, mode=AUTO, position=HOME, threat=Threat.ACT,
         episode=NOT_LATCHED, lease=YES, ready=Ready.YES, edges=WRITABLE),
     row("T11", "Observing: envmon would move new calls to the backup now.",
-        Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=OBSERVE, position=HOME, threat=Threat.ACT,
+        Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=OBSERVE, position=HOMEWARD, threat=Threat.ACT,
         edges=(Edges.AGREE, Edges.PENDING, Edges.UNREAD)),
     row("T12", "Held: envmon would move new calls to the backup now, but automation is frozen.",
-        Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=HELD, position=HOME, threat=Threat.ACT,
+        Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=HELD, position=HOMEWARD, threat=Threat.ACT,
         edges=(Edges.AGREE, Edges.PENDING, Edges.UNREAD)),
     row("T13", "The calls cannot move: the backup is not ready.",
         Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=AUTO, position=HOME, threat=Threat.ACT,
@@ -143,7 +159,7 @@ ROUTE_RULES: tuple[Row[Act], ...] = (
         Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=AUTO, position=HOME, threat=Threat.ACT,
         episode=NOT_LATCHED, lease=NO, edges=WRITABLE),
     row("T16", "The calls cannot move: no edge answers.",
-        Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=AUTO, position=HOME, threat=Threat.ACT,
+        Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=AUTO, position=HOMEWARD, threat=Threat.ACT,
         edges=Edges.UNREAD),
     row("T17", "The room is being lost again while calls come home: new calls go back to the backup.",
         Act.SHIFT_BY_RULE, page=CRITICAL, order=Ask.NONE, mode=AUTO, position=Position.RESTORING, threat=Threat.ACT,
@@ -156,7 +172,11 @@ ROUTE_RULES: tuple[Row[Act], ...] = (
         threat=Threat.ACT, lease=NO, edges=WRITABLE),
     # --- proving a move ------------------------------------------------------------------------------------------
     row("T20", "The move to the backup is proven: read back on every edge, counters and probe calls agree.",
-        Act.ARRIVE, page=INFO, order=Ask.NONE, position=Position.SHIFTING, proof=Proven.PROVEN, edges=Edges.AGREE),
+        Act.ARRIVE, page=INFO, order=Ask.NONE, position=Position.SHIFTING, proof=Proven.PROVEN, edges=Edges.AGREE,
+        whole=YES),
+    row("T24", "The move to the backup is proven at the edges that answer; partial, for one is silent.",
+        Act.ARRIVE, page=ERROR, order=Ask.NONE, position=Position.SHIFTING, proof=Proven.PROVEN, edges=Edges.AGREE,
+        whole=NO),
     row("T21", "The move to the backup is commanded, unproven.",
         Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=(AUTO, HELD), position=Position.SHIFTING,
         proof=Proven.OVERDUE, edges=(Edges.AGREE, Edges.PENDING, Edges.UNREAD)),
@@ -164,23 +184,45 @@ ROUTE_RULES: tuple[Row[Act], ...] = (
         Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=(AUTO, HELD), position=Position.SHIFTING,
         proof=Proven.CONTRADICTED, edges=(Edges.AGREE, Edges.PENDING, Edges.UNREAD)),
     row("T23", "The last call has left the primary: its power may go.",
-        Act.DRAINED, page=INFO, order=Ask.NONE, position=Position.BACKUP, drained=YES, edges=Edges.AGREE),
+        Act.DRAINED, page=INFO, order=Ask.NONE, position=Position.BACKUP, left=Left.YES, edges=Edges.AGREE),
+    row("T25", "No call is left at the primary by the edges that answer; a silent edge may still send it calls.",
+        Act.SAY, standing=True, page=ERROR, order=Ask.NONE, mode=(AUTO, HELD), position=Position.BACKUP,
+        left=Left.PARTIAL, edges=Edges.AGREE),
     # --- keeping what was commanded ------------------------------------------------------------------------------
-    row("T30", "An edge forgot the commanded position: it is written again.",
-        Act.ASSERT, page=WARNING, order=Ask.NONE, mode=(AUTO, HELD), position=AWAY, lease=YES, edges=Edges.FORGOT),
+    row("T30", "An edge forgot the commanded position, or did not store it: it is written again.",
+        Act.ASSERT, page=WARNING, order=Ask.NONE, mode=(AUTO, HELD), position=AWAY, lease=YES, edges=Edges.FORGOT,
+        taken=YES),
+    row("T35", "The move has reached no edge yet, the backup is ready: it is written again.",
+        Act.ASSERT, page=WARNING, order=Ask.NONE, mode=(AUTO, HELD), position=AWAY, lease=YES, edges=Edges.FORGOT,
+        taken=NO, ready=(Ready.YES, Ready.ASKED), threat=(Threat.WATCH, Threat.ACT)),
+    row("T36", "The move has reached no edge, and the backup is not ready any more: nothing is written.",
+        Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=(AUTO, HELD), position=AWAY, lease=YES,
+        edges=Edges.FORGOT, taken=NO, ready=Ready.NO, threat=(Threat.WATCH, Threat.ACT)),
+    row("T37", "The ordered move has reached no edge yet, the backup is ready: it is written again.",
+        Act.ASSERT, page=WARNING, order=Ask.NONE, mode=(AUTO, HELD), position=AWAY, lease=YES, edges=Edges.FORGOT,
+        taken=NO, ready=(Ready.YES, Ready.ASKED), threat=Threat.NONE, proof=IN_TIME),
+    row("T38", "The move has reached no edge, and its reason or its time is gone: it is given up.",
+        Act.GIVE_UP, page=ERROR, order=Ask.NONE, mode=(AUTO, HELD), position=AWAY, lease=YES, edges=Edges.FORGOT,
+        taken=NO, threat=Threat.NONE, proof=Proven.OVERDUE),
+    row("T39", "The ordered move has reached no edge, and the backup is not ready any more: nothing is written.",
+        Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=(AUTO, HELD), position=AWAY, lease=YES,
+        edges=Edges.FORGOT, taken=NO, ready=Ready.NO, threat=Threat.NONE, proof=IN_TIME),
     row("T31", "An edge forgot the commanded position on the way home: it is written again.",
         Act.ASSERT, page=WARNING, order=Ask.NONE, mode=(AUTO, HELD),
-        position=(Position.RESTORING, Position.PRIMARY, Position.SPLIT), threat=CALM, lease=YES, edges=Edges.FORGOT),
+        position=HOMEWARD, threat=CALM, lease=YES, edges=Edges.FORGOT),
     row("T32", "An edge forgot the commanded position while automation is held: it is written again.",
         Act.ASSERT, page=WARNING, order=Ask.NONE, mode=HELD,
-        position=(Position.RESTORING, Position.PRIMARY, Position.SPLIT), threat=Threat.ACT, lease=YES,
+        position=HOMEWARD, threat=Threat.ACT, lease=YES,
         edges=Edges.FORGOT),
     row("T33", "An edge forgot the commanded position and the lease is not held: it cannot be written.",
         Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=(AUTO, HELD), position=AWAY, lease=NO,
         edges=Edges.FORGOT),
     row("T34", "Held, the room is being lost, an edge forgot its position, and the lease is not held.",
-        Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=HELD, position=HOME, threat=Threat.ACT, lease=NO,
-        edges=Edges.FORGOT),
+        Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=HELD, position=HOMEWARD, threat=Threat.ACT,
+        lease=NO, edges=Edges.FORGOT),
+    row("T43", "An edge forgot that calls go to the primary, and the lease is not held: it cannot be written.",
+        Act.SAY, standing=True, page=ERROR, order=Ask.NONE, mode=(AUTO, HELD), position=HOMEWARD, threat=CALM,
+        lease=NO, edges=Edges.FORGOT),
     # --- coming home ---------------------------------------------------------------------------------------------
     row("T40", "The return to the primary is proven: read back on every edge, counters and probe calls agree.",
         Act.ARRIVE, page=INFO, order=Ask.NONE, position=Position.RESTORING, threat=CALM, proof=Proven.PROVEN,
@@ -196,20 +238,20 @@ ROUTE_RULES: tuple[Row[Act], ...] = (
         episode=(Episode.OPEN, Episode.LATCHED), soaked=YES, edges=Edges.AGREE),
     # --- orders: shift -------------------------------------------------------------------------------------------
     row("O10", "Ordered: new calls go to the backup.",
-        Act.SHIFT_BY_ORDER, page=CRITICAL, order=Ask.SHIFT, mode=(AUTO, HELD), position=(*HOME, Position.RESTORING),
+        Act.SHIFT_BY_ORDER, page=CRITICAL, order=Ask.SHIFT, mode=(AUTO, HELD), position=HOMEWARD,
         lease=YES, ready=Ready.YES, edges=WRITABLE),
     row("O11", "Refused: in observe nothing is written. Arm first.",
         Act.SAY, refuses=True, order=(Ask.SHIFT, Ask.RESTORE), mode=OBSERVE),
     row("O12", "Refused: new calls already go to the backup.",
         Act.SAY, refuses=True, order=Ask.SHIFT, mode=(AUTO, HELD), position=AWAY),
     row("O13", "Refused: the lease, the right to act, is not held.",
-        Act.SAY, refuses=True, order=Ask.SHIFT, mode=(AUTO, HELD), position=(*HOME, Position.RESTORING), lease=NO,
+        Act.SAY, refuses=True, order=Ask.SHIFT, mode=(AUTO, HELD), position=HOMEWARD, lease=NO,
         edges=WRITABLE),
     row("O14", "Refused: the backup is not ready.",
-        Act.SAY, refuses=True, order=Ask.SHIFT, mode=(AUTO, HELD), position=(*HOME, Position.RESTORING), lease=YES,
+        Act.SAY, refuses=True, order=Ask.SHIFT, mode=(AUTO, HELD), position=HOMEWARD, lease=YES,
         ready=(Ready.NO, Ready.ASKED), edges=WRITABLE),
     row("O15", "Refused: no edge answers, or somebody else has set another position.",
-        Act.SAY, refuses=True, order=Ask.SHIFT, mode=(AUTO, HELD), position=(*HOME, Position.RESTORING),
+        Act.SAY, refuses=True, order=Ask.SHIFT, mode=(AUTO, HELD), position=HOMEWARD,
         edges=(Edges.CONTESTED, Edges.UNREAD)),
     row("O16", "Refused: no edge has reported its position yet.",
         Act.SAY, refuses=True, order=(Ask.SHIFT, Ask.RESTORE), mode=(AUTO, HELD), position=Position.UNREAD),

@@ -1,55 +1,106 @@
 """The world as text, and back: what survives a restart, and where a replay can start.
 
 Rules
-  - Everything but the policy is kept; the policy re-enters as an event.
+  - Everything is kept but the policy, which re-enters as an event, the lease, which is never remembered but taken,
+    and the poll hints, which whoever polls must be told again.
   - After a reboot every ``*_ns`` field is carried over: shifted by the new clock's start and by the time the machine
-    was away (by the wall clock, never backwards).
+    was away (by the wall clock, never backwards). 0 means never, and stays.
   - The text is canonical: one world, one text, so its SHA-256 names the state a decision was taken on.
+  - A point whose latest reading is its latest good one, as nearly all are, has that reading once: what is left out
+    of a ``Seen`` is ``good`` and ``good_ns``.
+
+Theory of operation
+  A snapshot is taken at every decision and every ten seconds, of a world that holds thousands of readings, so the
+  text is written straight from the fields, in the order of their names, without a tree of plain values in between.
 """
 
 import json
 import types
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
+from json.encoder import encode_basestring as quote
+from math import isfinite
+from operator import attrgetter
+from types import NoneType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from envmon.core.world import NEVER, SECOND, World
+from envmon.core.world import NEVER, SECOND, Seen, World, initial
 from envmon.model.event import Stamp
 
-LEFT_OUT = frozenset({"policy"})
+LEFT_OUT = frozenset({"policy", "lease", "faster"})
 
 
 def dump(world: World) -> str:
-    """The world as canonical JSON."""
-    return json.dumps(_plain(world), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """The world as canonical JSON. Raises ValueError for a number that is not finite."""
+    return _text(world)
 
 
 def load(text: str, at: Stamp) -> World:
     """The world a snapshot holds, on the clock of ``at``. Raises ValueError when it is no snapshot of this engine."""
     try:
         plain = json.loads(text)
-        then = _typed(Stamp, plain["now"])
-        if then.boot_id != at.boot_id:
-            away_ns = max(0, int((at.wall - then.wall) * SECOND))
-            plain = _shift(plain, at.mono_ns - then.mono_ns - away_ns)
-        plain["now"] = _plain(at if then != NEVER else NEVER)
-        world = _typed(World, plain)
+        then = _typed(Stamp, plain["now"], 0)
+        away_ns = max(0, int((at.wall - then.wall) * SECOND))
+        by_ns = 0 if then.boot_id == at.boot_id else at.mono_ns - then.mono_ns - away_ns
+        world = _typed(World, plain, by_ns)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the snapshot cannot be read: {type(error).__name__}: {error}") from error
-    assert isinstance(world, World)  # noqa: S101 - narrows for the type checker
-    return world
+    return replace(world, now=at) if then != NEVER else initial()
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Enum) or value is None or isinstance(value, str | int | float | bool):
-        return value.value if isinstance(value, Enum) else value
-    if isinstance(value, Mapping):
-        return {str(_plain(key)): _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name not in LEFT_OUT}
+def _text(value: Any) -> str:
+    return _writer(value.__class__)(value)
+
+
+@cache
+def _writer(kind: type) -> Callable[[Any], str]:
+    """How the values of one class are written; worked out once."""
+    if issubclass(kind, Enum):
+        return {member: _text(member.value) for member in kind}.__getitem__
+    if issubclass(kind, str):
+        return quote
+    if kind is NoneType or issubclass(kind, bool):
+        return {None: "null", True: "true", False: "false"}.__getitem__
+    if issubclass(kind, int):
+        return str
+    if issubclass(kind, float):
+        return _number
+    if issubclass(kind, tuple):
+        return lambda value: f"[{','.join(map(_text, value))}]"
+    if issubclass(kind, Mapping):
+        return _mapping
+    if kind is Seen:
+        return _seen
+    return _record(kind)
+
+
+def _number(value: float) -> str:
+    if not isfinite(value):
+        raise ValueError(f"{value} cannot be kept")
+    return repr(value)
+
+
+def _mapping(value: Mapping[Any, Any]) -> str:
+    members = sorted((str(key.value if isinstance(key, Enum) else key), item) for key, item in value.items())
+    return f"{{{','.join([f'{quote(key)}:{_text(item)}' for key, item in members])}}}"
+
+
+def _seen(value: Seen) -> str:
+    return (_SEEN_ONCE if value.good is value.reading and value.good_ns == value.at_ns else _SEEN)(value)
+
+
+def _record(kind: type, without: Collection[str] = ()) -> Callable[[Any], str]:
+    """How a dataclass is written: field by field, in the order of their names."""
+    names = sorted(f.name for f in fields(kind) if f.name not in LEFT_OUT and f.name not in without)
+    keys = [f"{quote(name)}:" for name in names]
+    parts = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
+    return lambda value: f"{{{','.join([key + _text(part) for key, part in zip(keys, parts(value), strict=True)])}}}"
+
+
+_SEEN = _record(Seen)
+_SEEN_ONCE = _record(Seen, without=("good", "good_ns"))
 
 
 @cache
@@ -57,37 +108,52 @@ def _hints(kind: type) -> dict[str, Any]:
     return {name: hint for name, hint in get_type_hints(kind).items() if name not in LEFT_OUT}
 
 
-def _typed(hint: Any, value: Any) -> Any:
-    """Rebuild a value by its type hint."""
+def _typed(hint: Any, value: Any, by_ns: int) -> Any:
+    """Rebuild a value by its type hint, its moments later by ``by_ns``."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        return _one_of(get_args(hint), value)
+        return _one_of(get_args(hint), value, by_ns)
     if origin is tuple:
         item, *rest = get_args(hint)
         items = [item] * len(value) if rest == [Ellipsis] else [item, *rest]
-        return tuple(_typed(kind, part) for kind, part in zip(items, value, strict=True))
+        return tuple(_typed(kind, part, by_ns) for kind, part in zip(items, value, strict=True))
     if origin is not None and issubclass(origin, Mapping):
         key, item = get_args(hint)
-        return {_typed(key, name): _typed(item, part) for name, part in value.items()}
+        return {_typed(key, name, 0): _typed(item, part, by_ns) for name, part in value.items()}
     if is_dataclass(hint):
-        hints = _hints(hint)  # type: ignore[arg-type]
-        unknown = set(value) - set(hints)
-        if unknown:
-            raise ValueError(f"{hint} has no {sorted(unknown)}")
-        return hint(**{name: _typed(hints[name], part) for name, part in value.items()})  # type: ignore[operator]
+        return _dataclass(hint, value, by_ns)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint(value)
     return _scalar(hint, value)
 
 
-def _one_of(kinds: tuple[Any, ...], value: Any) -> Any:
+def _dataclass(kind: Any, value: Any, by_ns: int) -> Any:
+    hints = _hints(kind)
+    unknown = set(value) - set(hints)
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no {sorted(unknown)}")
+    built = {name: _typed(hints[name], part, by_ns) for name, part in value.items()}
+    moved = {name: _later(part, by_ns) if name.endswith("_ns") else part for name, part in built.items()}
+    if kind is Seen and "good" not in built:
+        moved |= {"good": moved["reading"], "good_ns": moved["at_ns"]}
+    return kind(**moved)
+
+
+def _later(moment: Any, by_ns: int) -> Any:
+    """A moment, or a mapping of moments, on another clock."""
+    if isinstance(moment, Mapping):
+        return {name: _later(each, by_ns) for name, each in moment.items()}
+    return moment + by_ns if moment else moment
+
+
+def _one_of(kinds: tuple[Any, ...], value: Any, by_ns: int) -> Any:
     if value is None and type(None) in kinds:
         return None
     for kind in kinds:
         if kind in (str, int, float, bool) and not isinstance(value, kind):
             continue
         if kind is not type(None):
-            return _typed(kind, value)
+            return _typed(kind, value, by_ns)
     raise ValueError(f"{value!r} is none of {kinds}")
 
 
@@ -97,20 +163,3 @@ def _scalar(kind: Any, value: Any) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise TypeError(f"{value!r} is not {kind.__name__}")
     return value
-
-
-def _shift(plain: Any, by_ns: int) -> Any:
-    """Move every monotonic moment (a positive integer named ``*_ns``) to another clock."""
-    if isinstance(plain, list):
-        return [_shift(item, by_ns) for item in plain]
-    if not isinstance(plain, dict):
-        return plain
-    return {name: _moved(name, item, by_ns) for name, item in plain.items()}
-
-
-def _moved(name: str, item: Any, by_ns: int) -> Any:
-    if not name.endswith("_ns"):
-        return _shift(item, by_ns)
-    if isinstance(item, dict):  # a mapping of moments, such as silent_ns
-        return {key: moment + by_ns for key, moment in item.items()}
-    return item + by_ns if isinstance(item, int) and item > 0 else item

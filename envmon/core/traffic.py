@@ -1,7 +1,9 @@
 """What a route's rules do: the new position, the effect that reaches the edges, the decision that is journalled."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from envmon.core.readiness import shown
 from envmon.core.route_facts import explain, route_facts, threat
 from envmon.core.route_rules import ROUTE_RULES, Act, Ask, Edges, RouteFacts, Threat
 from envmon.core.step import Step
@@ -13,6 +15,8 @@ from envmon.model.policy import Policy, RoutePolicy
 from envmon.model.verdict import Position
 
 PROBE_EVERY_S = 2.0  # while a move is being proven
+ARRIVALS = ("T20", "T24", "T40")  # what a new command makes untrue
+REPETITIONS = ("T30", "T31", "T32", "T35", "T37")  # what the edges' agreement ends
 
 
 def step_route(world: World, policy: Policy, route: RoutePolicy, order: Order | None) -> Step:
@@ -23,7 +27,7 @@ def step_route(world: World, policy: Policy, route: RoutePolicy, order: Order | 
     found = find(ROUTE_RULES, facts)
     state = world.routes[route.id]
     if facts.edges is Edges.AGREE and state.asserts:
-        state = replace(state, asserts=0)
+        state = replace(state, asserts=0, announced=_without(state.announced, REPETITIONS))
         world = _put(world, route, state)
     if found is None or (found.standing and found.id == state.standing):
         return Step(_put(world, route, replace(state, standing=found.id if found else "")), effects, ())
@@ -36,7 +40,8 @@ def _follow(world: World, route: RoutePolicy, threatened: Threat) -> tuple[World
     now_ns = world.now.mono_ns
     acute = threatened is Threat.ACT
     wants_probe = acute and state.act_ns is None
-    state = replace(state, act_ns=(state.act_ns or now_ns) if acute else None)
+    since_ns = now_ns if state.act_ns is None else state.act_ns
+    state = replace(state, act_ns=since_ns if acute else None)
     if threatened is not Threat.NONE and not state.episode:
         state = replace(state, episode=f"{int(world.now.wall)}")
     if state.position in (Position.SHIFTING, Position.RESTORING):
@@ -57,7 +62,7 @@ def _apply(
     effects: tuple[Effect, ...],
 ) -> Step:
     why = explain(world, policy, route)
-    world, traffic = _act(world, route, found.action, facts)
+    world, traffic = _act(world, policy, route, found.action, facts)
     state = world.routes[route.id]
     announced = {**state.announced, found.id: why} if found.page and not found.standing else state.announced
     if found.action is Act.CLOSE:
@@ -78,11 +83,15 @@ def _apply(
     return Step(world, (*effects, *traffic), (decision,))
 
 
-def _act(world: World, route: RoutePolicy, action: Act, facts: RouteFacts) -> tuple[World, tuple[SetPercent, ...]]:
+def _act(
+    world: World, policy: Policy, route: RoutePolicy, action: Act, facts: RouteFacts
+) -> tuple[World, tuple[SetPercent, ...]]:
     state = world.routes[route.id]
     match action:
         case Act.ADOPT:
-            return _put(world, route, adopt(world, route, state)), ()
+            return _put(world, route, adopt(world, policy, route)), ()
+        case Act.GIVE_UP:
+            return _put(world, route, replace(adopt(world, policy, route), latched=False)), ()
         case Act.SHIFT_BY_RULE:
             latched = facts.position is not Position.RESTORING or state.latched
             return _command(world, route, replace(state, position=Position.SHIFTING, latched=latched), 100)
@@ -112,8 +121,12 @@ def _command(world: World, route: RoutePolicy, state: RouteState, percent: int) 
         command_ns=now_ns,
         asserted_ns=now_ns,
         asserts=0,
+        command_epoch=world.lease.epoch,
+        taken=False,
         confirmed={},
+        started={},
         baseline={},
+        announced=_without(state.announced, ARRIVALS),
         drain_said=False,
         episode=state.episode or f"{int(world.now.wall)}",
     )
@@ -127,12 +140,13 @@ def _assert_again(world: World, route: RoutePolicy, state: RouteState) -> tuple[
         for edge in route.edges
         if (view := state.edges.get(edge)) is not None
         and view.status is not None
-        and view.status.percent != state.commanded
+        and (view.status.percent != state.commanded or edge in state.unsure)
     )
     state = replace(
         state,
         asserted_ns=world.now.mono_ns,
         asserts=state.asserts + 1,
+        command_epoch=world.lease.epoch,
         confirmed={edge: seen for edge, seen in state.confirmed.items() if edge not in forgot},
         baseline={edge: start for edge, start in state.baseline.items() if edge not in forgot},
     )
@@ -145,31 +159,43 @@ def _write(
     number = world.effects + 1
     epoch = world.lease.epoch
     effect = SetPercent(f"{epoch}.{number}", route.id, edges, percent, epoch)
-    return replace(world, effects=number), (effect,)
+    state = world.routes[route.id]
+    state = replace(state, unsure={**state.unsure, **dict.fromkeys(edges, effect.id)})
+    return replace(_put(world, route, state), effects=number), (effect,)
 
 
-def adopt(world: World, route: RoutePolicy, state: RouteState) -> RouteState:
-    """Take what the edges show as the commanded position; edges that differ leave it unread."""
-    shown = {
-        edge: view.status
-        for edge in route.edges
-        if (view := state.edges.get(edge)) is not None and view.status is not None
-    }
-    percents = {status.percent for status in shown.values()}
+def adopt(world: World, policy: Policy, route: RoutePolicy) -> RouteState:
+    """Take what the edges that answer show as the commanded position; edges that differ leave it unread."""
+    state = world.routes[route.id]
+    status = shown(world, policy, route)
+    state = replace(
+        state,
+        command_ns=world.now.mono_ns,
+        asserted_ns=world.now.mono_ns,
+        command_epoch=0,
+        asserts=0,
+        baseline={},
+        unsure={},
+        announced=_without(state.announced, ARRIVALS),
+    )
+    percents = {now.percent for now in status.values()}
     if len(percents) != 1:
-        return replace(state, position=Position.UNREAD, commanded=None, confirmed={}, baseline={})
+        return replace(state, position=Position.UNREAD, commanded=None, taken=False, confirmed={}, started={})
     percent = percents.pop()
     named = {0: Position.PRIMARY, 100: Position.BACKUP}
     return replace(
         state,
         position=named.get(percent, Position.SPLIT),
         commanded=percent,
-        command_ns=world.now.mono_ns,
-        asserted_ns=world.now.mono_ns,
-        confirmed=shown,
-        baseline={},
+        taken=True,
+        confirmed=status,
+        started={edge: now.up_since for edge, now in status.items()},
         drain_said=percent != 100,
     )
+
+
+def _without(announced: Mapping[str, str], rules: tuple[str, ...]) -> dict[str, str]:
+    return {rule: why for rule, why in announced.items() if rule not in rules}
 
 
 def _put(world: World, route: RoutePolicy, state: RouteState) -> World:

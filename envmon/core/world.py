@@ -13,6 +13,7 @@ from envmon.model.policy import Policy
 from envmon.model.reading import Reading, Role
 from envmon.model.verdict import (
     Basis,
+    Kind,
     Mode,
     Phase,
     Position,
@@ -124,7 +125,8 @@ class ZoneState:
     corroborated_ns: int | None = None  # a quorum was first measured in this loss at
     ended_ns: int | None = None  # the last loss ended then, and has not yet proved to be over
     quorum_ns: int | None = None  # last measured quorum
-    quorum_points: tuple[str, ...] = ()  # and the points behind it
+    witnesses: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)  # and the points behind it, by kind
+    lost: tuple[str, ...] = ()  # units known to be lost since ``onset_ns``
     judged_ns: int = 0
     verdict_ns: int = 0  # since when the verdict is what it is
     last_limit: TimeToLimit = TimeToLimit(Sight.CANNOT_TELL)  # at the last measured quorum
@@ -168,14 +170,17 @@ class Baseline:
     up_since: int
     calls_primary: int
     calls_backup: int
+    wrong_ns: int = 0  # a call was last counted at the site that was not commanded; 0: never
 
 
 @dataclass(frozen=True, slots=True)
 class RouteState:
     """The traffic position of a route and what is known about it.
 
-    ``asserted_ns`` is when ``commanded`` was last sent to edges; ``confirmed`` are the edges that have reported it
-    since, with what they reported then. ``announced`` are the pages of this episode, by class.
+    ``command_epoch`` is the epoch ``commanded`` was last sent under, 0 for a position that was only adopted;
+    ``asserted_ns`` is when. ``confirmed`` are the edges that have reported it since, with what they reported then;
+    ``taken`` says one ever did, ``started`` when each of them had started then. ``unsure`` are the writes whose end
+    is not known to be good, by edge. ``announced`` are the pages of this episode, by rule.
     """
 
     position: Position = Position.UNREAD
@@ -183,7 +188,11 @@ class RouteState:
     command_ns: int = 0
     asserted_ns: int = 0
     asserts: int = 0  # writes repeated since the edges last agreed
+    command_epoch: int = 0
+    taken: bool = False
     confirmed: Mapping[str, EdgeStatus] = field(default_factory=dict)
+    started: Mapping[str, int] = field(default_factory=dict)  # edge -> up_since
+    unsure: Mapping[str, str] = field(default_factory=dict)  # edge -> effect
     edges: Mapping[str, EdgeView] = field(default_factory=dict)
     probes: Mapping[str, ProbeView] = field(default_factory=dict)  # "edge/target"
     reports: Mapping[str, ReportView] = field(default_factory=dict)  # readiness item -> last outside report
@@ -215,7 +224,6 @@ class World:
     policy: Policy | None = None
     digest: str = ""
     mode: Mode = Mode.OBSERVE
-    mode_before_hold: Mode = Mode.OBSERVE
     mode_rule: str = ""  # the rule that put us into this mode
     mode_why: str = ""
     zones: Mapping[str, ZoneState] = field(default_factory=dict)

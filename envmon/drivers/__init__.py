@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from envmon.config.settings import DeviceSettings
 from envmon.drivers.contract import Driver
 from envmon.drivers.modbus import ModbusDriver
+from envmon.drivers.modbus_line import Lines
 from envmon.drivers.snmp import SnmpDriver
-from envmon.profiles.schema import BoundPoint, Profile, Protocol
+from envmon.profiles.bind import BoundPoint, Place
+from envmon.profiles.schema import Profile, Protocol
 
 DRIVERS: Mapping[Protocol, type[ModbusDriver] | type[SnmpDriver]] = {
     Protocol.MODBUS: ModbusDriver,
@@ -21,11 +23,25 @@ def open_driver(
     profile: Profile,
     points: tuple[BoundPoint, ...],
     *,
+    at: Place | None = None,
+    lines: Lines | None = None,
     clock: Callable[[], float] = time.monotonic,
     jitter: Callable[[], float] = random.random,
 ) -> Driver:
-    """Build the driver of one device; ``points`` are ``profiles.schema.bind`` of the same device and profile.
+    """Build the driver of one device; ``points`` are ``profiles.bind.bind`` of the same device and profile.
 
+    ``at`` is the place those points were bound to; the rows of a profile's tables are bound to it when they are found.
+    Modbus devices opened with the same ``lines`` share the connection where they share the address.
     ``clock`` is monotonic seconds and ``jitter`` gives 0.0 up to 1.0: what the backoff runs on.
     """
-    return DRIVERS[profile.protocol](device, profile, points, clock=clock, jitter=jitter)
+    there = at or Place("", device.id, device.path, device.zone, device.serves)
+    if at is None and (profile.tables or profile.conditions):
+        raise ValueError(f"{profile.name} has tables: say where its rows belong")
+    shared = lines or Lines()
+    return DRIVERS[profile.protocol](device, profile, points, at=there, lines=shared, clock=clock, jitter=jitter)
+
+
+def longest_poll_s(device: DeviceSettings, profile: Profile) -> float:
+    """Return the seconds a poll may take in all: a Modbus device may wait one interval for others on its line."""
+    waits = max(device.interval_s, device.deadline_s) if profile.protocol is Protocol.MODBUS else 0.0
+    return device.deadline_s + waits

@@ -30,11 +30,11 @@ class Backoff:
         if self._last is not None and wait > 0:
             raise DeviceError(self._last.reason, f"{self._last}; next try in {wait:.1f} s")
 
-    def failed(self, error: DeviceError) -> None:
-        """Start the next delay: half of it fixed, half of it by chance."""
+    def failed(self, error: DeviceError, least_s: float = 0.0) -> None:
+        """Start the next delay: half of it fixed, half of it by chance, ``least_s`` seconds at least."""
         longest = min(_LONGEST_S, _FIRST_S * 2.0 ** min(self._failures, 10))
         self._failures += 1
-        self._until = self.clock() + longest * (0.5 + self.jitter() / 2)
+        self._until = self.clock() + max(longest * (0.5 + self.jitter() / 2), least_s)
         self._last = DeviceError(error.reason, str(error))  # without the frames of its traceback
 
     def succeeded(self) -> None:

@@ -1,9 +1,10 @@
-"""What every driver promises: one device, one connection, one request in flight, no way to write.
+"""What every driver promises: one device, one request in flight, no way to write.
 
 Rules
   - ``poll`` returns one reading per point of the device, in profile order, whatever happened to single points.
   - ``poll`` raises ``DeviceError`` when the device as a whole did not answer; the poller marks every point missing.
-  - ``poll`` ends within the device's own deadline and leaves the driver ready for the next poll.
+  - ``poll`` ends within the device's own deadline and leaves the driver ready for the next poll. The deadline does
+    not run while other devices of a shared line have their turn (``modbus_line``).
 """
 
 from typing import Protocol, Self

@@ -17,11 +17,19 @@ _REGISTER_BITS = 16
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
-    """``count`` bits or registers of ``function`` from wire address ``address``: what one point needs."""
+    """``count`` bits or registers of ``function`` from wire address ``address``: what one point needs.
+
+    ``unit`` is added to the device's unit identifier.
+    """
 
     function: Function
     address: int
     count: int
+    unit: int = 0
+
+    def __hash__(self) -> int:
+        """Tell spans apart well enough: every answer is kept by its span, and Python hashes enumerations slowly."""
+        return hash((self.address, self.count, self.unit))
 
     @property
     def end(self) -> int:
@@ -36,12 +44,13 @@ class Block:
     span: Span
     parts: tuple[Span, ...]
 
-    def cut(self, part: Span, data: bytes) -> bytes:
-        """Take the bytes of ``part`` out of the block's data; bits come out packed from bit 0."""
-        start = part.address - self.span.address
+    def cut_all(self, data: bytes) -> list[tuple[Span, bytes]]:
+        """Take the bytes of every part out of the block's data; bits come out packed from bit 0."""
+        first = self.span.address
         if self.span.function.reads_bits:
-            return slice_bits(data, start, part.count)
-        return data[2 * start : 2 * (start + part.count)]
+            return [(part, slice_bits(data, part.address - first, part.count)) for part in self.parts]
+        starts = [(part, 2 * (part.address - first)) for part in self.parts]
+        return [(part, data[start : start + 2 * part.count]) for part, start in starts]
 
 
 def plan(spans: Iterable[Span], limits: ModbusLimits, apart: Collection[Span] = ()) -> tuple[Block, ...]:
@@ -51,7 +60,7 @@ def plan(spans: Iterable[Span], limits: ModbusLimits, apart: Collection[Span] = 
     """
     blocks: list[Block] = []
     open_block = False
-    for span in sorted(set(spans)):
+    for span in sorted(set(spans), key=lambda span: (span.unit, span)):
         alone = span in apart
         merged = _join(blocks[-1], span, limits) if open_block and not alone else None
         if merged is not None:
@@ -64,10 +73,10 @@ def plan(spans: Iterable[Span], limits: ModbusLimits, apart: Collection[Span] = 
 
 def _join(block: Block, span: Span, limits: ModbusLimits) -> Block | None:
     whole = block.span
-    if span.function is not whole.function or span.address - whole.end > limits.max_gap_fill:
+    if (span.unit, span.function) != (whole.unit, whole.function) or span.address - whole.end > limits.max_gap_fill:
         return None
     count = max(whole.end, span.end) - whole.address
     per_read = limits.max_read * _REGISTER_BITS if whole.function.reads_bits else limits.max_read
     if count > min(per_read, whole.function.limit):
         return None
-    return Block(Span(whole.function, whole.address, count), (*block.parts, span))
+    return Block(Span(whole.function, whole.address, count, whole.unit), (*block.parts, span))

@@ -1,4 +1,4 @@
-"""Logging in to an SNMP agent: credentials, name resolution, v3 engine discovery, and one GET at a time.
+"""Logging in to an SNMP agent: credentials, name resolution, v3 engine discovery, one GET or one walk at a time.
 
 Rules
   - Passwords and communities are read when the session opens and are not kept by us; no error names them.
@@ -11,7 +11,7 @@ Blumenthal key expansion that net-snmp and most agents use.
 
 import asyncio
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import TypeVar
@@ -35,16 +35,16 @@ from gufo.snmp import (
     User,
     ValueType,
 )
-from gufo.snmp.aio import SnmpSession
 
 from envmon.config.secret import Secret, SecretError
 from envmon.config.settings import SnmpSettings
 from envmon.drivers.contract import DeviceError
+from envmon.drivers.snmp_socket import SnmpSocket
 from envmon.model.reading import Reason
 
 Key = TypeVar("Key", BaseAuthKey, BasePrivKey)
 
-_NEVER_S = 3600.0  # the poll's own deadline ends every wait
+_MOST_ROWS = 4096
 _MIN_PASSWORD = 8  # RFC 3414 section 11.2
 
 _AUTH: Mapping[str, type[BaseAuthKey]] = {
@@ -66,7 +66,7 @@ class TooBigError(Exception):
 class Session:
     """A logged-in session with one agent. ``where`` names the device in every error."""
 
-    def __init__(self, session: SnmpSession, where: str) -> None:
+    def __init__(self, session: SnmpSocket, where: str) -> None:
         self._session = session
         self._where = where
 
@@ -86,6 +86,50 @@ class Session:
         if not found and len(oids) > 1:
             raise TooBigError
         return found
+
+    async def has_below(self, oid: str) -> bool:
+        """Whether the agent has anything below ``oid``. Raises DeviceError."""
+        with _device_errors(self._where):
+            try:
+                await anext(self._session.getnext(oid))
+            except StopAsyncIteration:
+                return False
+        return True
+
+    def walk(self, column: str, max_repetitions: int) -> "Walk":
+        """Prepare to find the rows of ``column``: by GETBULK, or by GETNEXT where ``max_repetitions`` is 0."""
+        found = self._session.getbulk(column, max_repetitions) if max_repetitions else self._session.getnext(column)
+        return Walk(found, column, self._where)
+
+
+class Walk:
+    """The indexes under one column. A walk that was cut off goes on where it stood.
+
+    An agent whose identifiers do not increase would never come to an end: a repeated one ends the walk, and so do
+    ``_MOST_ROWS``.
+    """
+
+    def __init__(self, found: AsyncIterator[tuple[str, ValueType]], column: str, where: str) -> None:
+        self._found = found
+        self._column = column
+        self._where = where
+        self._indexes: dict[str, None] = {}
+        self._ended = False
+
+    async def indexes(self) -> tuple[str, ...]:
+        """Walk to the end. Raises DeviceError; waits as long as the caller lets it."""
+        with _device_errors(self._where):
+            while not self._ended and len(self._indexes) < _MOST_ROWS:
+                try:
+                    oid, _ = await anext(self._found)
+                except StopAsyncIteration:
+                    break
+                index = oid.removeprefix(f"{self._column}.")
+                if index in self._indexes or index == oid:
+                    break
+                self._indexes[index] = None
+        self._ended = True
+        return tuple(self._indexes)
 
 
 async def open_session(host: str, port: int, settings: SnmpSettings, where: str) -> Session:
@@ -108,16 +152,16 @@ async def _resolve(host: str, port: int, where: str) -> str:
     return str(min(found, key=lambda entry: entry[0] != socket.AF_INET)[4][0])
 
 
-def _session(address: str, port: int, settings: SnmpSettings, where: str) -> SnmpSession:
+def _session(address: str, port: int, settings: SnmpSettings, where: str) -> SnmpSocket:
     if settings.version == "3":
-        return SnmpSession(address, port, user=_user(settings, where), version=SnmpVersion.v3, timeout=_NEVER_S)
+        return SnmpSocket(address, port, user=_user(settings, where), version=SnmpVersion.v3)
     if settings.version not in _COMMUNITY_VERSIONS:
         raise DeviceError(Reason.REFUSED, f'{where}: SNMP version "{settings.version}" is not "1", "2c" or "3"')
     if settings.community is None:
         raise DeviceError(Reason.REFUSED, f"{where}: SNMP version {settings.version} needs a community")
     community = _reveal(settings.community, where)
     version = _COMMUNITY_VERSIONS[settings.version]
-    return SnmpSession(address, port, community=community, version=version, timeout=_NEVER_S)
+    return SnmpSocket(address, port, community=community, version=version)
 
 
 def _user(settings: SnmpSettings, where: str) -> User:

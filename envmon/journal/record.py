@@ -45,7 +45,7 @@ class Record:
     order: str = ""
     approvals: tuple[str, ...] = ()
     deadline: float = 0.0  # Unix seconds after which it must not be executed; 0: none
-    state_hash: str = ""  # SHA-256 of the snapshot this was decided on
+    state_hash: str = ""  # SHA-256 of the snapshot written with this line, the state it left behind
     epoch: int = 0
     episode: str = ""
     extra: dict[str, str] = field(default_factory=dict)

@@ -36,6 +36,7 @@ class Journal(JournalReader):
         super().__init__(path, connection)
         self._lock = lock
         self._room = room
+        self._file = path.stat()
         self.head = self._last_line()
 
     @classmethod
@@ -117,6 +118,7 @@ class Journal(JournalReader):
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """All or nothing, on disk at the end. Raises JournalError."""
+        self._must_be_there()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             yield
@@ -126,6 +128,15 @@ class Journal(JournalReader):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
             raise explain(self.path, error) from None
+
+    def _must_be_there(self) -> None:
+        """A file removed or replaced under us still takes lines that nobody will ever read. Raises JournalError."""
+        try:
+            if os.path.samestat(self.path.stat(), self._file):
+                return
+        except OSError:
+            pass
+        raise JournalError(f"{self.path} was removed or replaced; bring it back, or restart envmon: it will observe")
 
     def _last_line(self) -> Head:
         """The head to go on from. Raises JournalError when the file's end is not what was last written."""

@@ -29,6 +29,7 @@ class PolicyLoaded:
     policy: Policy
     digest: str
     who: str
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class EdgeStatus:
     ``percent`` is its share of new calls going to the backup, ``set_epoch`` the epoch of the write that put it
     there (0: nobody ever), ``fence`` the newest epoch the edge has seen, ``up_since`` its start in
     Unix seconds. Counters count calls routed since ``up_since``; active counts are calls in progress.
+    An edge that ``counts`` is False sees no calls: its four counts are 0 and mean nothing.
     """
 
     edge: str
@@ -67,6 +69,7 @@ class EdgeStatus:
     calls_backup: int
     active_primary: int
     active_backup: int
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

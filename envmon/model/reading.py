@@ -33,6 +33,9 @@ class Reason(StrEnum):
     UNLISTED_STATE = "unlisted_state"  # an enumeration value the profile's document does not name
     CROSS_CHECK_FAILED = "cross_check_failed"  # two encodings of one quantity disagree
     STALE = "stale"  # too old to speak for now
+    UNKNOWN_UNIT = "unknown_unit"  # the unit set on the device could not be read, or is not one the profile lists
+    SETTLING = "settling"  # the agent started a moment ago: what it does not report yet may still be there
+    NOT_COMMISSIONED = "not_commissioned"  # the profile rests on excerpts and nobody confirmed it on this device
 
 
 class Severity(StrEnum):
@@ -81,6 +84,9 @@ class UnitState(StrEnum):
     UNKNOWN = "unknown"
 
 
+_GOOD = Quality.GOOD  # looking a member up in its class is slow, and every reading is asked every second
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """One measurable thing, resolved once when a device is bound to its profile.
@@ -113,4 +119,4 @@ class Reading:
     @property
     def good(self) -> bool:
         """Whether this reading may vote."""
-        return self.quality is Quality.GOOD
+        return self.quality is _GOOD

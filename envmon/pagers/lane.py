@@ -72,10 +72,6 @@ class Lane:
         """The page is being sent; one at a time."""
         self._sending = number
 
-    def stop(self) -> None:
-        """Sending was broken off; the page waits as before."""
-        self._sending = -1
-
     def done(self, number: int) -> None:
         """The page needs no more attempts: delivered, or given up."""
         self._sending = -1

@@ -3,192 +3,127 @@
 Rules
   - ``offer`` never blocks, never raises, never waits for the disk or for a pager.
   - Each pager has a lane and a task of its own: one that is dead or slow never delays another.
-  - A failure worth another try is tried for ever, ever less often (jitter, at most ``RETRY_MOST_S``); one that is not
-    is given up, counted and logged.
   - At least once: after a crash a page may come twice, with the same number.
+  - The file is open while ``run`` runs: of two queues on one file (a reload) the second takes up what the first left,
+    when it runs after it. What is offered before ``run`` waits for it.
 
 Theory of operation
   The lanes in memory decide; ``spool`` follows them to disk, so that what was not delivered is there after a restart.
-  A number is never given twice, over restarts too: each run of the daemon starts above the one before.
+  A number is never given twice, over restarts too: each run starts above the one before. A file that opens too late
+  is used from then on; what it held is taken up by the next run.
 """
 
 import asyncio
 import logging
-import random
-from collections import Counter
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from envmon.model.effect import Page
-from envmon.pagers.contract import Envelope, Pager, PagerError
-from envmon.pagers.lane import Lane, Waiting
+from envmon.pagers.contract import Envelope, Pager
+from envmon.pagers.delivery import Delivery, Retry
 from envmon.pagers.spool import Spool
 
 log = logging.getLogger("envmon.pagers")
 
 LIMIT = 1000  # undelivered pages per pager
-RETRY_FIRST_S = 1.0
-RETRY_MOST_S = 60.0
-SEND_MOST_S = 60.0  # a pager that forgets its own deadline
+OPEN_S = 1.0  # for the disk to show what is left; a slower one is not waited for
 
 
 class PageQueue:
-    """Pages for all ``pagers`` (by id); making one reads the pages left over at ``path`` from the disk.
-
-    Counters are since the start of this run, by pager: ``delivered``, ``retried``, ``failures`` (given up).
-    ``last_error`` is what a pager said last, until it takes a page again.
-    """
+    """Pages for all ``pagers`` (by id); those left over by an earlier run are at ``path``."""
 
     def __init__(
-        self,
-        path: Path,
-        site: str,
-        pagers: Mapping[str, Pager],
-        *,
-        limit: int = LIMIT,
-        retry_first_s: float = RETRY_FIRST_S,
-        retry_most_s: float = RETRY_MOST_S,
+        self, path: Path, site: str, pagers: Mapping[str, Pager], *, limit: int = LIMIT, retry: Retry | None = None
     ) -> None:
+        self._path = path
         self._site = site
-        self._pagers = dict(pagers)
-        self._retry_first_s, self._retry_most_s = retry_first_s, retry_most_s
-        self._lanes = {name: Lane(limit) for name in self._pagers}
-        self._wakes = {name: asyncio.Event() for name in self._pagers}
-        self.delivered = Counter[str](dict.fromkeys(self._pagers, 0))
-        self.retried = Counter[str](dict.fromkeys(self._pagers, 0))
-        self.failures = Counter[str](dict.fromkeys(self._pagers, 0))
-        self.last_error: dict[str, str] = {}
-        self._spool = Spool(path, site)
-        self._number = self._spool.first_number
-        for name, envelope in self._spool.loaded:
-            self._restore(name, envelope)
+        self._deliveries = {name: Delivery(name, pager, limit, retry or Retry()) for name, pager in pagers.items()}
+        self._early: deque[tuple[Page, float]] = deque(maxlen=limit)
+        self._spool: Spool | None = None
+        self._number = 0
 
     @property
     def depth(self) -> dict[str, int]:
         """Undelivered pages, by pager."""
-        return {name: len(lane) for name, lane in self._lanes.items()}
+        return {name: len(delivery.lane) for name, delivery in self._deliveries.items()}
+
+    @property
+    def delivered(self) -> dict[str, int]:
+        """Pages taken, by pager."""
+        return {name: delivery.delivered for name, delivery in self._deliveries.items()}
+
+    @property
+    def retried(self) -> dict[str, int]:
+        """Attempts that failed and are made again, by pager."""
+        return {name: delivery.retried for name, delivery in self._deliveries.items()}
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Pages refused for good, by pager."""
+        return {name: delivery.failures for name, delivery in self._deliveries.items()}
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Pages that were too many, by pager."""
-        return {name: lane.dropped for name, lane in self._lanes.items()}
+        """Pages given up because too many waited, by pager."""
+        return {name: delivery.lane.dropped for name, delivery in self._deliveries.items()}
+
+    @property
+    def last_error(self) -> dict[str, str]:
+        """What a pager said last, for those that have taken no page since."""
+        return {name: delivery.last_error for name, delivery in self._deliveries.items() if delivery.last_error}
 
     @property
     def durable(self) -> bool:
-        """Whether the disk takes pages."""
-        return self._spool.durable
+        """Whether the disk takes pages; False outside ``run``."""
+        return self._spool is not None and self._spool.durable
 
     @property
     def saved(self) -> bool:
-        """Whether the disk holds every undelivered page now."""
-        return self._spool.saved
+        """Whether the disk holds every undelivered page now; False outside ``run``."""
+        return self._spool is not None and self._spool.saved
 
     def offer(self, page: Page, wall: float) -> None:
         """Send ``page``, raised at ``wall`` (Unix seconds), to every pager. From the loop's thread."""
+        if self._spool is None:
+            self._early.append((page, wall))
+            return
         self._number += 1
         envelope = Envelope(self._number, wall, self._site, page)
-        for name in self._lanes:
-            self._put(name, envelope)
+        for delivery in self._deliveries.values():
+            delivery.take(envelope, self._spool)
 
     async def run(self) -> None:
         """Deliver until cancelled; what is left is on disk then."""
+        loop, opened = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell() -> None:
+            with suppress(RuntimeError):  # the loop may have ended meanwhile
+                loop.call_soon_threadsafe(opened.set)
+
+        spool = Spool(self._path, self._site, tell)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for name in self._pagers:
-                    tasks.create_task(self._serve(name), name=f"pager {name}")
-        finally:
-            await asyncio.to_thread(self._spool.close)
-
-    def _restore(self, name: str, envelope: Envelope) -> None:
-        """A page of an earlier run."""
-        if name not in self._lanes:
-            log.warning("page %d waits for pager %s, which is configured no more: dropped", envelope.number, name)
-            self._spool.remove(name, envelope.number)
-            return
-        for number in self._lanes[name].offer(envelope):
-            self._spool.remove(name, number)
-
-    def _put(self, name: str, envelope: Envelope) -> None:
-        gone = self._lanes[name].offer(envelope)
-        if envelope.number not in gone:
-            self._spool.put(name, envelope)
-        for number in gone:
-            if number != envelope.number:
-                self._spool.remove(name, number)
-        self._wakes[name].set()
-
-    async def _serve(self, name: str) -> None:
-        """Keep one pager open and feed it."""
-        attempts = 0
-        while True:
-            try:
-                async with self._pagers[name] as pager:
-                    attempts = 0
-                    await self._feed(name, pager)
-            except Exception as error:  # noqa: BLE001 - whatever a pager raises when opened, the page must go out
-                attempts += 1
-                self._troubled(name, f"cannot be opened: {type(error).__name__}: {error}")
-                await asyncio.sleep(self._backoff(attempts))
-
-    async def _feed(self, name: str, pager: Pager) -> None:
-        lane, wake, loop = self._lanes[name], self._wakes[name], asyncio.get_running_loop()
-        while True:
-            wake.clear()
-            waiting = lane.next(loop.time())
-            if waiting is not None:
-                await self._attempt(name, pager, waiting)
-                continue
             with suppress(TimeoutError):
-                async with asyncio.timeout(lane.wait_s(loop.time())):
-                    await wake.wait()
+                async with asyncio.timeout(OPEN_S):
+                    await opened.wait()
+            self._begin(spool)
+            async with asyncio.TaskGroup() as tasks:
+                for name, delivery in self._deliveries.items():
+                    tasks.create_task(delivery.run(spool), name=f"pager {name}")
+                await asyncio.Event().wait()
+        finally:
+            self._spool = None
+            await asyncio.to_thread(spool.close)
 
-    async def _attempt(self, name: str, pager: Pager, waiting: Waiting) -> None:
-        lane, envelope = self._lanes[name], waiting.envelope
-        lane.start(envelope.number)
-        try:
-            async with asyncio.timeout(SEND_MOST_S):
-                await pager.send(envelope)
-        except PagerError as error:
-            self._refused(name, waiting, error)
-        except TimeoutError:
-            self._refused(name, waiting, PagerError(f"no answer in {SEND_MOST_S:g} s", retry=True))
-        except Exception as error:
-            log.exception("pager %s has a fault", name)
-            self._refused(name, waiting, PagerError(f"fault in the pager: {type(error).__name__}", retry=True))
-        except BaseException:
-            lane.stop()
-            raise
-        else:
-            self._settle(name, envelope)
-            self.delivered[name] += 1
-            if self.last_error.pop(name, ""):
-                log.info("pager %s takes pages again", name)
-
-    def _refused(self, name: str, waiting: Waiting, error: PagerError) -> None:
-        page, number = waiting.envelope.page, waiting.envelope.number
-        if error.retry:
-            self.retried[name] += 1
-            due = asyncio.get_running_loop().time() + self._backoff(waiting.attempts + 1)
-            for needless in self._lanes[name].failed(number, due):
-                self._spool.remove(name, needless)
-            self._troubled(name, str(error))
-            return
-        self.failures[name] += 1
-        self.last_error[name] = str(error)
-        self._settle(name, waiting.envelope)
-        log.error("pager %s refused page %d (%s: %s) for good: %s", name, number, page.key, page.summary, error)
-
-    def _settle(self, name: str, envelope: Envelope) -> None:
-        self._lanes[name].done(envelope.number)
-        self._spool.remove(name, envelope.number)
-
-    def _troubled(self, name: str, text: str) -> None:
-        if name not in self.last_error:
-            log.warning("pager %s takes no pages: %s; trying again", name, text)
-        self.last_error[name] = text
-
-    def _backoff(self, attempts: int) -> float:
-        """Seconds to wait after that many failures: doubling, between half and all of it."""
-        longest = min(self._retry_most_s, self._retry_first_s * 2.0 ** min(attempts - 1, 30))
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, keeps no secret
+    def _begin(self, spool: Spool) -> None:
+        """Take up what an earlier run left, then what was offered since."""
+        for name, delivery in self._deliveries.items():
+            delivery.resume([envelope for pager, envelope in spool.loaded if pager == name], spool)
+        for pager, envelope in spool.loaded:
+            if pager not in self._deliveries:
+                log.warning("page %d waits for pager %s, which is configured no more: dropped", envelope.number, pager)
+                spool.remove(pager, envelope.number)
+        self._spool, self._number = spool, max(self._number, spool.first_number)
+        while self._early:
+            self.offer(*self._early.popleft())

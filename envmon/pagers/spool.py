@@ -4,10 +4,11 @@ Rules
   - ``put`` and ``remove`` return at once; what waits for the disk is at most what waits for the pagers.
   - A page may be lost in the moment between being offered and being written, and may be delivered twice when we die
     between its delivery and its removal; its number is the same both times.
-  - A damaged file is moved aside; a disk that cannot be written leaves the pages in memory (``durable`` is False).
+  - A damaged file is moved aside; while the disk cannot be used pages are in memory only (``durable`` is False).
 
 Theory of operation
-  The thread takes all changes since its last write and makes them one transaction. A page delivered before it was
+  The thread opens the file, and tries again while it cannot: a disk that hangs at the start holds up no page either.
+  It takes all changes since its last write and makes them one transaction. A page delivered before it was
   written costs the disk nothing. The rollback journal is kept (PERSIST): opening, reading and forgetting pages need
   no new space, so a full disk holds none of them up.
 """
@@ -16,8 +17,10 @@ import logging
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from envmon.model.effect import Page, Urgency
 from envmon.pagers.contract import Envelope
@@ -26,6 +29,7 @@ log = logging.getLogger("envmon.pagers")
 
 RUN = 1_000_000  # numbers a run of the daemon starts above the run before
 RETRY_S = 5.0
+BUSY_S = 2.0  # how long SQLite waits for another program's lock
 
 CREATE = """
 CREATE TABLE IF NOT EXISTS run (only INTEGER PRIMARY KEY CHECK (only = 0), number INTEGER NOT NULL) STRICT;
@@ -41,24 +45,25 @@ Change = dict[tuple[str, int], Envelope | None]  # (pager, number): the page to 
 
 
 class Spool:
-    """An SQLite file of (pager, page) rows. Making one reads and writes the disk; the rest does not."""
+    """An SQLite file of (pager, page) rows, opened by the thread, which then calls ``opened`` (in the thread).
 
-    def __init__(self, path: Path, site: str) -> None:
+    ``loaded`` is what an earlier run left, ``first_number`` what this run's numbers start above.
+    """
+
+    def __init__(self, path: Path, site: str, opened: Callable[[], None]) -> None:
         self._path = path
+        self._site = site
+        self._opened = opened
         self._changes: Change = {}
         self._writing = False
         self._closing = False
+        self._failing = False
         self._wake = threading.Condition()
-        self.durable = True
-        self.first_number = int(time.time()) * RUN  # without a file: above every run that had one
+        self.durable = False
+        self.first_number = int(time.time()) * RUN  # until there is a file: above every run that had one
         self.loaded: list[tuple[str, Envelope]] = []
-        self._connection = _connect(path)
         self._thread = threading.Thread(target=self._run, name="envmon-pages", daemon=True)
-        if self._connection is None:
-            self.durable = False
-        else:
-            self._load(self._connection, site)
-            self._thread.start()
+        self._thread.start()
 
     @property
     def saved(self) -> bool:
@@ -67,37 +72,34 @@ class Spool:
             return self.durable and not self._changes and not self._writing
 
     def put(self, pager: str, envelope: Envelope) -> None:
-        """Keep the page until ``remove``."""
+        """Keep the page until ``remove``; once, for a page the disk does not have."""
         self._change(pager, envelope.number, envelope)
 
     def remove(self, pager: str, number: int) -> None:
         """The page is delivered, given up, replaced or dropped."""
         self._change(pager, number, None)
 
-    def close(self, timeout_s: float = 5.0) -> None:
+    def close(self, timeout_s: float = 4.0) -> None:
         """Write what is left, unless the disk hangs."""
         with self._wake:
             self._closing = True
             self._wake.notify()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
+        self._thread.join(timeout_s)
 
     def _change(self, pager: str, number: int, envelope: Envelope | None) -> None:
         with self._wake:
-            if self._closing or self._connection is None:
-                return
             _merge(self._changes, (pager, number), envelope)
             self._wake.notify()
 
     def _run(self) -> None:
-        assert self._connection is not None  # noqa: S101 - the thread starts only with one
-        last = False
-        while not last:
+        connection = self._connection()
+        last = connection is None
+        while connection is not None and not last:
             with self._wake:
                 self._wake.wait_for(lambda: self._changes or self._closing)
-                last = self._closing  # nothing is added any more: this write is the last
+                last = self._closing
                 changes, self._changes, self._writing = self._changes, {}, True
-            error = _write(self._connection, changes) if changes else None
+            error = _write(connection, changes) if changes else None
             with self._wake:
                 self._writing = False
                 self._report(error)
@@ -106,55 +108,76 @@ class Spool:
                     for name, envelope in newer.items():
                         _merge(self._changes, name, envelope)
                     self._wake.wait_for(lambda: self._closing, RETRY_S)
-        self._connection.close()
+        if connection is not None:
+            connection.close()
+
+    def _connection(self) -> sqlite3.Connection | None:
+        """Open the file, sooner or later; None when told to close before."""
+        while True:
+            try:
+                connection = self._loaded(_open(self._path))
+            except sqlite3.Error as error:
+                if _is_damage(error) and _moved_aside(self._path, error):
+                    continue
+                self._report(error)
+            else:
+                self._report(None)
+                self._opened()
+                return connection
+            with self._wake:
+                if self._wake.wait_for(lambda: self._closing, RETRY_S):
+                    return None
+
+    def _loaded(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Read what an earlier run left. Raises sqlite3.Error, and closes the connection then."""
+        try:
+            rows = connection.execute(SELECT).fetchall()
+            with suppress(sqlite3.OperationalError):  # a full disk: the clock's number is as good
+                ((run,),) = connection.execute(NEXT_RUN).fetchall()
+                self.first_number = run * RUN
+        except sqlite3.Error:
+            connection.close()
+            raise
+        self.loaded = [(pager, item) for pager, *row in rows if (item := self._envelope(pager, row)) is not None]
+        return connection
+
+    def _envelope(self, pager: str, row: list[Any]) -> Envelope | None:
+        number, wall, key, raised, urgency, summary, detail = row
+        if urgency not in set(Urgency):
+            log.error("page queue %s: page %s is damaged: dropped", self._path, number)
+            self.remove(pager, number)
+            return None
+        return Envelope(number, wall, self._site, Page(key, bool(raised), Urgency(urgency), summary, detail))
 
     def _report(self, error: Exception | None) -> None:
-        if error is not None and self.durable:
-            log.error("pages are kept in memory only: %s cannot be written: %s", self._path, error)
-        elif error is None and not self.durable:
+        if error is not None and not self._failing:
+            log.error("pages are kept in memory only: %s cannot be used: %s", self._path, error)
+        elif error is None and self._failing:
             log.info("pages are kept on disk again: %s", self._path)
-        self.durable = error is None
-
-    def _load(self, connection: sqlite3.Connection, site: str) -> None:
-        """What an earlier run left, and the number this one starts above."""
-        for pager, number, wall, key, raised, urgency, summary, detail in connection.execute(SELECT).fetchall():
-            if urgency not in set(Urgency):
-                log.error("page queue %s: page %s is damaged: dropped", self._path, number)
-                self._changes[pager, number] = None
-                continue
-            page = Page(key, bool(raised), Urgency(urgency), summary, detail)
-            self.loaded.append((pager, Envelope(number, wall, site, page)))
-        try:
-            ((run,),) = connection.execute(NEXT_RUN).fetchall()
-        except sqlite3.Error as error:
-            self._report(error)
-        else:
-            self.first_number = run * RUN
+        self._failing, self.durable = error is not None, error is None
 
 
-def _connect(path: Path) -> sqlite3.Connection | None:
-    """A file we can use; None when there is none to be had: pages matter more than their file."""
-    for _ in range(2):
-        try:
-            return _open(path)
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-                log.error("pages are kept in memory only: %s cannot be opened: %s", path, error)  # noqa: TRY400 - a sentence
-                return None
-            log.error("the page queue %s is damaged (%s); moving it aside", path, error)  # noqa: TRY400 - a sentence
-            with suppress(OSError):
-                path.replace(path.with_name(path.name + ".damaged"))
-                path.with_name(path.name + "-journal").unlink(missing_ok=True)
-    return None
+def _is_damage(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def _moved_aside(path: Path, error: sqlite3.Error) -> bool:
+    """Keep a damaged file for whoever wants to look, under another name."""
+    log.error("the page queue %s is damaged (%s); moving it aside", path, error)
+    try:
+        path.replace(path.with_name(path.name + ".damaged"))
+        path.with_name(path.name + "-journal").unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """A connection to a sound file of our version. Raises sqlite3.Error."""
-    connection = sqlite3.connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
+    """A connection to a file with our tables. Raises sqlite3.Error."""
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = PERSIST").fetchone()
         connection.executescript(CREATE)
-        connection.execute(SELECT).fetchall()
     except BaseException:
         connection.close()
         raise

@@ -5,16 +5,19 @@ Rules
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from envmon.profiles import document
-from envmon.profiles.build import build
-from envmon.profiles.check import check
+from envmon.profiles.build_tables import build_all
+from envmon.profiles.check_profile import check
 from envmon.profiles.document import ModbusProfileShape, ProfileShape, SnmpProfileShape
 from envmon.profiles.schema import Profile
 from envmon.profiles.tree import Fault, Tree, read_tree
@@ -33,6 +36,7 @@ class ProfileError(Exception):
         self.faults = faults
 
 
+@cache
 def load_builtin() -> Mapping[str, Profile]:
     """Return the profiles that ship with envmon, by name. Raises ProfileError (a broken installation)."""
     profiles = {}
@@ -40,7 +44,7 @@ def load_builtin() -> Mapping[str, Profile]:
         if entry.name.endswith(".yaml"):
             profile = load_text(entry.read_text(encoding="utf-8"), entry.name)
             profiles[profile.name] = profile
-    return profiles
+    return MappingProxyType(profiles)
 
 
 def load_file(path: Path) -> Profile:
@@ -54,6 +58,26 @@ def load_file(path: Path) -> Profile:
     return load_text(text, str(path))
 
 
+def load_directory(directory: Path) -> tuple[Mapping[str, Profile], tuple[str, ...]]:
+    """Read every ``*.yaml`` of an operator's directory: the profiles by name, and every fault, a line each."""
+    try:
+        paths = sorted(path for path in directory.iterdir() if path.suffix == ".yaml")
+    except OSError as error:
+        return {}, (f"{directory}: cannot be read: {error.strerror}",)
+    profiles: dict[str, Profile] = {}
+    faults: list[str] = []
+    for path in paths:
+        try:
+            profile = load_file(path)
+        except ProfileError as error:
+            faults += error.faults
+            continue
+        if profile.name in profiles:
+            faults.append(f"{path}: another file of this directory has a profile {profile.name}; rename one")
+        profiles[profile.name] = profile
+    return profiles, tuple(faults)
+
+
 def load_text(text: str, name: str) -> Profile:
     """Read a profile from text; ``name`` stands for the file in faults. Raises ProfileError."""
     tree = read_tree(text)
@@ -64,7 +88,32 @@ def load_text(text: str, name: str) -> Profile:
     if shape is None or faults:
         ordered = sorted(faults, key=lambda fault: (fault.line, fault.column))
         raise ProfileError(tuple(_line(name, fault) for fault in ordered))
-    return build(shape)
+    return _with_included(build_all(shape), shape, tree, name)
+
+
+def _with_included(profile: Profile, shape: ProfileShape, tree: Tree, name: str) -> Profile:
+    """Add the points of the profiles that ship with envmon and are named under ``include``."""
+    taken = {point.name for point in profile.points}
+    for index, wanted in enumerate(shape.include):
+        here = ("include", str(index))
+        file = files("envmon.profiles") / f"{wanted}.yaml"
+        if wanted == profile.name or not file.is_file():
+            raise ProfileError((_line(name, tree.fault(here, f"no shipped profile is called {wanted}")),))
+        other = load_text(file.read_text(encoding="utf-8"), file.name)
+        twice = sorted(taken & {point.name for point in other.points})
+        if other.protocol is not profile.protocol or twice:
+            text = f"{wanted} has a point named {twice[0]}, too" if twice else f"{wanted} speaks {other.protocol}"
+            raise ProfileError((_line(name, tree.fault(here, text)),))
+        taken |= {point.name for point in other.points}
+        profile = replace(
+            profile,
+            sources=(*profile.sources, *other.sources),
+            points=(*profile.points, *other.points),
+            tables=(*profile.tables, *other.tables),
+            conditions=(*profile.conditions, *other.conditions),
+            repeats=(*profile.repeats, *other.repeats),
+        )
+    return profile
 
 
 def known_keys() -> list[str]:

@@ -1,7 +1,8 @@
 """Engineering units: what a device counts in, what envmon speaks, and the straight line between them.
 
 Rules
-  - envmon speaks degC, %, kW, Pa, l/s, s, V, A, Hz, rpm and "" (counts, states); a profile names the device's own unit.
+  - envmon speaks degC, %, kW, kVA, kWh, Pa, l/s, s, V, A, Hz, rpm and "" (counts, states); a
+    profile names the device's own unit.
   - A temperature difference converts without the 32 degF offset.
 """
 
@@ -26,17 +27,28 @@ UNITS: Mapping[str, Unit] = {
     "%": Unit("%"),
     "kW": Unit("kW"),
     "W": Unit("kW", 0.001),
+    "kVA": Unit("kVA"),
+    "VA": Unit("kVA", 0.001),
+    "kWh": Unit("kWh"),
+    "Wh": Unit("kWh", 0.001),
     "Pa": Unit("Pa"),
+    "hPa": Unit("Pa", 100.0),
     "kPa": Unit("Pa", 1000.0),
+    "bar": Unit("Pa", 100_000.0),
+    "psi": Unit("Pa", 6894.757293168),
     "l/s": Unit("l/s"),
     "l/min": Unit("l/s", 1 / 60),
     "m3/h": Unit("l/s", 1 / 3.6),
+    "l/h": Unit("l/s", 1 / 3600),
     "gpm": Unit("l/s", 3.785411784 / 60),  # US gallons per minute
     "cfm": Unit("l/s", 28.316846592 / 60),  # cubic feet per minute
     "s": Unit("s"),
     "min": Unit("s", 60.0),
+    "h": Unit("s", 3600.0),
     "V": Unit("V"),
+    "mV": Unit("V", 0.001),
     "A": Unit("A"),
+    "mA": Unit("A", 0.001),
     "Hz": Unit("Hz"),
     "rpm": Unit("rpm"),
 }

@@ -49,6 +49,7 @@ RUNTIME: Mapping[str, Row] = {
     "polls": Row("envmon_polls", "Polls that ended, answered or not."),
     "failed_polls": Row("envmon_failed_polls", "Polls that were not answered.", "device"),
     "late_polls": Row("envmon_late_polls", "Polls not started: the one before was still running.", "device"),
+    "prompted_polls": Row("envmon_prompted_polls", "Polls out of turn: the device sent a notification.", "device"),
     "coalesced_batches": Row("envmon_coalesced_batches", "Polls replaced by a newer one before the engine saw them."),
     "coalesced_reports": Row("envmon_coalesced_reports", "Edge reports replaced by a newer one before being seen."),
     "coalesced_ticks": Row("envmon_coalesced_ticks", "Ticks replaced by a newer one before the engine saw them."),
@@ -77,6 +78,14 @@ PAGES: Mapping[str, Row] = {
     "dropped": Row("envmon_pages_dropped", "Pages given up because too many waited.", "pager"),
 }
 """By the name the page queue gives the number."""
+
+TRAPS: Mapping[str, Row] = {
+    "counts": Row(
+        "envmon_traps", "SNMP notifications and other datagrams on their port, by what they were.", "outcome"
+    ),
+    "listening": Row("envmon_traps_listening", "1 while SNMP notifications can arrive.", gauge=True),
+}
+"""By the name ``watch_traps`` is given the number."""
 
 MQTT: Mapping[str, Row] = {
     "connected": Row("envmon_mqtt_connected", "1 while the broker is connected.", gauge=True),
@@ -124,6 +133,10 @@ class DaemonMetrics:
     def watch_pages(self, numbers: Callable[[], Mapping[str, Mapping[str, float]]]) -> None:
         """Show these numbers by pager from now on: a key of ``PAGES`` each, any other is not shown."""
         self._registry.register(_Watched(PAGES, numbers))
+
+    def watch_traps(self, numbers: Callable[[], Mapping[str, Any]]) -> None:
+        """Show these numbers from now on: a key of ``TRAPS`` each; nothing where none are received."""
+        self._registry.register(_Watched(TRAPS, numbers))
 
     def families(self) -> Iterator[Metric]:
         """Every family as it would be exposed now."""

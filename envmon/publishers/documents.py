@@ -11,10 +11,12 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
-from envmon.model.reading import Point, Reading, Reason, Severity
+from envmon.model.reading import Point, Quality, Reading, Reason, Severity
 
+_GOOD, _STATELESS = Quality.GOOD, Severity.NONE  # looking a member up in its class is slow
 _NOT_A_LEVEL = re.compile(r"[+#/\x00]")  # MQTT 5, 4.7: wildcards, the separator, U+0000
 
 
@@ -36,17 +38,20 @@ def unit_document(polls: Iterable[tuple[float, Iterable[Reading]]]) -> str:
     """
     polls = sorted(polls, key=lambda poll: poll[0], reverse=True)
     newest = polls[0][0]
-    points: dict[str, dict[str, Any]] = {}
+    points: dict[str, str] = {}
     for wall, readings in polls:
+        when = f',"time":"{rfc3339(wall)}"' if wall != newest else ""
         for reading in readings:
-            shown = _reading(reading)
-            if wall != newest:
-                shown["time"] = rfc3339(wall)
-            points[reading.point.name] = shown
-    return encode({"time": rfc3339(newest), "points": points})
+            point, value = reading.point, reading.value
+            if reading.quality is _GOOD and reading.severity is _STATELESS and isinstance(value, float):  # nearly all
+                opening, closing = _around(point.name, point.measure)
+                points[point.name] = f"{opening}{_number(value)}{closing}{when}}}"
+            else:
+                points[point.name] = f"{encode(point.name)}:{encode(_reading(reading))[:-1]}{when}}}"
+    return f'{{"time":"{rfc3339(newest)}","points":{{{",".join(points.values())}}}}}'
 
 
-def encode(document: Mapping[str, Any]) -> str:
+def encode(document: Mapping[str, Any] | str) -> str:
     """Compact JSON; anything JSON does not know is shown as text, an infinite number as null."""
     try:
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
@@ -60,7 +65,7 @@ def loop_document(status: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def loop_key(status: Mapping[str, Any]) -> str:
-    """What of the loop's status is worth a message at once: verdicts, mode, positions, not the moving numbers."""
+    """What of the loop is worth a message at once: verdicts, mode, positions, the journal's head; no moving number."""
     zones = {
         name: [zone.get(key) for key in ("verdict", "basis", "phase", "n_plus")]
         + [(zone.get("time_to_limit") or {}).get("sight")]
@@ -71,7 +76,9 @@ def loop_key(status: Mapping[str, Any]) -> str:
         + [(item, check.get("pass")) for item, check in (route.get("readiness") or {}).items()]
         for name, route in (status.get("routes") or {}).items()
     }
+    journal = (status.get("daemon") or {}).get("journal") or {}
     parts = [
+        journal.get("head"),
         status.get("mode"),
         (status.get("armed") or {}).get("now"),
         status.get("lease"),
@@ -80,6 +87,18 @@ def loop_key(status: Mapping[str, Any]) -> str:
         status.get("pages"),
     ]
     return json.dumps(parts, default=str)
+
+
+@lru_cache(maxsize=1 << 12)
+def _around(name: str, measure: str) -> tuple[str, str]:
+    """What stands before and after a good number."""
+    return f'{encode(name)}:{{"value":', f',"unit":{encode(measure)},"quality":"good"'
+
+
+@lru_cache(maxsize=1 << 14)
+def _number(value: float) -> str:
+    """A number as JSON wants it; a plant repeats its numbers, within a device and across devices."""
+    return repr(value) if math.isfinite(value) else "null"
 
 
 def _reading(reading: Reading) -> dict[str, Any]:

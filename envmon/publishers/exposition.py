@@ -8,9 +8,10 @@ Rules
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from envmon.core.route_rules import Edges, Proven, Threat
@@ -21,6 +22,14 @@ from envmon.model.verdict import Basis, Mode, Phase, Position, Sight, Verdict
 from envmon.publishers import families as f
 
 Block = Mapping[str, str]
+
+_GOOD = Quality.GOOD  # Python looks a member up in its class far slower than a name in its module
+
+
+@lru_cache(maxsize=1 << 14)
+def _number(value: float) -> str:
+    """A sample's value; a plant repeats its numbers, within a device and across devices."""
+    return f"{value:.10g}"
 
 
 def labels(names: Iterable[str], values: Iterable[object]) -> str:
@@ -36,13 +45,13 @@ def escape(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """What of a point's lines never changes."""
+    """What of a point's lines never changes, in two parts: units share the one, devices of one profile the other."""
 
     point: Point
-    family: f.Family
+    family: str
     worth: float
-    head: str  # name, labels and the blank before the value
-    open: str  # the labels without the closing brace
+    left: str  # the family's name and the labels that say where
+    right: str  # the other labels and the blank before the value
 
 
 class BatchText:
@@ -51,44 +60,82 @@ class BatchText:
     def __init__(self, site: str) -> None:
         self._site = site
         self._series: dict[str, _Series] = {}
+        self._labels: dict[str, str] = {}  # without the closing brace, of the points that were ever no plain number
 
     def render(self, batch: DeviceBatch) -> Block:
         """The block of one poll: values, states and faults."""
         lines: dict[str, list[str]] = {}
+        known = self._series
         for reading in batch.readings:
-            series = self._series.get(reading.point.id)
-            if series is None or series.point is not reading.point:
-                series = self._series[reading.point.id] = self._fix(reading.point)
-            if reading.quality is not Quality.GOOD:
-                fault = f'{series.open},quality="{reading.quality}",reason="{reading.reason}"}} 1'
-                lines.setdefault(f.FAULT.name, []).append(f.FAULT.name + fault)
-            _value(reading, series, lines)
+            point = reading.point
+            series = known.get(point.id)
+            if series is None or series.point is not point:
+                series = known[point.id] = self._fix(point)
+            value = reading.value
+            if reading.quality is _GOOD and isinstance(value, float) and math.isfinite(value):  # nearly all
+                line = series.left + series.right + _number(value * series.worth)
+                if series.family in lines:
+                    lines[series.family].append(line)
+                else:
+                    lines[series.family] = [line]
+            else:
+                _odd(reading, series, self._open(point), lines)
         return {name: "\n".join(text) + "\n" for name, text in lines.items()}
 
+    def _open(self, point: Point) -> str:
+        opening = self._labels.get(point.id)
+        if opening is None:
+            opening = self._labels[point.id] = labels(f.POINT, _where(self._site, point))[:-1]
+        return opening
+
     def _fix(self, point: Point) -> _Series:
+        self._labels.pop(point.id, None)
         family, worth = f.family_of(point.measure, point.role, point.name)
-        where = (self._site, point.zone, point.unit or point.device, point.name, point.role)
-        text = labels(f.POINT, where)
-        head = labels(family.labels, (*where, point.measure)) if family is f.OTHER else text
-        return _Series(point, family, worth, f"{family.name}{head} ", text[:-1])
+        left = _left(family.name, self._site, point.zone, point.unit or point.device)
+        return _Series(
+            point, family.name, worth, left, _right(family.labels[3:], point.name, point.role, point.measure)
+        )
 
 
-def _value(reading: Reading, series: _Series, lines: dict[str, list[str]]) -> None:
+@lru_cache(maxsize=1 << 15)
+def _left(family: str, site: str, zone: str | None, unit: str) -> str:
+    return f"{family}{labels(f.POINT[:3], (site, zone, unit))[:-1]}"
+
+
+@lru_cache(maxsize=1 << 13)
+def _right(names: tuple[str, ...], *values: str | None) -> str:
+    return f",{labels(names, values[: len(names)])[1:]} "
+
+
+def _where(site: str, point: Point) -> tuple[object, ...]:
+    return site, point.zone, point.unit or point.device, point.name, point.role
+
+
+def _odd(reading: Reading, series: _Series, opening: str, lines: dict[str, list[str]]) -> None:
+    """Render what is no plain good number: a state, a text, a fault."""
     value = reading.value
+    if reading.quality is not Quality.GOOD:
+        fault = f'{opening},quality="{reading.quality}",reason="{reading.reason}"}} 1'
+        lines.setdefault(f.FAULT.name, []).append(f.FAULT.name + fault)
     if value is None or reading.quality in {Quality.BAD, Quality.MISSING}:
         return
     if isinstance(value, str):
         if reading.severity is not Severity.NONE or reading.point.role is not None:
             severity = "" if reading.severity is Severity.NONE else f',severity="{reading.severity}"'
-            state = f'{f.STATE.name}{series.open},state="{escape(value)}"{severity}}} 1'
+            state = f'{f.STATE.name}{opening},state="{escape(value)}"{severity}}} 1'
             lines.setdefault(f.STATE.name, []).append(state)
     elif math.isfinite(value):
-        lines.setdefault(series.family.name, []).append(f"{series.head}{value * series.worth:.10g}")
+        lines.setdefault(series.family, []).append(f"{series.left}{series.right}{value * series.worth:.10g}")
+
+
+@lru_cache(maxsize=1 << 14)
+def _device_labels(site: str, zone: str | None, device: str) -> str:
+    return labels(f.DEVICE, (site, zone, device))
 
 
 def device_block(site: str, zone: str | None, device: str, *, up: bool, last_success: float | None) -> Block:
     """Whether a device answers, and when it last did (Unix seconds)."""
-    text = labels(f.DEVICE, (site, zone, device))
+    text = _device_labels(site, zone, device)
     block = {f.DEVICE_UP.name: f"{f.DEVICE_UP.name}{text} {int(up)}\n"}
     if last_success is not None:
         block[f.LAST_SUCCESS.name] = f"{f.LAST_SUCCESS.name}{text} {last_success:.3f}\n"
@@ -172,12 +219,12 @@ def _share(percent: float | None) -> float | None:
     return None if percent is None else percent / 100
 
 
-def join(blocks: Iterable[Block]) -> str:
-    """All blocks as one text, family by family, each under its header."""
+def join(blocks: Iterable[Block]) -> Iterator[str]:
+    """All blocks as one text, a piece for each family that has samples, its header first."""
     pieces: dict[str, list[str]] = {family.name: [] for family in f.FAMILIES}
     for block in blocks:
         for name, text in block.items():
             pieces[name].append(text)
-    return "".join(
-        text for family in f.FAMILIES if pieces[family.name] for text in (family.header, *pieces[family.name])
-    )
+    for family in f.FAMILIES:
+        if pieces[family.name]:
+            yield "".join((family.header, *pieces[family.name]))

@@ -40,6 +40,8 @@ TEMPERATURE = _gauge("temperature_celsius", POINT, "A temperature, or a temperat
 HUMIDITY = _gauge("relative_humidity_ratio", POINT, "A relative humidity, 0 to 1.")
 RATIO = _gauge("ratio", POINT, "A share of full scale (fan speed, valve position, cooling demand), 0 to 1.")
 POWER = _gauge("power_watts", POINT, "A thermal or electrical power in watts.")
+APPARENT_POWER = _gauge("apparent_power_volt_amperes", POINT, "An apparent electrical power in volt-amperes.")
+ENERGY = _gauge("energy_joules", POINT, "An electrical energy counted by the device, in joules.")
 PRESSURE = _gauge("pressure_pascals", POINT, "A pressure or a pressure difference in pascals.")
 FLOW = _gauge("flow_cubic_meters_per_second", POINT, "A volume flow of air or water in cubic meters per second.")
 DURATION = _gauge("duration_seconds", POINT, "A duration (run time, time remaining) in seconds.")
@@ -64,6 +66,8 @@ MEASURES: Mapping[str, tuple[Family, float]] = {  # measure -> family, and what 
     "degC": (TEMPERATURE, 1.0),
     "%": (RATIO, 0.01),
     "kW": (POWER, 1000.0),
+    "kVA": (APPARENT_POWER, 1000.0),
+    "kWh": (ENERGY, 3_600_000.0),
     "Pa": (PRESSURE, 1.0),
     "l/s": (FLOW, 0.001),
     "s": (DURATION, 1.0),

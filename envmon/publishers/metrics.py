@@ -75,7 +75,7 @@ class MetricsPublisher:
                 blocks.append(device_block(self._site, device.zone, name, up=False, last_success=device.last_success))
         if self._status and self._status[0] >= oldest:
             blocks.append(self._status[1])
-        return join(blocks).encode() + self._daemon.render()
+        return b"".join([*(text.encode() for text in join(blocks)), self._daemon.render()])
 
     async def run(self) -> None:
         """Nothing to deliver: readers come and fetch."""

@@ -9,8 +9,9 @@ Rules
     whatever it still held, before it accepts the new one.
 
 Theory of operation
-  ``offer_*`` notes the state and puts the topic's name into the outbox. ``run`` connects, sends up to ``WINDOW``
-  messages ahead of their answers, and sleeps until an offer, an answer, a loss or the one-second pulse wakes it.
+  ``offer_*`` notes the state and puts the topic's name into the outbox. ``run`` connects, sends up to the link's window
+  of messages ahead of their answers, and sleeps until an offer, an answer, a loss or the one-second pulse wakes it.
+  At QoS 0 it lingers a moment first, so that the polls of one slot leave in one write.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,9 +29,10 @@ from envmon.config.settings import MqttSettings
 from envmon.model.event import DeviceBatch
 from envmon.model.reading import Reading
 from envmon.publishers.documents import encode, loop_document, loop_key, rfc3339, topic_of, unit_document
-from envmon.publishers.mqtt_link import EXPIRY_S, WINDOW, Link, LinkError, Listener, connect
+from envmon.publishers.mqtt_link import EXPIRY_S, Link, LinkError, Listener, connect
 from envmon.publishers.outbox import Outbox
 
+LINGER_S = 0.01
 REFRESH_S = 10.0  # how often the loop's moving numbers are renewed
 BACKOFF_S = (0.5, 15.0)
 
@@ -61,7 +63,7 @@ class _Unit:
     """The last poll (Unix seconds, readings) of every device that serves one unit."""
 
     offered: float
-    polls: dict[str, tuple[float, list[Reading]]] = field(default_factory=dict)
+    polls: dict[str, tuple[float, Sequence[Reading]]] = field(default_factory=dict)
 
 
 class MqttPublisher:
@@ -74,7 +76,7 @@ class MqttPublisher:
         self._counts = MqttCounts()
         self._outbox = Outbox(settings.queue)
         self._units: dict[str, _Unit] = {}
-        self._topics: dict[str, str] = {}
+        self._topics: dict[tuple[str | None, str], str] = {}
         self._status_topic = f"{settings.prefix}/{site}/status"
         self._loop_topic = f"{settings.prefix}/{site}/state"
         self._loop: Mapping[str, Any] = {}
@@ -97,22 +99,33 @@ class MqttPublisher:
     def offer_batch(self, batch: DeviceBatch) -> None:
         """Note the newest state of every unit this device serves."""
         now = time.monotonic()
-        units: dict[str, list[Reading]] = {}
-        for reading in batch.readings:
-            point = reading.point
-            topic = self._topics.get(point.id)
-            if topic is None:
-                topic = self._topics[point.id] = topic_of(point, self._settings.prefix, self._site)
-            units.setdefault(topic, []).append(reading)
-        for topic, readings in units.items():
+        for topic, readings in self._by_unit(batch):
             unit = self._units.setdefault(topic, _Unit(now))
             unit.offered = now
             unit.polls[batch.device] = (batch.at.wall, readings)
             self._outbox.offer(topic, now)
         self._wake.set()
 
+    def _by_unit(self, batch: DeviceBatch) -> Iterator[tuple[str, Sequence[Reading]]]:
+        """Sort a poll by the topics of the units it speaks of; most devices speak of one only."""
+        units: dict[tuple[str | None, str], list[Reading]] = {}
+        zone: str | None = None
+        unit: str | None = None
+        readings: list[Reading] | None = None
+        for reading in batch.readings:
+            point = reading.point
+            if readings is None or point.zone is not zone or point.unit is not unit:
+                zone, unit = point.zone, point.unit
+                readings = units.setdefault((zone, unit or batch.device), [])
+            readings.append(reading)
+        for key, some in units.items():
+            topic = self._topics.get(key)
+            if topic is None:
+                topic = self._topics[key] = topic_of(some[0].point, self._settings.prefix, self._site)
+            yield topic, some
+
     def offer_status(self, status: Mapping[str, Any]) -> None:
-        """Note the loop's status: sent at once when a verdict, mode or position changed, else every REFRESH_S."""
+        """Note the loop's status: sent at once when it changed (see ``loop_key``), else every REFRESH_S."""
         now = time.monotonic()
         key = loop_key(status)
         if key == self._loop_key and now - self._loop_offered < REFRESH_S:
@@ -163,14 +176,18 @@ class MqttPublisher:
     def _say(self, link: Link, state: str, reason: str) -> None:
         document = {"state": state, "reason": reason, "time": rfc3339(time.time())}
         link.send(self._status_topic, encode({key: value for key, value in document.items() if value}), expires=False)
+        link.flush()
 
     async def _deliver(self, link: Link) -> None:
         while True:
             self._wake.clear()
             link.check()
-            while self._outbox.in_flight < WINDOW and (topic := self._outbox.take()):
+            while self._outbox.in_flight < link.window and (topic := self._outbox.take()):
                 link.send(topic, self._text(topic), expires=True)
+            link.flush()
             await self._wake.wait()
+            if not self._settings.qos:
+                await asyncio.sleep(LINGER_S)
 
     def _text(self, topic: str) -> str:
         return encode(self._loop) if topic == self._loop_topic else unit_document(self._units[topic].polls.values())

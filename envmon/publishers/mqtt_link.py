@@ -4,6 +4,8 @@ Rules
   - This file alone knows aiomqtt and paho. aiomqtt drives the socket; publishing goes to the paho client below it,
     because aiomqtt ignores the reason code of a PUBACK and calls a refused message published.
   - MQTT 3.1.1 has no failure code in its PUBACK: a broker that refuses there does so in silence. Use version 5.
+  - At QoS 0 what is sent between two ``flush`` leaves as one write: paho hands every message to the socket by itself,
+    which costs four system calls and several times the time of encoding it. At QoS 1 every message is paho's own.
   - A broker that holds the connection but does not answer is left: after ``ANSWER_S`` when a message waits for its
     answer, else after at most two keepalives.
 """
@@ -19,7 +21,7 @@ from typing import Any, Self
 
 import aiomqtt
 from paho.mqtt.client import Client as PahoClient
-from paho.mqtt.client import DisconnectFlags
+from paho.mqtt.client import DisconnectFlags, MQTTMessageInfo
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -27,11 +29,17 @@ from paho.mqtt.reasoncodes import ReasonCode
 from envmon.config.settings import MqttSettings
 
 WINDOW = 20  # messages ahead of their answers: the Receive Maximum a mosquitto grants by default (MQTT 5, 3.3.4)
+BURST = 1_000  # messages at QoS 0 that may wait for one write; the broker grants nothing there
 KEEPALIVE_S = 10
 ANSWER_S = 5.0
 EXPIRY_S = 300
 
 LinkError = aiomqtt.MqttError
+
+_PUBLISH = 0x30
+_RETAINED = bytes((_PUBLISH | 0x01,))
+_LASTS = b"\x00"  # no properties
+_EXPIRES = b"\x05\x02" + EXPIRY_S.to_bytes(4, "big")  # Message Expiry Interval (MQTT 5, 3.3.2.3.3)
 
 _WIRE = logging.getLogger(f"{__name__}.wire")
 _WIRE.setLevel(logging.CRITICAL)  # paho logs what is raised here anyway; lower it to see every packet
@@ -53,23 +61,43 @@ class Link(aiomqtt.Client):
         self._client.connect_timeout = ANSWER_S
         self._qos = settings.qos
         self._listener = listener
-        self._unanswered: dict[int, tuple[str, float]] = {}
+        self._unanswered: dict[int, tuple[tuple[str, ...], float]] = {}
         self._dialled = False
+        self._five = settings.version == "5"
+        self._burst: list[tuple[str, bytes]] = []
         self._expiry: Properties | None = None
-        if settings.version == "5":
+        if self._five:
             self._expiry = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
             self._expiry.MessageExpiryInterval = EXPIRY_S
 
+    @property
+    def window(self) -> int:
+        """How many messages may be ahead of their answers."""
+        return WINDOW if self._qos else BURST
+
     def send(self, topic: str, text: str, *, expires: bool) -> None:
-        """Hand a retained message to the socket; never waits. Raises LinkError when the connection is gone."""
+        """Send a retained message, at the latest with ``flush``; never waits.
+
+        Raises LinkError when the connection is gone.
+        """
+        if not self._qos:
+            self._burst.append((topic, _publish(topic, text, _EXPIRES if expires else _LASTS, five=self._five)))
+            return
         properties = self._expiry if expires else None
         info = self._client.publish(topic, text.encode(), self._qos, retain=True, properties=properties)
         if info.rc:
             raise LinkError(f"the connection was lost: {info.rc!s}")
-        if info.is_published():  # QoS 0 that already left: its callback came before the message id was known here
-            self._listener.on_answer(topic, "")
-        else:
-            self._unanswered[info.mid] = (topic, time.monotonic())
+        self._unanswered[info.mid] = ((topic,), time.monotonic())
+
+    def flush(self) -> None:
+        """Hand what waits to the socket, as one packet of paho's queue: it tells us when that has left."""
+        if not self._burst:
+            return
+        burst, self._burst = self._burst, []
+        mid = self._client._mid_generate()  # noqa: SLF001  paho has no way to queue bytes
+        self._unanswered[mid] = (tuple(topic for topic, _ in burst), time.monotonic())
+        packet = b"".join(frame for _, frame in burst)
+        self._client._packet_queue(_PUBLISH, packet, mid, 0, MQTTMessageInfo(mid))  # noqa: SLF001  as above
 
     def check(self) -> None:
         """Raise LinkError when the connection ended or the broker owes an answer for too long."""
@@ -77,9 +105,9 @@ class Link(aiomqtt.Client):
             reason = self._disconnected.exception()
             raise LinkError(f"the connection was lost: {reason}" if reason else "the broker ended the connection")
         if self._unanswered:
-            topic, sent = next(iter(self._unanswered.values()))
+            topics, sent = next(iter(self._unanswered.values()))
             if time.monotonic() - sent > ANSWER_S:
-                raise LinkError(f"the broker did not answer a message on {topic} within {ANSWER_S:g} s")
+                raise LinkError(f"the broker did not answer a message on {topics[0]} within {ANSWER_S:g} s")
 
     def hang_up(self) -> None:
         """Let go of the socket, whatever state it is in."""
@@ -137,8 +165,23 @@ class Link(aiomqtt.Client):
     ) -> None:
         del client, userdata, properties
         if mid in self._unanswered:
-            topic, _ = self._unanswered.pop(mid)
-            self._listener.on_answer(topic, str(reason_code) if reason_code.is_failure else "")
+            topics, _ = self._unanswered.pop(mid)
+            refusal = str(reason_code) if reason_code.is_failure else ""
+            for topic in topics:
+                self._listener.on_answer(topic, refusal)
+
+
+def _publish(topic: str, text: str, properties: bytes, *, five: bool) -> bytes:
+    """A retained PUBLISH at QoS 0 (MQTT 3.1.1 and 5, section 3.3); only version 5 has properties."""
+    name, payload = topic.encode(), text.encode()
+    head = len(name).to_bytes(2, "big") + name + (properties if five else b"")
+    length = len(head) + len(payload)
+    remaining = bytearray()
+    while length > 0x7F:  # section 2.2.3 / 1.5.5: seven bits a byte, lowest first
+        remaining.append(length & 0x7F | 0x80)
+        length >>= 7
+    remaining.append(length)
+    return b"".join((_RETAINED, remaining, head, payload))
 
 
 @contextlib.asynccontextmanager

@@ -18,6 +18,7 @@ class Counters:
     polls: int = 0
     failed_polls: Counter[str] = field(default_factory=Counter)
     late_polls: Counter[str] = field(default_factory=Counter)  # not started: the one before was still running
+    prompted_polls: Counter[str] = field(default_factory=Counter)  # out of turn: the device sent a notification
     coalesced_batches: int = 0  # a newer poll of the device replaced one the engine had not seen
     coalesced_reports: int = 0  # the same for an edge's report
     coalesced_ticks: int = 0

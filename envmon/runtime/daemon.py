@@ -76,6 +76,10 @@ class Daemon(Generic[W]):
         """Reload the configuration, as SIGHUP does."""
         self._reload.set()
 
+    def look(self, device: str) -> None:
+        """Poll a device out of turn, as soon as its limits allow."""
+        self._poller.look(device)
+
     def status(self) -> dict[str, Any]:
         """Return the core's status, and under ``daemon`` the runtime's own."""
         head = self._ledger.head
@@ -83,7 +87,12 @@ class Daemon(Generic[W]):
             "version": self._frame.version,
             "counters": self.counters.view(),
             "engine_silence_s": round(self._engine.silence_s(), 3),
-            "journal": {"seq": head.seq, "head": str(head), "failure": self._ledger.failure},
+            "journal": {
+                "seq": head.seq,
+                "head": str(head),
+                "failure": self._ledger.failure,
+                "has_room": self._frame.journal.has_room,
+            },
             "reload_error": self._reload_error,
         }
         return {**self._engine.status(), "daemon": daemon}
@@ -134,7 +143,7 @@ class Daemon(Generic[W]):
         for probe in self._probes:
             to = probe.target
             self._tasks.start(f"probe:{to.route}:{to.edge}:{to.target}", probe.run)
-        self._tasks.start("poller", self._poller.run)
+        self._start_polling()
         for name, run in self._frame.services.items():
             self._tasks.start(name, run)
         self._tasks.start("orders", self._desk.run)
@@ -190,13 +199,21 @@ class Daemon(Generic[W]):
     async def _replace(self, parts: Parts) -> None:
         """Swap devices, pagers and publishers; a device may allow one connection, so the old one goes first."""
         await self._tasks.stop("poller")
-        for name in self._listener_names():
+        for name in self._parts.services:
             await self._tasks.stop(name)
-        self._parts = parts
+        old = self._listener_names()
+        self._parts = parts  # what is paged or published from here on waits in the new queues
+        for name in old:
+            await self._tasks.stop(name)
         self._poller = self._new_poller(self._poller.hints)
         self._start_listeners()
         self._load_policy("envmon (reload)")
+        self._start_polling()
+
+    def _start_polling(self) -> None:
         self._tasks.start("poller", self._poller.run)
+        for name, run in self._parts.services.items():
+            self._tasks.start(name, run)
 
     def _start_listeners(self) -> None:
         for name, publisher in zip(self._listener_names()[1:], self._parts.publishers, strict=True):
@@ -207,7 +224,9 @@ class Daemon(Generic[W]):
         return ["pages", *(f"publisher:{number}" for number in range(len(self._parts.publishers)))]
 
     def _load_policy(self, who: str) -> None:
-        self._engine.post(PolicyLoaded(self._clock.stamp(), self._parts.policy, self._parts.digest, who))
+        self._engine.post(
+            PolicyLoaded(self._clock.stamp(), self._parts.policy, self._parts.digest, who, self._parts.text)
+        )
 
     def _new_poller(self, hints: Mapping[str, float]) -> Poller:
         sinks = (self._engine.post, self._publish)
@@ -263,7 +282,7 @@ class Daemon(Generic[W]):
                 edge.look()
 
     async def _feed_watchdog(self) -> None:
-        seen = -1
+        seen = self.counters.ticks
         while True:
             if self.counters.ticks != seen:
                 seen = self.counters.ticks

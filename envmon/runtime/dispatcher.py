@@ -86,7 +86,13 @@ class Dispatcher:
             lane.filled.clear()
             while lane.waiting:
                 job = lane.waiting.popleft()
-                outcome, detail = await self._execute(edge, lane.actuator, job)
+                try:
+                    outcome, detail = await self._execute(edge, lane.actuator, job)
+                except asyncio.CancelledError:
+                    self._tell(job.effect, edge, Outcome.FAILED, "envmon stops; it may have happened")
+                    for left in lane.waiting:
+                        self._tell(left.effect, edge, Outcome.FAILED, "not started: envmon stops")
+                    raise
                 self._tell(job.effect, edge, outcome, detail)
             await lane.filled.wait()
 

@@ -153,8 +153,10 @@ class Engine(Generic[W]):
         self._tell_journal()
 
     async def end(self, why: str) -> None:
-        """Write the last line and the last snapshot."""
-        await self._ledger.close([scribe.stop(self._clock.stamp(), why)], self._snapshot())
+        """Write the results that are still here, the last line and the last snapshot."""
+        results = [event for event in self._inbox.rest() if isinstance(event, EffectReport)]
+        records = [record for event in results for record in scribe.lines(event, (), ())]
+        await self._ledger.close([*records, scribe.stop(self._clock.stamp(), why)], self._snapshot())
 
     async def _tick(self) -> None:
         beat = Beat(self._clock, TICK_S)

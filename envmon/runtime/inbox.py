@@ -32,12 +32,16 @@ class Inbox:
         self._waiting[key] = event
         self._filled.set()
 
+    def rest(self) -> list[Event]:
+        """Take what is here, for the last time."""
+        taken, self._waiting = self._waiting, {}
+        return list(taken.values())
+
     async def take(self) -> list[Event]:
         """Wait until something is here and take all of it, in order of arrival."""
         await self._filled.wait()
         self._filled.clear()
-        taken, self._waiting = self._waiting, {}
-        return list(taken.values())
+        return self.rest()
 
     def _key(self, event: Event) -> object:
         match event:

@@ -38,6 +38,11 @@ class Journal(Protocol):
 
     head: Head
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a full disk would still allow one whole episode."""
+        ...
+
     def append(self, records: Sequence[Record], snapshot: str | None = None) -> Head:
         """Write and sync all of it, or nothing."""
         ...

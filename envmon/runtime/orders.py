@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 30.0
 CLIENTS = 16
+BACKLOG = 128  # more than are served: the rest is told so instead of being cut off
 NO_LOGIN = 2**32 - 1  # audit login uid of a process nobody logged in for
 
 
@@ -61,7 +62,7 @@ class OrderDesk:
         mask = os.umask(0o117)
         try:
             server.bind(os.fspath(self._path))
-            server.listen(CLIENTS)
+            server.listen(BACKLOG)
         except OSError as fault:
             server.close()
             raise DeskError(f"{self._path}: cannot open the socket: {fault.strerror or fault}") from None

@@ -53,6 +53,8 @@ class Parts:
     pages: PageQueue
     fixed: object = None
     fixed_names: str = "edges, daemon"
+    text: str = ""  # the configuration as read
+    services: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)  # tasks beside the poller
     in_force: Callable[[], None] = field(default=lambda: None)
 
 

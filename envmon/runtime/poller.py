@@ -2,8 +2,11 @@
 
 Rules
   - At most one poll in flight per device; a device still busy at its next slot is late: counted, skipped, not queued.
-  - No device delays another: every poll is a task of its own, ended by its driver's deadline.
-  - A device that did not answer yields a batch too: every point of it missing, with the reason.
+  - No device delays another: every poll is a task of its own, ended by its driver's deadline. A driver that breaks
+    its promise is cut off when its device is due again.
+  - A device that did not answer yields a batch too: every point of it missing, those of its tables as they were last
+    known, with the reason.
+  - A device that called (``look``) is polled out of turn, within the bounds of ``looks``; its slots stay as they are.
   - A loss is logged once, and so is the recovery.
 """
 
@@ -12,7 +15,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 
 from envmon.drivers.contract import DeviceError, Driver
 from envmon.model.effect import PollFaster
@@ -20,16 +22,20 @@ from envmon.model.event import DeviceBatch
 from envmon.model.reading import Point, Quality, Reading, Reason
 from envmon.runtime.clock import Clock
 from envmon.runtime.counters import Counters
+from envmon.runtime.looks import Looks, gap_s
 from envmon.runtime.slots import Schedule
 
 log = logging.getLogger(__name__)
 
-LENIENCE = 3.0  # times its deadline (real seconds, plus one): then a driver has broken its promise and is cut off
+LENIENCE = 3.0  # times its deadline (real seconds, plus one): then a driver has broken its promise
 
 
 @dataclass(frozen=True, slots=True)
 class PolledDevice:
-    """A device bound to its driver. ``points`` are all of its points, in profile order; times in seconds."""
+    """A device bound to its driver. ``points`` are all of its points, in profile order; times in seconds.
+
+    ``deadline_s`` is what a whole poll may take, waiting for others on its line included.
+    """
 
     id: str
     zone: str
@@ -37,6 +43,19 @@ class PolledDevice:
     deadline_s: float
     points: tuple[Point, ...]
     driver: Driver
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A poll under way: its task, the loop's time at which it must have ended, and whether it was cut off.
+
+    ``prompted``: begun out of turn; a slot that falls into it is served by it.
+    """
+
+    task: asyncio.Task[None]
+    end_by: float
+    prompted: bool = False
+    cut_off: bool = False
 
 
 class Poller:
@@ -56,8 +75,10 @@ class Poller:
         self._sinks = sinks
         self._hints = dict(hints or {})
         self._wake = asyncio.Event()
-        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._busy: dict[str, _Flight] = {}
+        self._looks = Looks()
         self._lost: set[str] = set()
+        self._last: dict[str, Sequence[Reading]] = {}  # the rows of a device's tables are known once it answered
         self._schedule = Schedule({device.id: self._wanted(device) for device in devices}, clock.now())
 
     @property
@@ -76,6 +97,13 @@ class Poller:
                 self._schedule.change(device.id, self._wanted(device), self._clock.now())
         self._wake.set()
 
+    def look(self, name: str) -> None:
+        """Poll a device as soon as it may be; an unknown name is no error, it may have left with a reload."""
+        device = self._devices.get(name)
+        if device is not None:
+            self._looks.ask(name, gap_s(device.interval_s), self._clock.now())
+            self._wake.set()
+
     async def run(self) -> None:
         """Open the drivers, poll in slots, close them when cancelled."""
         async with AsyncExitStack() as stack:
@@ -86,18 +114,19 @@ class Poller:
                     await self._next_slot()
                     self._start_due()
             finally:
-                polls = list(self._busy.values())
+                polls = [flight.task for flight in self._busy.values()]
                 for poll in polls:
                     poll.cancel()
                 await asyncio.gather(*polls, return_exceptions=True)
 
     async def _next_slot(self) -> None:
-        """Sleep until the next slot, or until the schedule changed."""
+        """Sleep until the next slot or look, or until one of them changed."""
         self._wake.clear()
-        due = self._schedule.next_due()
-        if due is None:
+        dues = [at for at in (self._schedule.next_due(), self._looks.next_due(self._busy)) if at is not None]
+        if not dues:
             await self._wake.wait()
             return
+        due = min(dues)
         sleep = asyncio.create_task(self._clock.sleep(due - self._clock.now()))
         wake = asyncio.create_task(self._wake.wait())
         try:
@@ -107,39 +136,60 @@ class Poller:
             wake.cancel()
 
     def _start_due(self) -> None:
+        now = asyncio.get_running_loop().time()
         for name, missed in self._schedule.take(self._clock.now()):
-            busy = name in self._busy
-            if late := missed + busy:
+            flight = self._busy.get(name)
+            if late := missed + (flight is not None and not flight.prompted):
                 self._counters.late_polls[name] += late
-            if not busy:
-                poll = asyncio.create_task(self._poll(self._devices[name]), name=f"poll:{name}")
-                self._busy[name] = poll
-                poll.add_done_callback(partial(self._end, name))
+            if flight is None:
+                self._start(name)
+                continue
+            flight.prompted = False  # it has served this slot, and no other
+            if now > flight.end_by and not flight.cut_off:
+                flight.cut_off = True
+                flight.task.cancel()
+        for name in self._looks.take(self._clock.now(), self._busy):
+            self._counters.prompted_polls[name] += 1
+            self._start(name, prompted=True)
+
+    def _start(self, name: str, *, prompted: bool = False) -> None:
+        self._looks.began(name, self._clock.now())
+        device = self._devices[name]
+        end_by = asyncio.get_running_loop().time() + device.deadline_s * LENIENCE + 1.0
+        self._busy[name] = _Flight(asyncio.create_task(self._poll(device), name=name), end_by, prompted)
 
     async def _poll(self, device: PolledDevice) -> None:
-        self._counters.polls += 1
-        error = ""
+        """Poll a device and free it for its next poll."""
         try:
-            async with asyncio.timeout(device.deadline_s * LENIENCE + 1.0):
-                readings = await device.driver.poll()
-        except DeviceError as fault:
-            readings, error = _missing(device, fault.reason), str(fault)
-            self._note_loss(device, error)
-        except TimeoutError:
-            error = f"no end within {LENIENCE:g} times its deadline of {device.deadline_s:g} s"
-            readings = _missing(device, Reason.TIMEOUT)
-            self._note_loss(device, f"the driver broke its promise: {error}")
-        except Exception as bug:  # noqa: BLE001 - one driver's bug is one device's loss
-            readings, error = _missing(device, Reason.GARBAGE), f"the driver failed: {type(bug).__name__}: {bug}"
-            self._note_loss(device, error, bug)
-        else:
-            self._note_recovery(device)
-        batch = DeviceBatch(self._clock.stamp(), device.id, readings, error)
+            batch = await self._ask(device)
+        finally:
+            self._busy.pop(device.id, None)
+            if self._looks.next_due(()) is not None:
+                self._wake.set()  # it may have been called for while it was polled
         for sink in self._sinks:
             sink(batch)
 
-    def _end(self, name: str, _poll: asyncio.Task[None]) -> None:
-        del self._busy[name]
+    async def _ask(self, device: PolledDevice) -> DeviceBatch:
+        self._counters.polls += 1
+        error = ""
+        try:
+            readings = await device.driver.poll()
+        except DeviceError as fault:
+            readings, error = self._missing(device, fault.reason), str(fault)
+            self._note_loss(device, error)
+        except asyncio.CancelledError:
+            if not self._busy[device.id].cut_off:
+                raise
+            error = f"no end within {LENIENCE:g} times its deadline of {device.deadline_s:g} s"
+            readings = self._missing(device, Reason.TIMEOUT)
+            self._note_loss(device, f"the driver broke its promise: {error}")
+        except Exception as bug:  # noqa: BLE001 - one driver's bug is one device's loss
+            readings, error = self._missing(device, Reason.GARBAGE), f"the driver failed: {type(bug).__name__}: {bug}"
+            self._note_loss(device, error, bug)
+        else:
+            self._last[device.id] = readings
+            self._note_recovery(device)
+        return DeviceBatch(self._clock.stamp(), device.id, readings, error)
 
     def _wanted(self, device: PolledDevice) -> float:
         return min(device.interval_s, self._hints.get(device.zone, device.interval_s))
@@ -155,6 +205,7 @@ class Poller:
             self._lost.discard(device.id)
             log.info("device %s answers again", device.id)
 
-
-def _missing(device: PolledDevice, reason: Reason) -> tuple[Reading, ...]:
-    return tuple(Reading(point, None, Quality.MISSING, reason) for point in device.points)
+    def _missing(self, device: PolledDevice, reason: Reason) -> tuple[Reading, ...]:
+        last = self._last.get(device.id)
+        points = device.points if last is None else [reading.point for reading in last]
+        return tuple(Reading(point, None, Quality.MISSING, reason) for point in points)

@@ -70,8 +70,9 @@ def _of_event(event: Event) -> Record | None:
         case LeaseReport(at=at, held=held, epoch=epoch, detail=detail):
             text = f"the lease is held, epoch {epoch}" if held else f"the lease is not held: {detail}"
             return replace(_record(Entry.LEASE, at, "lease", text), epoch=epoch)
-        case PolicyLoaded(at=at, digest=digest, who=who):
-            return _record(Entry.POLICY, at, "policy", "a policy takes force", who=who, extra={"sha256": digest})
+        case PolicyLoaded(at=at, digest=digest, who=who, text=text):
+            told = {"sha256": digest, "text": text}
+            return _record(Entry.POLICY, at, "policy", "a policy takes force", who=who, extra=told)
         case _:
             return None
 

@@ -13,12 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from envmon.model.reading import Role, Severity, UnitState
-from envmon.profiles.schema import Address, Oid, Profile, ProfilePoint, Register, RegisterType, State, WordOrder
+from envmon.profiles.registers import in_order
+from envmon.profiles.schema import Address, Oid, Profile, ProfilePoint, Register, RegisterType, State
 from envmon.profiles.units import Scaling
 from envmon.wire import ber
 from envmon.wire.snmp import Tag, Value
 
+_SYS_DESCR = ber.parse_oid("1.3.6.1.2.1.1.1.0")
 _KEPT_POLLS = 10_000
+_SIGNED = {RegisterType.INT16, RegisterType.INT32, RegisterType.INT64}
+_FLOATS = {RegisterType.FLOAT32, RegisterType.FLOAT64}
 _RANK = (Severity.OK, Severity.WARNING, Severity.CRITICAL, Severity.UNKNOWN)
 _NEAREST = {
     UnitState.STARTING: (UnitState.STANDBY, UnitState.OFF),
@@ -58,6 +62,26 @@ class SimulatedDevice:
         self._points = {spec.name: spec for spec in profile.points}
         for spec in profile.points:
             self.set(spec.name, _plausible(spec))
+
+    @property
+    def view(self) -> dict[ber.Oid, Value]:
+        """Every SNMP variable, with a sysDescr."""
+        described = Value(Tag.OCTET_STRING, f"envmon simulated {self.profile.name}".encode())
+        return {_SYS_DESCR: described, **self.variables}
+
+    @property
+    def order(self) -> list[ber.Oid]:
+        """The names of the SNMP variables, ascending."""
+        return sorted(self.view)
+
+    @property
+    def first(self) -> ber.Oid:
+        """The variable of the profile's first point. Raises ValueError for a device that does not speak SNMP."""
+        match self.profile.points[0].address:
+            case Oid(oid=oid):
+                return ber.parse_oid(oid)
+            case _:
+                raise ValueError(f"{self.profile.name} does not speak SNMP")
 
     def set(self, name: str, value: float | str) -> None:
         """Show ``value``: a number in the point's measure, a state's label, or a text.
@@ -127,9 +151,7 @@ class SimulatedDevice:
             bit = at.bit if at.function > 2 else 0
             self.words[place] = self.words.get(place, 0) & ~(1 << bit) | int(raw) << bit
             return
-        data = _bytes(at, raw)
-        if at.word_order is WordOrder.LOW_FIRST and len(data) == 4:
-            data = data[2:] + data[:2]
+        data = in_order(at, _bytes(at, raw))
         for index in range(at.registers):
             self.words[at.function, at.address + index] = int.from_bytes(data[2 * index : 2 * index + 2], "big")
 
@@ -140,9 +162,15 @@ def _bytes(at: Register, raw: float | str) -> bytes:
             return str(raw).encode("latin-1")[: 2 * at.registers].ljust(2 * at.registers, b"\0")
         case RegisterType.FLOAT32:
             return struct.pack(">f", float(raw))
+        case RegisterType.FLOAT64:
+            return struct.pack(">d", float(raw))
+        case RegisterType.BCD:
+            digits = str(int(raw)).zfill(4 * at.registers)
+            if len(digits) > 4 * at.registers or not digits.isdecimal():
+                raise OverflowError
+            return bytes.fromhex(digits)
         case _:
-            signed = at.type in {RegisterType.INT16, RegisterType.INT32}
-            return int(raw).to_bytes(2 * at.registers, "big", signed=signed)
+            return int(raw).to_bytes(2 * at.registers, "big", signed=at.type in _SIGNED)
 
 
 def _variable(raw: float | str) -> Value:
@@ -156,7 +184,7 @@ def _variable(raw: float | str) -> Value:
 
 def _raw(spec: ProfilePoint, scaling: Scaling, value: float) -> float:
     raw = scaling.raw(value)
-    is_float = isinstance(spec.address, Register) and spec.address.type is RegisterType.FLOAT32
+    is_float = isinstance(spec.address, Register) and spec.address.type in _FLOATS
     return raw if is_float else round(raw)
 
 

@@ -137,6 +137,7 @@ def _device(device: SiteDevice, at: Addresses, secrets: Mapping[str, Path], snmp
     entry: dict[str, Any] = {"profile": device.profile, "address": at.devices[device.id], "every": "5s"}
     entry |= {"serves": f"{device.zone}.{device.unit}"} if device.unit else {"zone": device.zone}
     entry["path"] = f"path_{device.id}"
+    entry["commissioned"] = True  # what a simulated device shows is known
     if device.profile in snmp:
         entry["snmp"] = {"version": "2c", "community": f"file:{secrets['snmp_community']}"}
     return entry

@@ -9,10 +9,10 @@ Rules
 
 import asyncio
 from bisect import bisect_right
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Protocol, Self
 
-from envmon.profiles.schema import Oid
-from envmon.sim.registers import SimulatedDevice
+from envmon.sim.registers import Trouble
 from envmon.wire import ber
 from envmon.wire.frame import FrameError
 from envmon.wire.snmp import (
@@ -27,9 +27,33 @@ from envmon.wire.snmp import (
     encode_message,
 )
 
-_SYS_DESCR = ber.parse_oid("1.3.6.1.2.1.1.1.0")
 _GARBAGE = b"\x30\x03not"
 _MAX_SIZE = 1472  # one Ethernet frame
+
+
+class Agent(Protocol):
+    """What an agent answers from: a simulated device, or a recording of a real one."""
+
+    trouble: Trouble
+
+    @property
+    def view(self) -> Mapping[ber.Oid, Value]:
+        """Every variable."""
+        ...
+
+    @property
+    def order(self) -> Sequence[ber.Oid]:
+        """The names of all variables, ascending."""
+        ...
+
+    @property
+    def first(self) -> ber.Oid:
+        """The variable whose reading counts as a poll."""
+        ...
+
+    def heard(self, *, first_point: bool) -> None:
+        """Count a request."""
+        ...
 
 
 class SnmpAgent:
@@ -37,7 +61,7 @@ class SnmpAgent:
 
     def __init__(
         self,
-        device: SimulatedDevice,
+        device: Agent,
         *,
         community: str = "public",
         host: str = "127.0.0.1",
@@ -52,11 +76,7 @@ class SnmpAgent:
         self._max_size = max_size
         self._transport: asyncio.DatagramTransport | None = None
         self._late: set[asyncio.TimerHandle] = set()
-        match device.profile.points[0].address:
-            case Oid(oid=oid):
-                self._first = ber.parse_oid(oid)
-            case _:
-                raise ValueError(f"{device.profile.name} does not speak SNMP")
+        self._first = device.first
 
     @property
     def port(self) -> int:
@@ -112,8 +132,7 @@ class SnmpAgent:
         return encoded
 
     def _answer(self, request: Message) -> Message:
-        view = self._view()
-        order = sorted(view)
+        view, order = self.device.view, self.device.order
         match request.kind:
             case PduType.GET:
                 found = [VarBind(v.oid, view.get(v.oid, Value(Tag.NO_SUCH_INSTANCE))) for v in request.variables]
@@ -127,10 +146,6 @@ class SnmpAgent:
                     return request.answer(request.variables, ErrorStatus.NO_SUCH_NAME, index)
         return request.answer(tuple(found))
 
-    def _view(self) -> dict[ber.Oid, Value]:
-        described = Value(Tag.OCTET_STRING, f"envmon simulated {self.device.profile.name}".encode())
-        return {_SYS_DESCR: described, **self.device.variables}
-
 
 class _Socket(asyncio.DatagramProtocol):
     def __init__(self, agent: SnmpAgent) -> None:
@@ -140,14 +155,14 @@ class _Socket(asyncio.DatagramProtocol):
         self._agent.receive(data, addr)
 
 
-def _after(view: dict[ber.Oid, Value], order: list[ber.Oid], oid: ber.Oid) -> VarBind:
+def _after(view: Mapping[ber.Oid, Value], order: Sequence[ber.Oid], oid: ber.Oid) -> VarBind:
     place = bisect_right(order, oid)
     if place == len(order):
         return VarBind(oid, Value(Tag.END_OF_MIB_VIEW))
     return VarBind(order[place], view[order[place]])
 
 
-def _bulk(view: dict[ber.Oid, Value], order: list[ber.Oid], request: Message) -> list[VarBind]:
+def _bulk(view: Mapping[ber.Oid, Value], order: Sequence[ber.Oid], request: Message) -> list[VarBind]:
     """RFC 3416 section 4.2.3; the two numbers travel in the error fields."""
     once, times = max(0, request.error_status), max(0, request.error_index)
     found = [_after(view, order, variable.oid) for variable in request.variables[:once]]

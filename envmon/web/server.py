@@ -20,6 +20,7 @@ from envmon.config.settings import HttpSettings
 from envmon.web.page import STYLE, page
 
 SEND_S = 10.0
+CHUNK = 1 << 17  # bytes of a body handed to the transport at once
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _HEADERS = {
@@ -120,7 +121,8 @@ async def _send(request: web.Request, body: bytes, content_type: str, status: in
         async with asyncio.timeout(SEND_S):
             await response.prepare(request)
             if request.method != "HEAD":
-                await response.write(body)
+                for start in range(0, len(body), CHUNK):  # a transport moves all that waits at every partial send
+                    await response.write(body[start : start + CHUNK])
             await response.write_eof()
     except TimeoutError:
         if request.transport is not None:

@@ -127,13 +127,17 @@ def transaction_of(frame: bytes) -> int:
 
 def encode_request(transaction: int, unit_id: int, function: int, address: int, count: int) -> bytes:
     """Build a read request. Raises ValueError when a number is outside what the specification allows."""
+    return _frame(transaction & 0xFFFF, unit_id, request_pdu(function, address, count))
+
+
+def request_pdu(function: int, address: int, count: int) -> bytes:
+    """Build what a read asks, the same on every line. Raises ValueError as ``encode_request``."""
     known = Function(function)
     if not 1 <= count <= known.limit:
         raise ValueError(f"{known.name} reads 1 to {known.limit} items a request, not {count}")
     if not 0 <= address <= 0x10000 - count:
         raise ValueError(f"{count} items from address {address} leave the address space 0 to 65535")
-    pdu = _READ.pack(known, address, count)
-    return _MBAP.pack(transaction & 0xFFFF, 0, len(pdu) + 1, unit_id) + pdu
+    return _READ.pack(known, address, count)
 
 
 def decode_request(frame: bytes) -> Request:
@@ -180,6 +184,11 @@ def decode_response(frame: bytes, request: Request) -> bytes | Refusal:
         raise FrameError(f"answer to transaction {transaction}, asked was {request.transaction}")
     if unit_id != request.unit_id:
         raise FrameError(f"unit {unit_id} answered, unit {request.unit_id} was asked; check the device's unit_id")
+    return answer_of(pdu, request)
+
+
+def answer_of(pdu: bytes, request: Request) -> bytes | Refusal:
+    """Read the PDU that answers ``request``, whatever line it came by. Raises FrameError."""
     if pdu[0] == request.function | _EXCEPTION:
         if len(pdu) != 2:
             raise FrameError(f"an exception has 2 bytes after the header, this one {len(pdu)}")

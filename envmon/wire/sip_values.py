@@ -98,6 +98,8 @@ def uri(text: str) -> Uri:
 
 def split(text: str, mark: str) -> list[str]:
     """Split at ``mark`` outside quoted strings and angle brackets. Raises SipError when either stays open."""
+    if not any(letter in text for letter in '"<>'):
+        return text.split(mark)
     parts, start, quoted, angled, position = [], 0, False, False, 0
     while position < len(text):
         letter = text[position]

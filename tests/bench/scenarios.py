@@ -38,10 +38,12 @@ from envmon.model.event import (
     DeviceBatch,
     EdgeReport,
     EdgeStatus,
+    EffectReport,
     Event,
     LeaseReport,
     Order,
     OrderReceived,
+    Outcome,
     PolicyLoaded,
     ProbeReport,
     ReadinessReport,
@@ -227,8 +229,10 @@ class Play:
                 case SetPercent():
                     self.percent, self.set_epoch, self.fence = effect.percent, effect.epoch, effect.epoch
                     self.done.acts.append([self.t, "failover" if effect.percent else "failback"])
+                    self.tell(EffectReport(self.at, effect.id, EDGE, Outcome.DONE, ""))
                 case StampEpoch():
                     self.fence = effect.epoch
+                    self.tell(EffectReport(self.at, effect.id, EDGE, Outcome.DONE, ""))
                 case Page(raised=True) if effect.urgency is not Urgency.INFO:
                     self.done.acts.append([self.t, "alarm"])
                     self.done.told.append(f"{self.t:6d} page {effect.urgency}: {effect.summary}")

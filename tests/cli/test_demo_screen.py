@@ -16,8 +16,8 @@ from envmon.journal.chain import Line
 from envmon.journal.record import Entry, Record
 from envmon.model.event import DeviceBatch, PolicyLoaded, Stamp, Tick
 from envmon.model.reading import Reading
+from envmon.profiles.bind import bind
 from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import bind
 from envmon.runtime.clock import ScaledClock
 from envmon.sim.site import Score, SimulatedSite
 from envmon.sim.storm import load

@@ -99,8 +99,11 @@ def test_no_answer_repeats_a_secret(directory, core, before, after, style, place
     assert core not in repr(found)
 
 
-def test_a_broken_file_does_not_tell_the_keys_inside_a_secret(directory):
-    found = faults_of(directory, changed(("token: credential:edge", "token: {sesame: 010")))
+@pytest.mark.parametrize(
+    "given", ["{sesame: 010", "!sesame! x", "*sesame", "&sesame &sesame x", "sesame: x", "[sesame"]
+)
+def test_a_broken_file_does_not_tell_what_stands_at_a_secret(directory, given):
+    found = faults_of(directory, changed(("token: credential:edge", f"token: {given}")))
     assert {fault.path for fault in found} == {""}
     assert "sesame" not in "\n".join(map(str, found))
 

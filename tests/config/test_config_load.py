@@ -114,6 +114,49 @@ def test_what_is_not_configured_is_not_there(tmp_path):
     assert loaded(tmp_path, changed()).mqtt.port == 1883
 
 
+def test_every_number_of_the_file_reaches_the_settings(tmp_path):
+    text = changed(
+        ("units_needed: 2", "units_needed: 2\n    restart_expected: 90s\n    min_inlets: 2"),
+        ("it_load_kw: 60", "it_load_kw: 60\n    heat_capacity_kj_per_k_kw: 12.5"),
+        ("address: 192.0.2.32", "address: 192.0.2.32\n    unit_id: 7\n    every: 9s\n    deadline: 700ms"),
+        ("sip: 192.0.2.20", "sip: 192.0.2.20:5070\n    probe_user: ring.me\n    deadline: 3s"),
+        ("backup: [hall_b]", "backup: [hall_b]\n    proof_calls: 33"),
+        ("    username", "    qos: 0\n    queue: 500\n    prefix: a/b\n    client_id: me\n    username"),
+        ("password: credential:mqtt", "password: credential:mqtt\n    version: '3.1.1'\n    tls: {cert: /c, key: /k}"),
+        ("url: https://pager", "deadline: 4s\n    url: https://pager"),
+    )
+    stands = "quorum_stands: 11min, probe_stands: 61s, edge_stands: 16s"
+    settings = loaded(tmp_path, f"{text}judgement: {{stale: 40s, quorum_paths: 1, {stands}}}\n")
+    zone, route, policy = settings.policy.zones[0], settings.policy.routes[0], settings.policy
+    assert (zone.restart_s, zone.min_inlets, zone.heat_capacity) == (90, 2, 12.5)
+    device = settings.devices[1]
+    assert (device.unit_id, device.interval_s, device.deadline_s) == (7, 9, 0.7)
+    (edge,) = settings.edges
+    assert (edge.sip_port, edge.probe_user, edge.deadline_s) == (5070, "ring.me", 3)
+    assert edge.token == Secret("credential:edge")
+    assert route.proof_calls == 33
+    mqtt = settings.mqtt
+    assert (mqtt.port, mqtt.qos, mqtt.queue, mqtt.prefix, mqtt.client_id) == (8883, 0, 500, "a/b", "me")
+    assert (mqtt.version, mqtt.tls_ca, mqtt.tls_cert, mqtt.tls_key) == ("3.1.1", None, Path("/c"), Path("/k"))
+    assert settings.pagers[0].deadline_s == 4
+    assert (policy.stale_s, policy.quorum_stands_s, policy.probe_stands_s, policy.edge_stands_s) == (40, 660, 61, 16)
+    assert policy.quorum_paths == 1
+
+
+def test_three_kinds_can_be_asked_for(tmp_path):
+    probes = "  probes:\n    profile: comet-t-modbus\n    address: 192.0.2.70\n    zone: hall_a\nedges:"
+    text = changed(("edges:", probes)) + "judgement: {quorum_kinds: 3, quorum_paths: 3}\n"
+    policy = loaded(tmp_path, text).policy
+    assert (policy.quorum_kinds, policy.quorum_paths) == (3, 3)
+    (fault,) = faults_of(tmp_path, text.replace("zone: hall_a\nedges", "zone: noc_room\nedges"))
+    assert "can never reach the quorum" in fault.text
+
+
+def test_text_is_one_printable_line(tmp_path):
+    (fault,) = faults_of(tmp_path, changed(("username: envmon", 'username: "env\\nmon"')))
+    assert (fault.path, fault.text) == ("publish.mqtt.username", "must be printable text on one line")
+
+
 @pytest.mark.parametrize(
     ("given", "host", "port"),
     [
@@ -166,21 +209,13 @@ def test_names_alone_are_enough_to_check_references(tmp_path):
 
 
 @dataclass(frozen=True)
-class Seen:
-    role: Role | None
-
-
-@dataclass(frozen=True)
 class Kind:
     protocol: str
-    points: tuple[Seen, ...]
+    witnesses: tuple[Role, ...]
 
 
 def kinds(**roles: tuple[Role, ...]) -> dict[str, Kind]:
-    return {
-        name: Kind(PROFILES[name], tuple(Seen(role) for role in (*roles.get(name.replace("-", "_"), ()), None)))
-        for name in PROFILES
-    }
+    return {name: Kind(PROFILES[name], roles.get(name.replace("-", "_"), ())) for name in PROFILES}
 
 
 ALL = (Role.RACK_INLET_TEMP, Role.RETURN_TEMP, Role.UNIT_RUNNING)
@@ -256,6 +291,13 @@ def test_one_lever_outside_is_enough(tmp_path):
     assert len(loaded(tmp_path, text).policy.placement_faults) == 1
     text = changed(("routes:", spare_edge), ("edges: [edge_1]", "edges: [edge_1, edge_2]"), text=text)
     assert loaded(tmp_path, text).policy.placement_faults == ()
+
+
+def test_one_pager_outside_is_enough(tmp_path):
+    inside = changed(("zone: outside", "zone: hall_a"))
+    assert len(loaded(tmp_path, inside).policy.placement_faults) == 1
+    second = "  desk: {kind: webhook, zone: noc_room, url: 'https://desk.example'}\n"
+    assert loaded(tmp_path, inside + second).policy.placement_faults == ()
 
 
 def test_levers_are_checked_for_every_zone_of_a_route(tmp_path):
@@ -336,3 +378,78 @@ def test_check_tells_faults_on_standard_error(tmp_path, capsys):
 def test_check_prints_the_schema(capsys):
     assert check(Path("does-not-exist"), schema=True) == 0
     assert json.loads(capsys.readouterr().out)["title"] == "envmon configuration"
+
+
+FRONTS = """  wib:
+    profile: apc-inrow-rc
+    address: 192.0.2.31
+    zone: noc_room
+    fronts: {"1.1": hall_a.crac_1, "1.2": hall_b.bcrac_1}
+    commissioned: true
+    snmp: {community: credential:snmp}
+"""
+GATEWAY = changed(
+    (
+        """  crac_1:
+    profile: apc-inrow-rc
+    address: 192.0.2.31
+    serves: hall_a.crac_1
+    snmp: {community: credential:snmp}
+""",
+        FRONTS,
+    ),
+    (
+        """  bcrac_1:
+    profile: apc-inrow-sc-modbus
+    address: 192.0.2.41
+    serves: hall_b.bcrac_1
+""",
+        "",
+    ),
+)
+
+
+def test_one_device_may_front_units_of_several_zones(tmp_path):
+    devices = {device.id: device for device in loaded(tmp_path, GATEWAY).devices}
+    assert devices["wib"].fronts == (("1.1", "hall_a", "crac_1"), ("1.2", "hall_b", "bcrac_1"))
+    assert (devices["wib"].zone, devices["wib"].commissioned) == ("noc_room", True)
+    assert not devices["crac_2"].commissioned
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"1.2": hall_b.bcrac_1', '"1.2": hall_b.bcrac_9', "has no unit bcrac_9; did you mean bcrac_1?"),
+        ('"1.2": hall_b.bcrac_1', '"1.2": hall_a.crac_1', "is served by wib already"),
+        ('"1.2": hall_b.bcrac_1', '"1.2": hall_b', "a name is lower-case letters"),
+        (', "1.2": hall_b.bcrac_1', "", "no device serves this unit; add serves: hall_b.bcrac_1"),
+        ("zone: noc_room\n    fronts", "serves: hall_a.crac_1\n    fronts", "serves names one unit already"),
+        ("    zone: noc_room\n    fronts", "    fronts", "says neither what it serves"),
+        ("commissioned: true", "commissioned: 1", "commissioned"),
+    ],
+)
+def test_faults_of_a_device_that_fronts_units(tmp_path, old, new, said):
+    found = faults_of(tmp_path, changed((old, new), text=GATEWAY))
+    assert any(said in f"{fault}" for fault in found), found
+
+
+def test_roles_the_site_gives_are_read_and_count_as_evidence(tmp_path):
+    plain = "    serves: hall_a.crac_1\n"
+    named = f"{plain}    roles: {{probe_1_temp: rack_inlet_temp}}\n"
+    devices = {device.id: device for device in loaded(tmp_path, changed((plain, named))).devices}
+    assert devices["crac_1"].roles == (("probe_1_temp", Role.RACK_INLET_TEMP),)
+    blind = kinds(apc_inrow_rc=ALL[1:], apc_inrow_sc_modbus=ALL[1:])
+    said = [fault.text for fault in faults_of(tmp_path, changed(), blind) if fault.path == "zones.hall_a"]
+    assert any("0 rack inlet sensors" in text for text in said)
+    said = [fault.text for fault in faults_of(tmp_path, changed((plain, named)), blind) if fault.path == "zones.hall_a"]
+    assert not any("rack inlet sensors" in text for text in said)
+    (fault,) = faults_of(tmp_path, changed((plain, named.replace("rack_inlet_temp", "inlet"))))
+    assert fault.path == "devices.crac_1.roles.probe_1_temp"
+
+
+def test_every_role_can_be_given():
+    from typing import get_args
+
+    from envmon.config.shape_devices import RoleWord
+
+    assert set(get_args(RoleWord)) == set(Role)

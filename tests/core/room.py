@@ -4,15 +4,17 @@ from dataclasses import dataclass, field, replace
 
 from envmon.core.advance import advance
 from envmon.core.world import SECOND, World, initial
-from envmon.model.effect import Decision, Effect
+from envmon.model.effect import Decision, Effect, SetPercent, StampEpoch
 from envmon.model.event import (
     Command,
     DeviceBatch,
     EdgeReport,
     EdgeStatus,
+    EffectReport,
     LeaseReport,
     Order,
     OrderReceived,
+    Outcome,
     PolicyLoaded,
     ProbeReport,
     Stamp,
@@ -93,13 +95,18 @@ class Room:
 
     def _carry_out(self, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
-            for name in getattr(effect, "edges", ()):
+            if not isinstance(effect, SetPercent | StampEpoch):
+                continue
+            for name in effect.edges:
                 edge = self.edges[name]
-                if edge.silent or edge.deaf or effect.epoch < edge.fence:  # type: ignore[union-attr]
-                    continue
-                edge.fence = effect.epoch  # type: ignore[union-attr]
-                if hasattr(effect, "percent"):
-                    edge.percent, edge.set_epoch = effect.percent, effect.epoch  # type: ignore[union-attr]
+                outcome = Outcome.FAILED if edge.silent or edge.deaf else Outcome.DONE
+                if effect.epoch < edge.fence:
+                    outcome = Outcome.FENCED
+                if outcome is Outcome.DONE:
+                    edge.fence = effect.epoch
+                    if isinstance(effect, SetPercent):
+                        edge.percent, edge.set_epoch = effect.percent, effect.epoch
+                self.tell(EffectReport(self.at, effect.id, name, outcome, ""))
 
     def order(self, command: Command, route: str = "", who: str = "alice") -> Decision:
         number = f"order-{len(self.decisions)}"

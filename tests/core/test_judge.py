@@ -134,7 +134,7 @@ def test_two_probes_behind_one_gateway_are_one_witness():
 
 def test_a_measured_quorum_outlives_its_witnesses_for_ten_minutes_and_no_longer():
     witness = seen("w", Role.RETURN_TEMP, 40.0)
-    held = state(witness, quorum_ns=1000 * SECOND, quorum_points=(witness.reading.point.id,))
+    held = state(witness, quorum_ns=1000 * SECOND, witnesses={Kind.COOLING_AIR: (witness.reading.point.id,)})
     assert not quorum_stands(POLICY, held, at(5)), "the witness speaks and does not agree any more"
     assert quorum_stands(POLICY, held, at(200)), "the witness fell silent"
     assert not quorum_stands(POLICY, held, at(601))

@@ -31,7 +31,14 @@ class Loss:
         return Stamp(self.t * SECOND, 0.0, "b")
 
     def run(
-        self, seconds: int, *, losing: bool, shown: bool = False, starting: str = "", blind: bool = False
+        self,
+        seconds: int,
+        *,
+        losing: bool,
+        shown: bool = False,
+        starting: str = "",
+        blind: bool = False,
+        lost: tuple[str, ...] = (),
     ) -> "Loss":
         fresh: tuple[Seen, ...] = ()
         if starting:
@@ -39,8 +46,10 @@ class Loss:
             fresh = (Seen(Reading(point, UnitState.STARTING.value), self.t * SECOND),)
         for _ in range(seconds):
             self.t += 1
-            self.state = follow(ZONE, self.state, fresh, self.now, losing=losing)
+            self.state = follow(ZONE, self.state, fresh, self.now, losing=losing, lost=lost)
             self.state = corroborate(self.state, self.now, agreed=shown, sighted=not blind)
+            if shown:
+                self.state = replace(self.state, quorum_ns=self.now.mono_ns)
         return self
 
     @property
@@ -90,3 +99,19 @@ def test_blindness_neither_shows_nor_breaks_what_was_shown():
     assert loss.says == (False, True)
     broken = Loss().run(100, losing=True, shown=True).run(2, losing=True).run(200, losing=True, shown=True)
     assert broken.says[1] is False
+
+
+def test_a_loss_that_no_quorum_showed_spends_no_window():
+    loss = Loss().run(30, losing=True).run(10, losing=False).run(2, losing=True, shown=True)
+    assert loss.says == (True, False)
+
+
+@pytest.mark.parametrize(("heard", "over"), [("", False), ("crac", True)])
+def test_silence_of_a_lost_unit_does_not_end_the_loss(heard, over):
+    loss = Loss().run(30, losing=True, lost=("crac",)).run(30, losing=False, starting=heard)
+    assert (loss.state.onset_ns is None) is over
+
+
+def test_a_lost_unit_that_left_the_configuration_is_not_waited_for():
+    loss = Loss().run(30, losing=True, lost=("gone",)).run(2, losing=False)
+    assert loss.state.onset_ns is None

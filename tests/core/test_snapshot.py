@@ -11,6 +11,7 @@ from envmon.core.advance import advance
 from envmon.core.snapshot import dump, load
 from envmon.core.world import SECOND
 from envmon.model.event import Command, Stamp, Tick
+from envmon.model.reading import Quality, Reason
 from envmon.model.verdict import Mode, Position
 from tests.core.room import Room
 from tests.core.test_failover import storm
@@ -18,7 +19,7 @@ from tests.core.test_failover import storm
 
 def reload(room: Room, at: Stamp | None = None):
     world = load(dump(room.world), at or room.at)
-    return replace(world, policy=room.world.policy)
+    return replace(world, policy=room.world.policy, lease=room.world.lease, faster=room.world.faster)
 
 
 def test_a_world_comes_back_whole():
@@ -109,3 +110,29 @@ def test_any_flipped_byte_is_refused_or_harmlessly_typed():
             load(broken, room.at)
         except ValueError:
             continue
+
+
+def test_a_good_point_is_kept_once_and_comes_back_as_one():
+    room = Room().armed()
+    seen = json.loads(dump(room.world))["zones"]["hall_a"]["seen"]
+    assert seen
+    assert not any("good" in point for point in seen.values())
+    assert all(s.good is s.reading for s in reload(room).zones["hall_a"].seen.values())
+
+
+def test_the_last_good_reading_behind_a_bad_one_is_kept():
+    room = Room().armed()
+    name, before = next(iter(room.world.zones["hall_a"].seen.items()))
+    bad = replace(before.reading, value=None, quality=Quality.BAD, reason=Reason.SENTINEL)
+    zone = room.world.zones["hall_a"]
+    zone = replace(zone, seen={**zone.seen, name: replace(before, reading=bad, at_ns=before.at_ns + 1)})
+    room.world = replace(room.world, zones={**room.world.zones, "hall_a": zone})
+    kept = reload(room).zones["hall_a"].seen[name]
+    assert (kept.reading, kept.good, kept.good_ns) == (bad, before.good, before.good_ns)
+
+
+def test_a_number_that_is_not_finite_is_not_kept():
+    world = Room().armed().world
+    zone = replace(world.zones["hall_a"], onset_c=float("inf"))
+    with pytest.raises(ValueError, match="inf cannot be kept"):
+        dump(replace(world, zones={**world.zones, "hall_a": zone}))

@@ -20,6 +20,7 @@ from envmon.config.settings import DeviceSettings, SnmpSettings
 from envmon.drivers import open_driver
 from envmon.drivers.contract import Driver
 from envmon.model.reading import Reading, Role, Severity
+from envmon.profiles.bind import bind
 from envmon.profiles.schema import (
     Address,
     CrossCheck,
@@ -34,7 +35,6 @@ from envmon.profiles.schema import (
     RegisterType,
     SnmpLimits,
     State,
-    bind,
 )
 from envmon.profiles.units import Scaling
 from envmon.wire.ber import parse_oid

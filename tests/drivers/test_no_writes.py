@@ -30,9 +30,10 @@ def parsed(path: Path) -> ast.Module:
 
 def test_the_modbus_codec_knows_no_function_that_writes():
     assert {int(function) for function in Function} == {1, 2, 3, 4}
-    module = parsed(PRODUCT / "wire" / "modbus.py")
-    module.body = [node for node in module.body if getattr(node, "name", "") != "ExceptionCode"]
-    assert not numbers(module) & WRITE_FUNCTIONS
+    for name in ("modbus.py", "modbus_rtu.py"):
+        module = parsed(PRODUCT / "wire" / name)
+        module.body = [node for node in module.body if getattr(node, "name", "") != "ExceptionCode"]
+        assert not numbers(module) & WRITE_FUNCTIONS, name
 
 
 def test_the_snmp_codec_knows_no_pdu_that_sets():
@@ -48,20 +49,41 @@ def test_nothing_in_the_product_is_named_after_a_write():
     assert not found
 
 
+RECEIVER = PRODUCT / "drivers" / "trap_engine.py"
+
+
 def test_no_library_that_can_write_is_imported_and_the_one_that_reads_cannot_write():
     for path in MODULES:
         for node in ast.walk(parsed(path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not {name.split(".")[0] for name in names} & {"pymodbus", "pysnmp", "tmodbus", "easysnmp"}, path
+            writers = {"pymodbus", "pysnmp", "tmodbus", "easysnmp"} - ({"pysnmp"} if path == RECEIVER else set())
+            assert not {name.split(".")[0] for name in names} & writers, path
     assert not [name for name in dir(SnmpSession) if "set" in name.lower() and not name.startswith("__")]
 
 
-def test_the_drivers_ask_the_snmp_client_for_get_and_for_nothing_else():
+def test_the_receiver_of_notifications_takes_nothing_from_its_library_that_could_send_one():
+    used = {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(parsed(RECEIVER))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pysnmp")
+        for alias in node.names
+    }
+    assert used == {
+        "pysnmp.carrier.asyncio.dgram.udp.SNMP_UDP_DOMAIN",
+        "pysnmp.carrier.asyncio.dgram.udp.UdpTransportAddress",
+        "pysnmp.carrier.base.AbstractTransportDispatcher",
+        "pysnmp.entity.config",
+        "pysnmp.entity.engine.SnmpEngine",
+        "pysnmp.entity.rfc3413.ntfrcv.NotificationReceiver",
+    }
+
+
+def test_the_drivers_ask_the_snmp_client_for_the_three_gets_and_for_nothing_else():
     tree = parsed(PRODUCT / "drivers" / "snmp_session.py")
     used = {
         node.attr
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {"session", "self._session"}
     }
-    assert used == {"get_many", "refresh"}
+    assert used == {"get_many", "getnext", "getbulk", "refresh"}

@@ -6,14 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
 
+from envmon.config.secret import Secret
 from envmon.config.settings import EdgeSettings
 from envmon.journal.chain import Line
 from envmon.journal.reader import JournalReader
@@ -23,8 +24,12 @@ from envmon.sim.modbus_server import ModbusServer
 from envmon.sim.on_call import OnCall
 from envmon.sim.registers import SimulatedDevice
 from envmon.sim.snmp_agent import SnmpAgent
+from envmon.sim.telephony import BACKUP, PRIMARY
+from envmon.sim.telephony_edge import SipEdge
+from envmon.sim.telephony_far_end import FarEnd
 
 COMMUNITY = "lab-community"
+TOKEN = "lab-edge-token"
 UNITS = {"crac_1": "apc-inrow-rc", "crac_2": "apc-inrow-sc-modbus", "crac_3": "apc-inrow-rc"}
 BACKUP_UNITS = {"bcrac_1": "apc-inrow-rc", "bcrac_2": "apc-inrow-sc-modbus"}
 PROBES = {"probes": "hall_a", "bprobes": "hall_b"}
@@ -119,7 +124,7 @@ class Lab:
                 "every": "1s",
                 "deadline": "800ms",
             }
-            entry |= {"path": f"path_{name}", **where}
+            entry |= {"path": f"path_{name}", "commissioned": True, **where}
             if profile == "apc-inrow-rc":
                 entry["snmp"] = {"version": "2c", "community": f"file:{self.folder / 'community'}"}
             return entry
@@ -135,7 +140,10 @@ class Lab:
             "daemon": {"zone": "noc_room", "state_dir": str(self.state), "socket": str(self.socket)},
             "places": ["noc_room", "meet_me_room", "outside"],
             "zones": {
-                "hall_a": {"it_load_kw": 60, "units": {n: {"sensible_kw": 36} for n in UNITS}, "units_needed": 2},
+                "hall_a": {
+                    "it_load_kw": 60, "units": {n: {"sensible_kw": 36} for n in UNITS}, "units_needed": 2,
+                    "restart_expected": "0s",
+                },
                 "hall_b": {
                     "at": "backup", "it_load_kw": 30, "units": {n: {"sensible_kw": 36} for n in BACKUP_UNITS},
                     "units_needed": 1,
@@ -160,13 +168,13 @@ class Lab:
             "judgement": {"stale": "5s"},
         }  # fmt: skip
 
-    def start(self, *, script: str = "", **environment: str) -> None:
-        """Start the daemon; ``script`` is Python that runs before it, in its process."""
+    def start(self, *, script: str = "", before: Sequence[str] = (), **environment: str) -> None:
+        """Start the daemon; ``script`` is Python run first in its process, ``before`` a command that runs it."""
         command = ["run", "--config", str(self.folder / "envmon.yaml")]
         code = f"import sys\n{script}\nfrom envmon.cli.main import main\nsys.exit(main({command}))"
         with (self.folder / "daemon.log").open("ab") as log:
             self.daemon = subprocess.Popen(
-                [sys.executable, "-c", code],
+                [*before, sys.executable, "-c", code],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -241,6 +249,20 @@ class Lab:
     def rules(self) -> list[str]:
         """The ids of the rules that fired, in order, but for verdicts."""
         return [line.record.rule for line in self.lines() if line.record.rule and line.record.rule[0] != "Z"]
+
+
+@asynccontextmanager
+async def exchange(folder: Path) -> AsyncIterator[tuple[SipEdge, EdgeSettings]]:
+    """A simulated edge between two sites, and its settings: enough where Kamailio itself is not the question."""
+    (folder / "token").write_text(TOKEN)
+    async with (
+        FarEnd(PRIMARY) as primary,
+        FarEnd(BACKUP) as backup,
+        SipEdge({PRIMARY: [primary.address], BACKUP: [backup.address]}, TOKEN) as edge,
+    ):
+        host, port = edge.address
+        token = Secret(f"file:{folder / 'token'}")
+        yield edge, EdgeSettings("edge0", "kamailio", "meet_me_room", edge.url, host, port, token)
 
 
 def position(name: str) -> Callable[[dict[str, Any]], bool]:

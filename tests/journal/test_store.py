@@ -132,6 +132,7 @@ def test_a_reader_cannot_write(path: Path) -> None:
 
 UNPRIVILEGED = """
 import os, sys
+import urllib.parse  # pathlib imports it late, when this user may not read root's own Python any more
 from pathlib import Path
 from envmon.journal.reader import JournalReader
 if os.geteuid() == 0:

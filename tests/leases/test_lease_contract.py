@@ -1,19 +1,35 @@
 """What every lease must do, whatever keeps it. A new kind joins by one more entry in ``KINDS``."""
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 import envmon
+from envmon.config.settings import LeaseMember, LeaseSettings
+from envmon.leases import LEASES
 from envmon.leases.contract import Lease, LeaseError
+from envmon.leases.etcd import EtcdLease
 from envmon.leases.local import LocalLease
+from tests.leases.etcd_cluster import Cluster
 
-KINDS: dict[str, Callable[[Path], Lease]] = {"local": LocalLease}
+TTL_S = 2.0
+PAUSE_S = 0.05
+
+
+def etcd(place: Path) -> Lease:
+    members = json.loads((place / "members").read_text())
+    return EtcdLease(LeaseSettings("etcd", tuple(LeaseMember(*each) for each in members), TTL_S), place.name)
+
+
+KINDS: dict[str, Callable[[Path], Lease]] = {"local": LocalLease, "etcd": etcd}
 CHILD_ENV = {**os.environ, "PYTHONPATH": f"{Path(envmon.__file__).parents[1]}:{Path(__file__).parent}"}
 
 HOLDER = """
@@ -33,14 +49,38 @@ asyncio.run(hold())
 """
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    async with Cluster(tmp_path_factory.mktemp("etcd")) as started:
+        yield started
+
+
 @pytest.fixture(params=list(KINDS))
-def kind(request: pytest.FixtureRequest) -> str:
+def kind(request: pytest.FixtureRequest, tmp_path: Path, cluster: Cluster) -> str:
+    members = [(member.id, member.url, member.zone) for member in cluster.settings().members]
+    (tmp_path / "members").write_text(json.dumps(members))
     return str(request.param)
+
+
+async def taken(lease: Lease, above: int, seconds: float) -> int:
+    """Take a lease that becomes free within ``seconds``."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        try:
+            return await lease.acquire(above)
+        except LeaseError:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(PAUSE_S)
 
 
 def start_holder(kind: str, place: Path, how: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", HOLDER, kind, str(place), how]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=CHILD_ENV)
+
+
+def test_every_kind_of_the_product_is_tested() -> None:
+    assert set(KINDS) == set(LEASES)
 
 
 async def test_an_epoch_only_with_the_lease(kind: str, tmp_path: Path) -> None:
@@ -69,7 +109,7 @@ async def test_a_second_holder_is_told_who_holds_it(kind: str, tmp_path: Path) -
     async with KINDS[kind](tmp_path) as first:
         assert await first.acquire(5) == 6
         async with KINDS[kind](tmp_path) as second:
-            with pytest.raises(LeaseError, match=rf"held by process {os.getpid()}$"):
+            with pytest.raises(LeaseError, match=rf"held by (\S+, )?process {os.getpid()}$"):
                 await second.acquire(100)
             assert not await second.held()
         assert await first.held()
@@ -88,14 +128,14 @@ async def test_epochs_stay_below_two_to_the_31(kind: str, tmp_path: Path, above:
 
 async def test_kill_9_frees_the_lease_and_no_epoch_comes_twice(kind: str, tmp_path: Path) -> None:
     given: list[int] = []
-    for _ in range(4):
+    for _ in range(4 if kind == "local" else 2):
         with start_holder(kind, tmp_path, "again and again") as holder:
             assert holder.stdout is not None
             given += [int(holder.stdout.readline()) for _ in range(3)]
             holder.kill()
             given += [int(line) for line in holder.stdout if line.endswith("\n")]
         async with KINDS[kind](tmp_path) as lease:
-            given.append(await lease.acquire(0))
+            given.append(await taken(lease, 0, 2.5 * TTL_S))
     assert given == sorted(set(given)), "grows, never repeats"
 
 

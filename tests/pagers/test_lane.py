@@ -142,15 +142,6 @@ def test_a_more_urgent_text_does_not_wait_for_the_old_ones_turn() -> None:
     assert bench.send(1.0).page.summary == "worse"
 
 
-def test_sending_broken_off_leaves_the_page_waiting() -> None:
-    bench = Bench()
-    bench.offer("a")
-    bench.send()
-    bench.lane.stop()
-    assert bench.offer("a", summary="2") == (1,)
-    assert bench.send().page.summary == "2"
-
-
 def test_too_many_pages_the_least_worth_goes_first() -> None:
     bench = Bench(limit=4)
     bench.offer("c1", urgency=Urgency.CRITICAL)
@@ -165,7 +156,7 @@ def test_too_many_pages_the_least_worth_goes_first() -> None:
 
 
 PAGES = st.builds(page, st.sampled_from("abc"), st.booleans(), st.sampled_from(Urgency), st.sampled_from(["x", "y"]))
-STEPS = st.lists(st.one_of(PAGES, st.sampled_from(["start", "deliver", "fail", "stop"])), max_size=60)
+STEPS = st.lists(st.one_of(PAGES, st.sampled_from(["start", "deliver", "fail"])), max_size=60)
 
 
 class Receiver:
@@ -199,9 +190,6 @@ class Receiver:
                 self.sending = 0
             case "fail" if self.sending:
                 self.kept.difference_update(self.lane.failed(self.sending, self.now + 1.0))
-                self.sending = 0
-            case "stop":
-                self.lane.stop()
                 self.sending = 0
         assert {item.number for item in self.lane} == self.kept
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-import json
 import logging
+import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from page_server import CHILD_ENV, PageServer, page, settings, until
 
 from envmon.model.effect import Urgency
 from envmon.pagers.contract import Envelope, Pager
+from envmon.pagers.delivery import Retry
 from envmon.pagers.queue import PageQueue
 from envmon.pagers.simulated import SimulatedPager
 from envmon.pagers.webhook import WebhookPager
@@ -23,7 +24,7 @@ from envmon.pagers.webhook import WebhookPager
 @contextlib.asynccontextmanager
 async def running(queue: PageQueue) -> AsyncIterator[PageQueue]:
     task = asyncio.create_task(queue.run())
-    await asyncio.sleep(0)  # a task cancelled before its first step does not even close its file
+    await until(lambda: queue.durable, "the file is open")
     yield queue
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -31,7 +32,13 @@ async def running(queue: PageQueue) -> AsyncIterator[PageQueue]:
 
 
 def quick(path: Path, pagers: dict[str, Pager], **options: Any) -> PageQueue:
-    return PageQueue(path / "pages.db", "dallas", pagers, **{"retry_first_s": 0.02, "retry_most_s": 0.1, **options})
+    return PageQueue(path / "pages.db", "dallas", pagers, retry=Retry(0.02, 0.1), **options)
+
+
+def rows(path: Path) -> list[tuple[str, str]]:
+    """The pages on disk: key and summary, oldest first."""
+    with contextlib.closing(sqlite3.connect(path / "pages.db")) as raw:
+        return raw.execute("SELECT key, summary FROM page ORDER BY number").fetchall()
 
 
 def keys(server: PageServer) -> list[str]:
@@ -92,8 +99,8 @@ async def test_a_page_the_server_always_fails_holds_up_its_key_only(tmp_path: Pa
             queue.offer(page("bad", raised=False), 100.0)
             for number in range(20):
                 queue.offer(page(f"good{number}"), 100.0)
-            await until(lambda: len(server.taken) == 20, "the others delivered")
-            assert queue.depth == {"a": 2}
+            await until(lambda: queue.depth == {"a": 2}, "the others delivered")
+        assert len(server.taken) == 20
 
 
 async def test_a_dead_pager_never_delays_the_other(tmp_path: Path) -> None:
@@ -106,8 +113,8 @@ async def test_a_dead_pager_never_delays_the_other(tmp_path: Path) -> None:
         async with running(queue):
             for number in range(10):
                 queue.offer(page(f"k{number}"), 100.0)
-            await until(lambda: len(alive.taken) == 10, "the living pager has all of them", within_s=5.0)
-            assert queue.depth == {"dead": 10, "alive": 0}
+            await until(lambda: queue.depth == {"dead": 10, "alive": 0}, "the living pager has all", within_s=5.0)
+            assert len(alive.taken) == 10
 
 
 async def test_the_most_urgent_page_of_a_backlog_leaves_first(tmp_path: Path) -> None:
@@ -124,11 +131,10 @@ async def test_the_most_urgent_page_of_a_backlog_leaves_first(tmp_path: Path) ->
 
 async def test_undelivered_pages_survive_a_restart_and_numbers_never_come_twice(tmp_path: Path) -> None:
     dead = PageServer()
-    numbers: set[int] = set()
     for run in range(3):
         queue = quick(tmp_path, {"a": WebhookPager(settings(dead.url))})
-        assert queue.depth == {"a": 2 * run}
         async with running(queue):
+            assert queue.depth == {"a": 2 * run}
             queue.offer(page(f"k{run}"), 100.0 + run)
             queue.offer(page(f"k{run}", raised=False), 100.5 + run)
     pager = SimulatedPager(settings("simulated:"))
@@ -138,36 +144,104 @@ async def test_undelivered_pages_survive_a_restart_and_numbers_never_come_twice(
         await until(lambda: queue.saved, "and forgotten")
     assert [item.wall for item in pager.delivered] == [100.0, 100.5, 101.0, 101.5, 102.0, 102.5]
     assert [item.page.detail for item in pager.delivered] == ["detail"] * 6
-    numbers.update(item.number for item in pager.delivered)
-    assert len(numbers) == 6
-    assert quick(tmp_path, {"a": pager}).depth == {"a": 0}
+    assert len({item.number for item in pager.delivered}) == 6
+    assert rows(tmp_path) == []
+
+
+async def test_what_a_newer_raise_replaces_is_forgotten_on_disk_too(tmp_path: Path) -> None:
+    queue = quick(tmp_path, {"a": WebhookPager(settings(PageServer().url))})
+    async with running(queue):
+        for number in range(20):
+            queue.offer(page("flapping", summary=str(number)), 100.0)
+        await until(lambda: queue.retried["a"] >= 2, "what was being sent has come back")
+    assert [summary for _, summary in rows(tmp_path)] == ["19"]
+
+
+async def test_what_a_newer_raise_overtakes_on_its_way_is_forgotten_too(tmp_path: Path) -> None:
+    async with PageServer(answer=lambda _: 500, delay_s=0.2) as server:
+        queue = quick(tmp_path, {"a": WebhookPager(settings(server.url))})
+        async with running(queue):
+            queue.offer(page(summary="older"), 100.0)
+            await until(lambda: len(server.seen) == 1, "on its way")
+            queue.offer(page(summary="newer"), 101.0)
+            await until(lambda: queue.retried["a"] == 1, "it came back")
+            assert queue.depth == {"a": 1}
+    assert rows(tmp_path) == [("k", "newer")]
+
+
+async def test_a_queue_that_runs_again_goes_on_where_it_was(tmp_path: Path) -> None:
+    """As a supervisor does: pages offered while nobody runs wait."""
+    server = PageServer()
+    queue = quick(tmp_path, {"a": WebhookPager(settings(server.url))})
+    queue.offer(page("k1"), 100.0)
+    async with running(queue):
+        queue.offer(page("k2"), 101.0)
+        await until(lambda: queue.retried["a"] >= 2, "tried")
+    assert not queue.durable
+    queue.offer(page("k3"), 102.0)
+    async with running(queue):
+        assert queue.depth == {"a": 3}
+    assert [key for key, _ in rows(tmp_path)] == ["k1", "k2", "k3"]
+    async with running(queue), server:
+        await until(lambda: queue.delivered["a"] == 3, "all delivered")
+    assert sorted(keys(server)) == ["+k1", "+k2", "+k3"]
+    assert rows(tmp_path) == []
+
+
+async def test_what_only_memory_held_reaches_the_disk_of_the_next_run(tmp_path: Path) -> None:
+    server = PageServer()
+    queue = quick(tmp_path / "later", {"a": WebhookPager(settings(server.url))})
+    task = asyncio.create_task(queue.run())
+    queue.offer(page("k1"), 100.0)
+    await until(lambda: queue.retried["a"] >= 1, "it runs without a disk", within_s=5.0)
+    task.cancel()
+    await asyncio.wait({task})
+    (tmp_path / "later").mkdir()
+    async with running(queue):
+        queue.offer(page("k2"), 101.0)
+        await until(lambda: queue.saved, "on disk")
+        assert [key for key, _ in rows(tmp_path / "later")] == ["k1", "k2"], "and numbers go on growing"
+
+
+async def test_a_reload_loses_nothing(tmp_path: Path) -> None:
+    """The new queue is made and given pages while the old one still runs; it runs when that one has ended."""
+    old = quick(tmp_path, {"a": WebhookPager(settings(PageServer().url))})
+    pager = SimulatedPager(settings("simulated:"))
+    async with running(old):
+        old.offer(page("k1"), 100.0)
+        new = quick(tmp_path, {"a": pager})
+        old.offer(page("k2"), 101.0)
+        new.offer(page("k1", raised=False), 102.0)
+    async with running(new):
+        await until(lambda: len(pager.delivered) == 3, "all delivered")
+    assert [(item.page.key, item.page.raised) for item in pager.delivered] == [
+        ("k1", True),
+        ("k2", True),
+        ("k1", False),
+    ]
 
 
 async def test_a_pager_configured_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     queue = quick(tmp_path, {"old": WebhookPager(settings(PageServer().url))})
     async with running(queue):
         queue.offer(page(), 100.0)
-    pager = SimulatedPager(settings("simulated:"))
-    queue = quick(tmp_path, {"new": pager})
-    assert "waits for pager old, which is configured no more: dropped" in caplog.text
+    assert len(rows(tmp_path)) == 1
+    queue = quick(tmp_path, {"new": SimulatedPager(settings("simulated:"))})
     async with running(queue):
         await until(lambda: queue.saved, "forgotten")
-    assert quick(tmp_path, {"old": pager}).depth == {"old": 0}
+    assert "waits for pager old, which is configured no more: dropped" in caplog.text
+    assert rows(tmp_path) == []
 
 
 async def test_too_many_pages_are_counted(tmp_path: Path) -> None:
     queue = quick(tmp_path, {"a": WebhookPager(settings(PageServer().url))}, limit=5)
-    for number in range(5):
-        queue.offer(page(f"c{number}", urgency=Urgency.CRITICAL), 100.0)
-    for number in range(7):
-        queue.offer(page(f"i{number}", urgency=Urgency.INFO), 100.0)
-    assert (queue.depth, queue.dropped) == ({"a": 5}, {"a": 7})
     async with running(queue):
-        await until(lambda: queue.saved, "on disk")
-    pager = SimulatedPager(settings("simulated:"))
-    async with running(quick(tmp_path, {"a": pager})):
-        await until(lambda: len(pager.delivered) == 5, "all delivered")
-    assert [item.page.key for item in pager.delivered] == ["c0", "c1", "c2", "c3", "c4"]
+        for number in range(5):
+            queue.offer(page(f"c{number}", urgency=Urgency.CRITICAL), 100.0)
+        for number in range(7):
+            queue.offer(page(f"i{number}", urgency=Urgency.INFO), 100.0)
+        assert (queue.depth, queue.dropped) == ({"a": 5}, {"a": 7})
+    assert sorted(key for key, _ in rows(tmp_path)) == ["c0", "c1", "c2", "c3", "c4"]
 
 
 class Faulty(SimulatedPager):
@@ -201,7 +275,7 @@ async def test_a_pager_with_a_fault_of_its_own_is_tried_again(tmp_path: Path, ca
 
 
 async def test_a_pager_that_forgets_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("envmon.pagers.queue.SEND_MOST_S", 0.05)
+    monkeypatch.setattr("envmon.pagers.delivery.SEND_MOST_S", 0.05)
 
     class Hanging(SimulatedPager):
         async def send(self, envelope: Envelope) -> None:
@@ -216,15 +290,15 @@ async def test_a_pager_that_forgets_its_deadline(tmp_path: Path, monkeypatch: py
 
 CHILD = """
 import asyncio
-import json
 import sys
 from pathlib import Path
 from page_server import page, settings
+from envmon.pagers.delivery import Retry
 from envmon.pagers.queue import PageQueue
 from envmon.pagers.webhook import WebhookPager
 
 async def main(path, url):
-    queue = PageQueue(path, "dallas", {"a": WebhookPager(settings(url))}, retry_first_s=0.02, retry_most_s=0.05)
+    queue = PageQueue(path, "dallas", {"a": WebhookPager(settings(url))}, retry=Retry(0.02, 0.05))
     task = asyncio.create_task(queue.run())
     number = 0
     while True:
@@ -260,7 +334,7 @@ async def test_kill_9_loses_no_page_that_was_saved(tmp_path: Path) -> None:
         saved += [(f"{run}.{number // 2}", number % 2 == 0) for number in range(1, 9 + rest)]
         await server.stop()
     async with server:
-        queue = PageQueue(path, "dallas", {"a": WebhookPager(settings(server.url))}, retry_first_s=0.02)
+        queue = PageQueue(path, "dallas", {"a": WebhookPager(settings(server.url))}, retry=Retry(0.02, 0.1))
         async with running(queue):
             await until(lambda: queue.depth == {"a": 0}, "the rest delivered")
     first: dict[int, tuple[str, bool]] = {}
@@ -273,23 +347,48 @@ async def test_kill_9_loses_no_page_that_was_saved(tmp_path: Path) -> None:
         assert order == sorted(order)
 
 
-async def test_offering_never_waits_for_the_disk(tmp_path: Path) -> None:
-    """Another program holds the file's lock: pages leave all the same, and reach the file when it lets go."""
+LOCKER = (
+    "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN EXCLUSIVE'); print(flush=True); input()"
+)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another program that holds the file's lock until its input is closed."""
+    command = [sys.executable, "-c", LOCKER, str(path / "pages.db")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as it:
+        assert it.stdout is not None and it.stdin is not None
+        it.stdout.readline()
+        yield it
+        it.stdin.close()
+
+
+async def test_pages_never_wait_for_the_disk(tmp_path: Path) -> None:
     pager = SimulatedPager(settings("simulated:"))
     queue = quick(tmp_path, {"a": pager, "down": WebhookPager(settings(PageServer().url))})
-    script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN EXCLUSIVE'); print(); input()"
-    command = [sys.executable, "-c", script, str(tmp_path / "pages.db")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as locker:  # noqa: ASYNC220 - ended below
-        assert locker.stdout is not None and locker.stdin is not None
-        locker.stdout.readline()
-        async with running(queue):
+    async with running(queue):
+        with locked(tmp_path):
             for number in range(50):
                 queue.offer(page(f"k{number}"), 100.0)
             await until(lambda: len(pager.delivered) == 50, "delivered without the disk", within_s=1.5)
             assert not queue.saved
-            locker.stdin.close()
-            await until(lambda: queue.saved, "on disk when the lock is gone")
+        await until(lambda: queue.saved, "on disk when the lock is gone")
+    assert len(rows(tmp_path)) == 50
+
+
+async def test_a_disk_that_hangs_at_the_start_holds_up_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envmon.pagers.queue.OPEN_S", 0.05)
+    monkeypatch.setattr("envmon.pagers.spool.RETRY_S", 0.05)
     pager = SimulatedPager(settings("simulated:"))
-    queue = quick(tmp_path, {"down": pager})
-    assert queue.depth == {"down": 50}
-    assert json.dumps(queue.delivered) == '{"down": 0}'
+    queue = quick(tmp_path, {"a": pager, "down": WebhookPager(settings(PageServer().url))})
+    with locked(tmp_path):
+        task = asyncio.create_task(queue.run())
+        queue.offer(page(), 100.0)
+        await until(lambda: len(pager.delivered) == 1, "delivered without the disk", within_s=1.5)
+        assert not queue.durable
+    await until(lambda: queue.saved, "on disk when the lock is gone")
+    task.cancel()
+    await asyncio.wait({task})
+    assert rows(tmp_path) == [("k", "hot")]

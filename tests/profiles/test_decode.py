@@ -1,15 +1,19 @@
 """What the decoder makes of good, missing, impossible and contradictory answers."""
 
+import math
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from envmon.model.reading import Quality, Reading, Reason, Role, Severity
-from envmon.profiles.decode import decode_modbus, decode_snmp, missing
+from envmon.profiles.bind import BoundPoint, bind
+from envmon.profiles.decode import Beside, Raw, decode, decode_modbus, decode_snmp, missing, short_way
 from envmon.profiles.loader import load_text
-from envmon.profiles.schema import BoundPoint, bind
+from envmon.profiles.registers import reader, registers_value
+from envmon.profiles.schema import Register
 
 
 def bound(point: str, protocol: str = "snmp", extra: str = "") -> BoundPoint:
@@ -18,7 +22,7 @@ profile: made-up
 vendor: nobody
 kind: sensor
 protocol: {protocol}
-evidence: excerpt
+evidence: document
 sources: [{{document: a test, revision: "1"}}]
 {extra}
 points:
@@ -237,7 +241,7 @@ def test_whatever_the_agent_says_a_reading_comes_out(answer: float | str | bytes
 )
 def test_point_ids(zone: str | None, serves: str, point_id: str) -> None:
     profile = load_text(
-        "{profile: p, vendor: v, kind: sensor, protocol: snmp, evidence: excerpt,"
+        "{profile: p, vendor: v, kind: sensor, protocol: snmp, evidence: document,"
         " sources: [{document: d, revision: '1'}], points: [{name: t, oid: 1.3.6}]}",
         "p.yaml",
     )
@@ -245,3 +249,142 @@ def test_point_ids(zone: str | None, serves: str, point_id: str) -> None:
     assert point.id == point_id
     assert (point.zone, point.unit) == (zone or None, serves or None)
     assert (point.device, point.path) == ("probe_1", "10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("body", "raw", "value"),
+    [
+        ("function: 3, address: 1, type: int64", b"\xff" * 7 + b"\xfe", -2.0),
+        ("function: 3, address: 1, type: uint64, word_order: low_first", b"\0\1" + b"\0" * 6, 1.0),
+        ("function: 3, address: 1, type: float64", struct.pack(">d", 18.25), 18.25),
+        ("function: 3, address: 1, type: uint16, byte_order: low_first", b"\x34\x12", 0x1234),
+        (
+            "function: 3, address: 1, type: float32, byte_order: low_first",
+            struct.pack("<f", 7.5)[2:] + struct.pack("<f", 7.5)[:2],
+            7.5,
+        ),
+        ("function: 3, address: 1, type: bcd, registers: 2", b"\x00\x12\x34\x56", 123456.0),
+        ("function: 3, address: 1, type: uint16, bits: [4, 7]", b"\x00\xa5", 10.0),
+        ("function: 3, address: 1, type: ascii, registers: 2, byte_order: low_first", b"SANR", "ASRN"),
+    ],
+)
+def test_wide_and_odd_encodings(body: str, raw: bytes, value: float | str) -> None:
+    assert seen(decode_modbus(modbus(body), raw)) == (value, Quality.GOOD, Reason.NONE)
+
+
+def test_nibbles_that_are_no_digits_are_no_number() -> None:
+    point = modbus("function: 3, address: 1, type: bcd, registers: 1")
+    assert seen(decode_modbus(point, b"\x1a\x00")) == (None, Quality.BAD, Reason.INVALID_TEXT)
+
+
+def test_a_field_of_bits_as_a_state() -> None:
+    point = bound("{name: s, oid: 1.3.6.1, bits: [4, 5], map: {0: [clear, ok], 2: [alarm, critical]}}")
+    assert decode_snmp(point, 0x2F).value == "alarm"
+    assert decode_snmp(point, 0x0F).value == "clear"
+    assert decode_snmp(point, 0x1F).reason is Reason.UNLISTED_STATE
+
+
+WATCHED = bound("{name: t, oid: 1.3.6.1, unit: degC, valid_from: {oid: 1.3.6.2, equals: [1, ok]}}")
+
+
+@pytest.mark.parametrize(
+    ("status", "good"), [(1, True), ("OK", True), (b"1", True), (2, False), (None, False), ("", False)]
+)
+def test_a_value_whose_probe_is_not_there_is_absent_not_zero(status: int | str | bytes | None, good: bool) -> None:
+    reading = decode(WATCHED, 0, Beside(valid=status))
+    assert seen(reading) == ((0.0, Quality.GOOD, Reason.NONE) if good else (None, Quality.MISSING, Reason.ABSENT))
+
+
+NAMED = bound(
+    '{name: s, oid: 1.3.6.1, enum_from: {oid: 1.3.6.2}, map: {OK: [ok, ok], "High Alarm": [high_alarm, critical]}}'
+)
+
+
+def test_a_state_the_device_writes_out_itself() -> None:
+    told = {text: decode(NAMED, 4, Beside(label=text)) for text in ("ok", b"High Alarm", "Something new", None)}
+    assert [(r.value, r.severity, r.quality) for r in told.values()] == [
+        ("ok", Severity.OK, Quality.GOOD),
+        ("high_alarm", Severity.CRITICAL, Quality.GOOD),
+        (None, Severity.UNKNOWN, Quality.BAD),
+        (None, Severity.UNKNOWN, Quality.MISSING),
+    ]
+
+
+def test_an_excerpt_is_shown_but_does_not_vote_until_its_device_was_commissioned() -> None:
+    text = (
+        "{profile: p, vendor: v, kind: sensor, protocol: snmp, evidence: EVIDENCE,"
+        " sources: [{document: d, revision: '1'}], points: [{name: t, oid: 1.3.6.1, unit: degC, invalid: [-1]}]}"
+    )
+
+    def one(evidence: str, *, commissioned: bool) -> BoundPoint:
+        profile = load_text(text.replace("EVIDENCE", evidence), "p.yaml")
+        return bind(profile, site="s", device="d", path="p", zone="z", commissioned=commissioned)[0]
+
+    held = one("excerpt", commissioned=False)
+    assert seen(decode_snmp(held, 21)) == (21.0, Quality.UNCERTAIN, Reason.NOT_COMMISSIONED)
+    assert seen(decode_snmp(held, -1)) == (None, Quality.BAD, Reason.SENTINEL)  # worse than not commissioned
+    assert decode_snmp(one("excerpt", commissioned=True), 21).good
+    assert decode_snmp(one("document", commissioned=False), 21).good
+
+
+PLAIN = (
+    "",
+    ", invalid: [32767, -32768, 0]",
+    ", valid_range: [-10, 60]",
+    ", invalid: [-1], valid_range: [-10, 60]",
+    ", scale: -2.5, offset: 100, unit: degF",
+    ", valid_range: [0, 100], invalid_text: [OPEN]",
+)
+RAW = st.one_of(
+    st.none(),
+    st.integers(-70_000, 70_000),
+    st.sampled_from([32767, -32768, 0, -1, 600, -100, 2**64]),
+    st.floats(),
+    st.sampled_from(["21.9", "-1", "OPEN", "nan", "", b"219", b"\xff"]),
+)
+
+
+@pytest.mark.parametrize("extra", PLAIN)
+@given(raw=RAW)
+def test_the_short_way_says_what_the_whole_way_says_or_nothing(extra: str, raw: Raw) -> None:
+    asked = bound("{name: t, oid: 1.3.6.1" + extra + "}")
+    short = short_way(asked)
+    assert short is not None
+    whole = decode(asked, raw)
+    assert short(asked.point, raw) in {None, whole} if whole.good else short(asked.point, raw) is None
+
+
+def test_a_plain_good_number_takes_the_short_way() -> None:
+    asked = temp(", valid_range: [-10, 60]")
+    short = short_way(asked)
+    assert short is not None
+    assert short(asked.point, 219) == decode(asked, 219)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ", map: {1: [running, ok], 2: [failed, critical]}",
+        ", text: true",
+        ", cross_check: {oid: 1.3.6.2, tolerance: 1}",
+        ", bits: [0, 3]",
+    ],
+)
+def test_what_needs_more_than_its_number_has_no_short_way(extra: str) -> None:
+    assert short_way(bound("{name: t, oid: 1.3.6.1" + extra + "}")) is None
+
+
+def test_who_may_not_vote_has_no_short_way() -> None:
+    assert short_way(replace(temp(), votes=False)) is None
+
+
+@pytest.mark.parametrize("kind", ["int16", "uint16", "int32", "uint32", "float32", "bcd", "int64"])
+@pytest.mark.parametrize("order", ["", ", word_order: low_first", ", byte_order: low_first"])
+@given(data=st.data())
+def test_a_reader_is_registers_value(kind: str, order: str, data: st.DataObject) -> None:
+    point = bound("{name: t, function: 3, address: 4, type: " + kind + order + "}", "modbus")
+    register = point.spec.address
+    assert isinstance(register, Register)
+    raw = data.draw(st.binary(min_size=2 * register.registers, max_size=2 * register.registers))
+    whole, short = registers_value(register, raw), reader(register)(raw)
+    assert short == whole or (isinstance(whole, float) and math.isnan(whole))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from envmon.profiles.loader import ProfileError, load_builtin, load_file, load_text
-from envmon.profiles.schema import Oid, Register, WordOrder
+from envmon.profiles.schema import Oid, Order, Register
 
 HEAD = """profile: mine
 vendor: me
@@ -80,7 +80,7 @@ def test_snmp_faults(point: str, said: str) -> None:
             "points[0].address: Input should be less than or equal",
         ),
         ("{name: t, function: 3, address: 65535, type: int32}", "points[0].address: 2 registers from 65535 pass 65535"),
-        ("{name: t, function: 3, address: 1, type: int64}", "points[0].type: Input should be 'int16', 'uint16'"),
+        ("{name: t, function: 3, address: 1, type: int24}", "points[0].type: Input should be 'int16', 'uint16'"),
         ("{name: t, function: 2, address: 1, type: int16}", "points[0].type: function 2 reads bits; its type is bit"),
         ("{name: t, function: 2, address: 1, type: bit, bit: 1}", "points[0].bit: bit is for type bit with function 3"),
         ("{name: t, function: 3, address: 1, type: int16, bit: 1}", "points[0].bit: bit is for type bit with function"),
@@ -142,7 +142,7 @@ def test_an_operators_file(tmp_path: Path) -> None:
         + "- {name: b, function: 3, address: 9, type: ascii, registers: 4}\n"
     )
     first, second = load_file(file).points
-    assert first.address == Register(3, 7, first.address.type, 2, WordOrder.HIGH_FIRST)  # type: ignore[union-attr]
+    assert first.address == Register(3, 7, first.address.type, 2, Order.HIGH_FIRST)  # type: ignore[union-attr]
     assert isinstance(second.address, Register)
     assert second.address.registers == 4
 
@@ -163,14 +163,7 @@ def test_the_base_is_put_into_the_oids() -> None:
 
 def test_the_builtin_profiles() -> None:
     profiles = load_builtin()
-    assert sorted(profiles) == [
-        "apc-inrow-rc",
-        "apc-inrow-sc-modbus",
-        "comet-t-modbus",
-        "liebert-icom-modbus",
-        "rfc1628-ups",
-        "rittal-lcp-dx",
-    ]
+    assert len(profiles) >= 33
     for name, profile in profiles.items():
         assert profile.name == name
         assert (profile.modbus is None) == (profile.protocol == "snmp")

@@ -8,7 +8,7 @@ import pytest
 
 from envmon.model.reading import Role, Severity, UnitState
 from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import Evidence, Oid, Profile, Protocol, Register, RegisterType, WordOrder
+from envmon.profiles.schema import Evidence, Oid, Order, Profile, Protocol, Register, RegisterType
 
 PROFILES: Mapping[str, Profile] = load_builtin()
 
@@ -81,7 +81,7 @@ def test_wire_addresses(name: str, point: str, function: int, wire: int, kind: R
     address = {spec.name: spec for spec in PROFILES[name].points}[point].address
     assert isinstance(address, Register)
     words = 2 if kind is RegisterType.INT32 else 1
-    assert address == Register(function, wire, kind, words, WordOrder.HIGH_FIRST)
+    assert address == Register(function, wire, kind, words, Order.HIGH_FIRST)
 
 
 def test_the_liebert_comments_and_addresses_agree() -> None:

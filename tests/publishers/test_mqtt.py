@@ -113,7 +113,21 @@ def certificates(directory: Path) -> None:
         subprocess.run([openssl, *arguments], cwd=directory, check=True, capture_output=True)
 
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    run("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test ca", "-days", "2")
+    run(
+        "req",
+        "-x509",
+        *key,
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.pem",
+        "-subj",
+        "/CN=test ca",
+        "-days",
+        "2",
+        "-addext",
+        "keyUsage=critical,keyCertSign,cRLSign",
+    )
     for name in ("server", "client"):
         run("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
         (directory / "ext").write_text("subjectAltName=IP:127.0.0.1\n")
@@ -441,3 +455,26 @@ async def test_stopping_while_connecting_to_a_silent_port_ends() -> None:
         task.cancel()
         done, _ = await asyncio.wait({task}, timeout=3)
         assert done, "it does not wait for the CONNACK"
+
+
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+async def test_a_burst_at_qos_0_arrives_whole_and_is_counted_a_message_each(
+    broker: Broker, watcher: Watcher, version: str
+) -> None:
+    broker.write(f"listener {broker.port} 127.0.0.1", "allow_anonymous true", "max_queued_messages 0")
+    broker.start()
+    lags: list[float] = []
+    publisher = MqttPublisher(to(broker, version=version, qos=0), "dallas", lags.append)
+    names = [f"unit_{number}" for number in range(1_300)]  # more than one burst
+    async with running(publisher):
+        await watcher.watch(broker.port, topic="envmon/v1/dallas/hall_a/+")
+        for number, name in enumerate(names):
+            points = 1 if number % 100 else 300  # of 1, 2 and 3 bytes of length (MQTT 5, 1.5.5)
+            readings = [Reading(point(f"p{at}", "degC", unit=name), float(at)) for at in range(points)]
+            publisher.offer_batch(batch(*readings, device=name))
+        await until(lambda: len(watcher.newest) == len(names), "every unit's state", 30.0)
+        await until(lambda: publisher.counts.waiting == 0, "everything left")
+    states: dict[str, Any] = {topic.rpartition("/")[2]: state for topic, state in watcher.newest.items()}
+    assert states["unit_7"]["points"] == {"p0": {"value": 0.0, "unit": "degC", "quality": "good"}}
+    assert [len(states[f"unit_{n}"]["points"]) for n in (0, 99, 1_200)] == [300, 1, 300]
+    assert len(lags) == len(names)

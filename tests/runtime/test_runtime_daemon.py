@@ -121,6 +121,9 @@ class Site:
         request = {"command": command, "route": route, "reason": reason}
         return await asyncio.to_thread(ask, self.path / "socket", request)
 
+    async def reaches(self, rule: str) -> None:
+        await until(lambda: rule in [line.record.rule for line in self.journal.records()], rule, 20.0)
+
     async def runtime(self) -> dict[str, Any]:
         found: dict[str, Any] = (await self.ask("status"))["status"]["daemon"]
         return found
@@ -168,7 +171,13 @@ async def test_a_new_epoch_is_journalled_then_stamped_on_the_edge(tmp_path: Path
         await made.edge.stamp(40)
         await until(lambda: made.seen_fence() == 40, "the edge's fence is read")
         assert (await made.ask("arm"))["ok"]
+        await made.reaches("M51")  # held: somebody else's epoch is at the edge
         made.lease.ours = False  # lost; the next epoch must be above what the edge has seen
+        await until(lambda: made.lease.last > 40, "the next epoch", 20.0)
+        for _ in range(50):  # nothing outbids the other by itself: an operator resumes, once the lease is told
+            if (await made.ask("resume"))["ok"]:
+                break
+            await asyncio.sleep(0.2)
         await until(lambda: "done" in made.outcomes(), "the stamp's result in the journal", 20.0)
         assert made.lease.last > 40
         assert {status.fence for status in await made.edge.status()} == {made.lease.last}

@@ -170,7 +170,7 @@ async def test_overload_drops_readings_and_never_an_order() -> None:
         batches = [event.error for event in bench.seen(DeviceBatch)]  # type: ignore[attr-defined]
         assert batches == ["495", "496", "497", "498", "499"]
         assert bench.counters.coalesced_batches == 495
-        assert len(bench.traffic) == 500
+        await until(lambda: len(bench.traffic) == 500, "every effect")
         assert set(bench.on_disk_at_traffic) == {1}
 
 

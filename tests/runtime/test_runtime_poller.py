@@ -70,6 +70,17 @@ async def test_a_lost_device_yields_missing_points_and_is_told_once(caplog: pyte
     assert told == ["device crac_1 does not answer: no answer within 0.05 s", "device crac_1 answers again"]
 
 
+async def test_rows_found_on_the_device_are_missed_too_when_it_falls_silent() -> None:
+    async with UdpDevice() as device:
+        found = (point("a"), point("a", "row_of_a_table"))
+        driver = UdpDriver(device.address, found, 0.05)
+        async with polling(PolledDevice("a", "hall_a", 0.1, 0.05, found[:1], driver)) as (_, batches, _):
+            await until(lambda: batches and not batches[-1].error, "an answer")
+            device.silent = True
+            await until(lambda: batches[-1].error, "a loss")
+    assert [r.point.name for r in batches[-1].readings] == [p.name for p in found]
+
+
 class BrokenDriver(UdpDriver):
     """A driver with a bug of ours."""
 
@@ -115,3 +126,45 @@ async def test_hints_outlive_the_poller() -> None:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def test_a_device_that_calls_is_polled_now_and_no_faster_than_its_share() -> None:
+    async with UdpDevice() as calling, UdpDevice() as quiet:
+        devices = (polled("calling", calling, 60.0), polled("quiet", quiet, 60.0))
+        async with polling(*devices) as (poller, batches, counters):
+            poller.look("calling")
+            poller.look("calling")
+            poller.look("nobody")
+            await until(lambda: batches, "the poll out of turn")
+            for _ in range(20):
+                poller.look("calling")
+                await asyncio.sleep(0.01)
+            assert len(calling.asked) == 1, "the next one is due in 12 s"
+            assert (counters.prompted_polls, counters.late_polls.total()) == ({"calling": 1}, 0)
+            assert len(quiet.asked) <= 1
+
+
+async def test_a_call_during_a_poll_is_answered_by_another_poll() -> None:
+    async with UdpDevice(silent=True) as device:
+        async with polling(polled("a", device, 5.0, deadline_s=1.05)) as (poller, batches, _):
+            poller.look("a")
+            await until(lambda: device.asked, "the first poll")
+            poller.look("a")
+            device.silent = False
+            await until(lambda: len(device.asked) == 2, "the second poll, after the first has ended")
+            await until(lambda: len(batches) == 2, "both batches")
+        assert [batch.error == "" for batch in batches] == [False, True]
+        assert device.asked[1] - device.asked[0] >= 1.0
+
+
+async def test_a_slot_during_a_poll_out_of_turn_is_served_by_it_and_the_one_after_is_late() -> None:
+    async with (
+        UdpDevice(silent=True) as device,
+        polling(polled("a", device, 0.4, deadline_s=None)) as (poller, _, counters),
+    ):
+        poller.look("a")
+        await until(lambda: device.asked, "the poll out of turn")
+        assert counters.prompted_polls == {"a": 1}
+        await asyncio.sleep(0.35)
+        assert counters.late_polls["a"] == 0, "at most one slot has passed"
+        await until(lambda: counters.late_polls["a"] == 1, "the second slot")

@@ -78,7 +78,7 @@ def test_reports_and_policies_have_lines_and_readings_have_none() -> None:
     assert result.extra == {"effect": "7.1", "outcome": "fenced"}
     lease = scribe.lines(LeaseReport(STAMP, True, 7, ""), (), ())[0]
     assert (lease.entry, lease.epoch, lease.text) == (Entry.LEASE, 7, "the lease is held, epoch 7")
-    policy = scribe.lines(PolicyLoaded(STAMP, Policy("dallas", (), (), ()), "abc", "envmon"), (), ())[0]
-    assert (policy.entry, policy.extra) == (Entry.POLICY, {"sha256": "abc"})
+    policy = scribe.lines(PolicyLoaded(STAMP, Policy("dallas", (), (), ()), "abc", "envmon", "site: x"), (), ())[0]
+    assert (policy.entry, policy.extra) == (Entry.POLICY, {"sha256": "abc", "text": "site: x"})
     assert scribe.lines(DeviceBatch(STAMP, "crac_1", ()), (), ()) == []
     assert scribe.lines(Tick(STAMP), (), ()) == []

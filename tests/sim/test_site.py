@@ -16,8 +16,8 @@ from envmon.drivers import open_driver
 from envmon.model.reading import Quality, Reading, Role, UnitState
 from envmon.model.verdict import Mode
 from envmon.probes.sip import SipProbe
+from envmon.profiles.bind import bind_at, place
 from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import bind
 from envmon.runtime.clock import ScaledClock
 from envmon.sim.feeds import UNIT_FEEDS
 from envmon.sim.site import Score, SimulatedSite
@@ -47,10 +47,16 @@ async def poll(running: SimulatedSite, directory: Path) -> dict[str, Reading]:
     told = {}
     for device in settings(running, directory).devices:
         profile = PROFILES[device.profile]
-        points = bind(
-            profile, site="dallas", device=device.id, path=device.path, zone=device.zone, serves=device.serves
+        at = place(
+            profile,
+            site="dallas",
+            device=device.id,
+            path=device.path,
+            zone=device.zone,
+            serves=device.serves,
+            commissioned=device.commissioned,
         )
-        async with open_driver(device, profile, points) as driver:
+        async with open_driver(device, profile, bind_at(profile, at), at=at) as driver:
             told |= {reading.point.id: reading for reading in await driver.poll()}
     return told
 
@@ -225,3 +231,13 @@ async def test_a_site_that_cannot_start_leaves_nothing_open(monkeypatch):
     port = running._ports["crac_2"]
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_a_machine_too_slow_for_the_speed_is_told():
+    async with site() as running:
+        running._live()
+        in_time = running.score.late_s
+        await asyncio.sleep(0.1)  # 40 virtual seconds in which nobody advances the rooms
+        running._live()
+        assert running.score.late_s >= max(38.0, in_time)
+        assert running.rooms.second >= 40

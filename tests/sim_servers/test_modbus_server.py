@@ -8,9 +8,10 @@ import pytest
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusIOException
 
+from envmon.profiles.bind import bind
 from envmon.profiles.decode import decode_modbus
 from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import Profile, Register, bind
+from envmon.profiles.schema import Profile, Register
 from envmon.sim.modbus_server import ModbusServer
 from envmon.sim.registers import SimulatedDevice
 from envmon.wire.modbus import encode_request
@@ -64,7 +65,7 @@ async def test_every_point_decodes_from_what_a_foreign_client_got(
     server: ModbusServer, client: AsyncModbusTcpClient, unit: int
 ) -> None:
     profile = device(server, unit).profile
-    for bound in bind(profile, site="s", device="d", path="p", zone="z", serves="u"):
+    for bound in bind(profile, site="s", device="d", path="p", zone="z", serves="u", commissioned=True):
         at = bound.spec.address
         assert isinstance(at, Register)
         if at.function == 2:

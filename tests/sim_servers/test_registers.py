@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envmon.model.reading import Quality, Reading, Reason, Role, UnitState
+from envmon.profiles.bind import BoundPoint, bind
 from envmon.profiles.decode import decode_modbus, decode_snmp
 from envmon.profiles.loader import load_builtin, load_text
-from envmon.profiles.schema import Address, BoundPoint, Oid, Profile, Register, bind
+from envmon.profiles.schema import Address, Oid, Profile, Register
 from envmon.sim.registers import SimulatedDevice
 from envmon.wire import ber
 
@@ -62,7 +63,7 @@ def _variable(device: SimulatedDevice, address: Address | None) -> int | bytes |
 
 
 def bound_points(profile: Profile) -> tuple[BoundPoint, ...]:
-    return bind(profile, site="s", device="d", path="p", zone="z", serves="u")
+    return bind(profile, site="s", device="d", path="p", zone="z", serves="u", commissioned=True)
 
 
 @pytest.mark.parametrize(("profile", "point"), NUMBERS)

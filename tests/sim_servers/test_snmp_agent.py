@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
+from envmon.profiles.bind import bind
 from envmon.profiles.decode import decode_snmp
 from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import Oid, Profile, bind
+from envmon.profiles.schema import Oid, Profile
 from envmon.sim.registers import SimulatedDevice
 from envmon.sim.snmp_agent import SnmpAgent
 from envmon.wire import ber
@@ -88,7 +89,7 @@ async def test_what_a_walk_got_decodes_to_what_was_set(agent: SnmpAgent) -> None
     agent.device.set("rack_inlet_temp", 31.2)
     out = await tool(agent, "snmpbulkwalk", "1.3.6.1.4.1")
     walked = found(out)
-    for bound in bind(agent.device.profile, site="s", device="d", path="p", zone="z", serves="u"):
+    for bound in bind(agent.device.profile, site="s", device="d", path="p", zone="z", serves="u", commissioned=True):
         check, at = bound.spec.cross_check, bound.spec.address
         assert isinstance(at, Oid)
         twin = walked[check.address.oid] if check is not None and isinstance(check.address, Oid) else None

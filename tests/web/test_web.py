@@ -75,6 +75,12 @@ async def client(daemon: Daemon) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
+async def test_a_page_of_many_megabytes_arrives_whole(client: aiohttp.ClientSession, daemon: Daemon) -> None:
+    daemon.text = b"".join(b'envmon_reading{point="%d"} 1\n' % number for number in range(150_000))
+    async with client.get("/metrics") as response:
+        assert await response.read() == daemon.text
+
+
 async def test_metrics(client: aiohttp.ClientSession, daemon: Daemon) -> None:
     async with client.get("/metrics") as answer:
         assert (answer.status, await answer.read()) == (200, daemon.text)

@@ -1,0 +1,111 @@
+"""The shape of what acts: edges of every kind, and the lease that gives the right to command them.
+
+Rules
+  - The text under a key is its meaning, in the file's reference and in the JSON Schema; there is no second copy.
+  - Which keys belong to which kind is in ``lever_entries``.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from envmon.config.settings import DnsSettings, EdgeSettings, LeaseSettings
+from envmon.config.shape_parts import Entry, TlsEntry, default
+from envmon.config.values import Between, Domain, Duration, HostPort, Name, SecretRef, SipUri, Text, Url
+
+
+class DnsRecordEntry(Entry):
+    """The SRV record set (RFC 2782) that carries a route."""
+
+    name: Domain
+    """Its owner name, in full, such as _sip._udp.voice.example."""
+    primary: HostPort
+    """Target and port of the primary site; port 5060 unless given."""
+    backup: HostPort
+    """Target and port of the backup site; port 5060 unless given."""
+
+
+class DnsEntry(Entry):
+    """A zone that takes dynamic updates (RFC 2136), signed with TSIG (RFC 8945)."""
+
+    server: HostPort
+    """The zone's primary name server; port 53 unless given."""
+    zone: Domain
+    """The zone."""
+    key: Domain
+    """Name of the TSIG key; the key itself is the edge's token, in base64."""
+    algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = default(DnsSettings, "algorithm")
+    """Algorithm of the TSIG key."""
+    ttl: Annotated[Duration, AfterValidator(Between(1, 3600))] = default(DnsSettings, "ttl_s")
+    """Time to live of the records: for so long a resolver may go on sending calls where they went."""
+    records: Annotated[dict[Name, DnsRecordEntry], Field(min_length=1)]
+    """The record set of each route this edge carries, by the route's name."""
+
+
+class DispatcherRouteEntry(Entry):
+    """The destinations of the primary site that carry a route."""
+
+    set: Annotated[int, Field(ge=0, le=2_147_483_647)]
+    """The dispatcher set they stand in."""
+    uris: Annotated[list[SipUri], Field(min_length=1)]
+    """Their URIs, as dispatcher.list shows them; all of them are disabled to move the route."""
+
+
+class DispatcherEntry(Entry):
+    """Kamailio's dispatcher module, commanded over its JSON-RPC."""
+
+    routes: Annotated[dict[Name, DispatcherRouteEntry], Field(min_length=1)]
+    """What is disabled for each route this edge carries, by the route's name."""
+
+
+class EdgeEntry(Entry):
+    """Something that decides where new calls go."""
+
+    kind: Literal["kamailio", "dispatcher", "dns", "webhook", "command", "simulated"]
+    """How it is commanded; simulated moves no call."""
+    zone: Name
+    """The zone or place it stands in."""
+    url: Url | None = None
+    """Where it takes commands; for kamailio, dispatcher (its JSON-RPC) and webhook."""
+    sip: HostPort
+    """Where it takes calls, UDP, for probe calls; port 5060 unless given."""
+    sip_backup: HostPort | None = None
+    """Where probe calls to the backup go; sip unless given. For levers that no call passes through, such as DNS."""
+    token: SecretRef | None = None
+    """Bearer token it asks for; for webhook the key requests are signed with, for dns the TSIG key."""
+    probe_user: Annotated[str, Field(pattern=r"^[A-Za-z0-9._+-]{1,64}$")] = default(EdgeSettings, "probe_user")
+    """User part a probe call dials to reach the backup."""
+    deadline: Annotated[Duration, AfterValidator(Between(0.1, 12))] = default(EdgeSettings, "deadline_s")
+    """Time one command may take."""
+    dns: DnsEntry | None = None
+    """The zone and the records, for kind dns."""
+    dispatcher: DispatcherEntry | None = None
+    """The sets and the destinations, for kind dispatcher."""
+    command: Annotated[list[Text], Field(min_length=1)] | None = None
+    """The program, by its absolute path, and its arguments, for kind command; no shell reads them."""
+
+
+class EndpointEntry(Entry):
+    """A member of the etcd cluster."""
+
+    url: Url
+    """Its client URL."""
+    zone: Name
+    """The zone or place it stands in."""
+
+
+class LeaseEntry(Entry):
+    """The right to act: local for a daemon without a standby, etcd for one with."""
+
+    kind: Literal["local", "etcd"] = default(LeaseSettings, "kind")
+    """What keeps it."""
+    endpoints: dict[Name, EndpointEntry] = {}
+    """Every voting member of the etcd cluster, by a name you choose."""
+    ttl: Annotated[Duration, AfterValidator(Between(4, 10))] = default(LeaseSettings, "ttl_s")
+    """How long a silent holder keeps it, in whole seconds; another has taken over after twice as long."""
+    username: Text | None = None
+    """etcd user."""
+    password: SecretRef | None = None
+    """Its password."""
+    tls: TlsEntry | None = None
+    """Authority and client certificate for https endpoints; without this key the system's authorities are trusted."""

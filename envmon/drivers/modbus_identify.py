@@ -1,0 +1,38 @@
+"""What a Modbus device says about itself: the registers by which profiles recognise their models."""
+
+import asyncio
+from collections.abc import Iterable
+
+from envmon.config.settings import DeviceSettings
+from envmon.drivers.contract import DeviceError
+from envmon.drivers.modbus_line import link_opener, name_of
+from envmon.drivers.modbus_plan import Span
+from envmon.model.reading import Reason
+from envmon.profiles.identify import Facts, registers
+from envmon.profiles.registers import registers_value
+from envmon.profiles.schema import ModbusLimits, Profile, Protocol, Register
+from envmon.wire.modbus import Function
+
+
+async def ask_modbus(device: DeviceSettings, profiles: Iterable[Profile]) -> Facts:
+    """Ask one device for what ``profiles`` want to know. Raises DeviceError; each question may take its deadline."""
+    limits = ModbusLimits()
+    where = name_of(device, limits)
+    told: dict[Register, int | float | str] = {}
+    try:
+        async with asyncio.timeout(device.deadline_s):
+            link = await link_opener(device, device.port or limits.port)()
+        try:
+            for register in registers(profile for profile in profiles if profile.protocol is Protocol.MODBUS):
+                async with asyncio.timeout(device.deadline_s):
+                    span = Span(Function(register.function), register.address, register.registers)
+                    found = await link.ask(device.unit_id, span)
+                if isinstance(found, bytes):
+                    told[register] = registers_value(register, found)
+        finally:
+            await link.close()
+    except TimeoutError:
+        raise DeviceError(Reason.TIMEOUT, f"{where}: no answer within {device.deadline_s:g} s") from None
+    except DeviceError as fault:
+        raise DeviceError(fault.reason, f"{where}: {fault}") from None
+    return Facts(Protocol.MODBUS, registers=told)

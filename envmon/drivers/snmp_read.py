@@ -1,0 +1,105 @@
+"""What one poll of an SNMP agent asks for, and how its answers become readings.
+
+Rules
+  - Every OID is asked for once, a value beside what is needed to decode it, so that both are of one moment where
+    possible.
+  - A request the agent cannot answer as a whole is split in halves until the parts are answered.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gufo.snmp import ValueType
+
+from envmon.drivers.snmp_session import Session, TooBigError
+from envmon.model.reading import Reading, Reason
+from envmon.profiles.bind import BoundPoint
+from envmon.profiles.decode import NOTHING, Beside, ShortWay, decode, missing, short_way
+from envmon.profiles.schema import Address, Oid
+
+Values = dict[str, ValueType]
+Batch = tuple[str, ...]
+
+UPTIME = "1.3.6.1.2.1.1.3.0"  # sysUpTime (SNMPv2-MIB), hundredths of a second
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One point and the OIDs it is decoded from; "" for what it does not need."""
+
+    bound: BoundPoint
+    oid: str
+    cross: str
+    unit: str
+    valid: str
+    label: str
+    short: ShortWay | None
+
+    @property
+    def oids(self) -> tuple[str, ...]:
+        """Every OID, the point's own first."""
+        return tuple(oid for oid in (self.oid, self.cross, self.unit, self.valid, self.label) if oid)
+
+    def reading(self, values: Values, left: Reason) -> Reading:
+        """Decode what was answered; ``left`` is why nothing was."""
+        if self.oid not in values:
+            return missing(self.bound, left)
+        if self.short is not None and (reading := self.short(self.bound.point, values[self.oid])) is not None:
+            return reading
+        if not (self.cross or self.unit or self.valid or self.label):
+            return decode(self.bound, values[self.oid], NOTHING)
+        beside = Beside(values.get(self.cross), values.get(self.unit), values.get(self.valid), values.get(self.label))
+        if self.valid and self.valid not in values:
+            return missing(self.bound, left)
+        return decode(self.bound, values[self.oid], beside)
+
+
+def want(bound: BoundPoint) -> Wanted:
+    """Work out what a point needs."""
+    spec = bound.spec
+    return Wanted(
+        bound,
+        _oid(spec.address),
+        _oid(spec.cross_check.address) if spec.cross_check else "",
+        _oid(spec.unit_from.address) if spec.unit_from else "",
+        _oid(spec.valid_from.address) if spec.valid_from else "",
+        _oid(spec.enum_from) if spec.enum_from else "",
+        short_way(bound),
+    )
+
+
+def batches(oids: Iterable[str], max_oids: int) -> tuple[Batch, ...]:
+    """Cut OIDs into requests, each OID once."""
+    ordered = tuple(dict.fromkeys(oids))
+    return tuple(ordered[start : start + max_oids] for start in range(0, len(ordered), max_oids))
+
+
+@dataclass(slots=True)
+class Requests:
+    """The requests of a poll, in the shape the agent was found to bear; one that met silence goes to the end."""
+
+    batches: tuple[Batch, ...] = field(default=())
+
+    async def read(self, session: Session, values: Values) -> None:
+        """Read everything into ``values``; None for what the agent does not have. Raises DeviceError."""
+        waiting = list(self.batches)
+        done: list[Batch] = []
+        try:
+            while waiting:
+                batch = waiting[0]
+                try:
+                    found = await session.get(batch)
+                except TooBigError:
+                    middle = len(batch) // 2
+                    waiting[:1] = batch[:middle], batch[middle:]
+                    continue
+                values.update(zip(batch, map(found.get, batch), strict=True))
+                done.append(waiting.pop(0))
+        finally:
+            self.batches = (*done, *waiting[1:], *waiting[:1])
+
+
+def _oid(address: Address) -> str:
+    if not isinstance(address, Oid):
+        raise TypeError("an SNMP device was bound to a profile with Modbus addresses")
+    return address.oid
