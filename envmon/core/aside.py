@@ -52,7 +52,7 @@ def named(policy: Policy, target: str) -> tuple[str, ...]:
     found.extend(
         f"{Sort.UNIT}:{zone.id}.{unit.id}"
         for zone in policy.zones
-        for unit in zone.units
+        for unit in (*zone.units, *zone.plant)
         if target in (unit.id, f"{zone.id}.{unit.id}")
     )
     edges = dict.fromkeys(edge for route in policy.routes for edge in route.edges)

@@ -5,15 +5,20 @@ Rules
   - Standby counts as capacity: it starts when asked.
   - A unit in maintenance is no capacity. It is no loss either while the rest carries the load: after that it excuses
     nothing, whoever ordered it.
+  - An alarm loses a unit unless its own state says that it runs: a filter alarm cools as well as none.
+  - Chilled units are worth no more than the chillers that feed them, and nothing without flow.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from envmon.core.world import Seen
-from envmon.model.policy import ZonePolicy
+from envmon.model.policy import UnitPolicy, ZonePolicy
 from envmon.model.reading import Role, Severity, UnitState
 
 LOST_STATES = frozenset({UnitState.OFF, UnitState.FAILED, UnitState.MAINTENANCE, UnitState.STARTING})
+FLOW = "chilled water flow"
+NO_FLOW = 0.1  # of the usual flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +37,70 @@ class Capacity:
         return 0.0 if load_kw <= 0 else min(1.0, max(0.0, 1.0 - self.available_kw / load_kw))
 
 
-def capacity(zone: ZonePolicy, fresh: tuple[Seen, ...], out: tuple[str, ...] = ()) -> Capacity:
-    """Judge the units of a zone on its fresh good readings; ``out`` are those in maintenance."""
+def capacity(
+    zone: ZonePolicy,
+    fresh: tuple[Seen, ...],
+    normal: Mapping[Role, float] | None = None,
+    out: tuple[str, ...] = (),
+) -> Capacity:
+    """Judge the units of a zone on its fresh good readings.
+
+    ``normal`` tells the usual flow of chilled water, ``out`` are the units in maintenance.
+    """
+    says = _lost(fresh)
+    if (still := _no_flow(fresh, normal or {})) is not None:
+        says[FLOW] = still
+    gone = frozenset((*says, *out))
+    dry = _alive(tuple(unit for unit in zone.units if not unit.chilled), gone)
+    wet = _alive(tuple(unit for unit in zone.units if unit.chilled), gone) if FLOW not in says else []
+    plant = _alive(zone.plant, gone)
+    available = sum(dry) + (min(sum(wet), sum(plant)) if zone.plant else sum(wet))
+    spare = _spare(sorted([*dry, *wet], reverse=True), zone.it_load_kw)
+    if zone.plant and wet:
+        spare = min(spare, _spare(plant, zone.it_load_kw - sum(dry)))
+    excused = out if available >= zone.it_load_kw else ()
+    says = {name: seen for name, seen in says.items() if name not in excused}
+    lost = tuple(unit.id for unit in (*zone.units, *zone.plant) if unit.id in says)
+    lost += (FLOW,) if FLOW in says and any(unit.chilled for unit in zone.units) else ()
+    return Capacity(
+        available_kw=available,
+        margin_kw=available - zone.it_load_kw,
+        spare_units=spare if available >= zone.it_load_kw else -1,
+        lost=lost,
+        witnesses=tuple(says[name] for name in lost),
+        excused=excused,
+    )
+
+
+def _lost(fresh: tuple[Seen, ...]) -> dict[str, Seen]:
+    """Unit -> the reading that says it is lost."""
     says: dict[str, Seen] = {}
+    running: dict[str, bool] = {}
     for seen in fresh:
         point = seen.reading.point
         if point.unit is None:
             continue
-        stopped = point.role is Role.UNIT_RUNNING and seen.reading.value in LOST_STATES
-        tripped = point.role is Role.ALARM and seen.reading.severity is Severity.CRITICAL
-        if stopped or tripped:
+        if point.role is Role.UNIT_RUNNING:
+            running[point.unit] = seen.reading.value == UnitState.RUNNING
+            if seen.reading.value in LOST_STATES:
+                says[point.unit] = seen
+        elif point.role is Role.ALARM and seen.reading.severity is Severity.CRITICAL:
             says.setdefault(point.unit, seen)
-    alive = sorted((unit.sensible_kw for unit in zone.units if unit.id not in {*says, *out}), reverse=True)
-    available = sum(alive)
-    if available >= zone.it_load_kw:
-        says = {unit: seen for unit, seen in says.items() if unit not in out}
-    return Capacity(
-        available_kw=available,
-        margin_kw=available - zone.it_load_kw,
-        spare_units=_spare(alive, zone.it_load_kw),
-        lost=tuple(unit.id for unit in zone.units if unit.id in says),
-        witnesses=tuple(says[unit.id] for unit in zone.units if unit.id in says),
-        excused=out if available >= zone.it_load_kw else (),
-    )
+    return {unit: seen for unit, seen in says.items() if not running.get(unit, False)}
+
+
+def _no_flow(fresh: tuple[Seen, ...], normal: Mapping[Role, float]) -> Seen | None:
+    """The reading that says the chilled water stands still; None where it flows or nobody says."""
+    usual = normal.get(Role.CHILLED_WATER_FLOW, 0.0)
+    for seen in fresh:
+        value = seen.reading.value
+        if seen.reading.point.role is Role.CHILLED_WATER_FLOW and isinstance(value, float) and value <= NO_FLOW * usual:
+            return seen
+    return None
+
+
+def _alive(units: tuple[UnitPolicy, ...], gone: Collection[str]) -> list[float]:
+    return sorted((unit.sensible_kw for unit in units if unit.id not in gone), reverse=True)
 
 
 def _spare(alive: list[float], load_kw: float) -> int:

@@ -9,8 +9,10 @@ Rules
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from envmon.core.aside import Aside, SetAside, Sort, named
+from envmon.core.aside import Aside, SetAside, Sort, named, units_out
 from envmon.core.aside_rules import ASIDE_RULES, AsideAct, AsideAsk, AsideFacts, Known, Lasts, Over
+from envmon.core.judge import speaking
+from envmon.core.margin import capacity
 from envmon.core.pages import RANK, wanted
 from envmon.core.say import until
 from envmon.core.step import Step
@@ -128,7 +130,7 @@ def _why(world: World, policy: Policy, order: Order, target: _Target, action: As
 
 
 def _names(policy: Policy) -> list[str]:
-    units = [f"{zone.id}.{unit.id}" for zone in policy.zones for unit in zone.units]
+    units = [f"{zone.id}.{unit.id}" for zone in policy.zones for unit in (*zone.units, *zone.plant)]
     edges = dict.fromkeys(edge for route in policy.routes for edge in route.edges)
     return [policy.site, *(zone.id for zone in policy.zones), *units, *edges]
 
@@ -139,15 +141,10 @@ def _spare(policy: Policy, world: World, name: str) -> str:
     zone = next((each for each in policy.zones if sort == Sort.UNIT and rest.startswith(f"{each.id}.")), None)
     if zone is None:
         return ""
-    lost = world.zones[zone.id].judgement.lost_units
-    left = [
-        unit.sensible_kw
-        for unit in zone.units
-        if unit.id not in lost and f"{Sort.UNIT}:{zone.id}.{unit.id}" not in world.aside.maintenance
-    ]
-    kilowatts = f"{sum(left):g} kW of cooling left for {zone.it_load_kw:g} kW"
-    if sum(left) < zone.it_load_kw:
-        return f"{kilowatts}: too little, so it does not excuse the unit: it counts as lost when it stops"
-    if left and sum(left) - max(left) < zone.it_load_kw:
-        return f"{kilowatts}: one more failure is critical"
-    return kilowatts
+    state = world.zones[zone.id]
+    fresh = speaking(policy, state, world.now)
+    left = capacity(zone, fresh, state.normal, units_out(world.aside, zone.id))
+    kilowatts = f"{left.available_kw:g} kW of cooling left for {zone.it_load_kw:g} kW"
+    if left.margin_kw < 0:
+        return f"{kilowatts}: too little, so it excuses nothing: the unit counts as lost when it stops"
+    return f"{kilowatts}: one more failure is critical" if left.spare_units < 1 else kilowatts

@@ -72,7 +72,7 @@ def test_maintenance_excuses_nothing_once_the_rest_cannot_carry_the_load():
     room = Room().armed()
     for number in (1, 2, 3):
         last = maintain(room, f"hall_a_crac_{number}")
-    assert "too little, so it does not excuse the unit" in last.why
+    assert "too little, so it excuses nothing" in last.why
     lose(room, 600, 1, 2, 3)
     assert room.route.position is Position.BACKUP
 
