@@ -32,6 +32,7 @@ from envmon.core.evidence import (
 )
 from envmon.core.loss import AIR, corroborate, follow, restart_expected
 from envmon.core.margin import Capacity, capacity
+from envmon.core.power import Power, power, since
 from envmon.core.trust import doubts, middles
 from envmon.core.world import Doubt, Judgement, Sample, Seen, ZoneState, age_s
 from envmon.model.event import Stamp
@@ -75,6 +76,7 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: t
     if agreed:
         witnesses = {vote.kind: vote.points for vote in look.votes}
         state = replace(state, quorum_ns=now.mono_ns, witnesses=witnesses, last_limit=limit)
+    source = power(policy, fresh)
     judgement = Judgement(
         verdict=_verdict(state, look.units, agreed=agreed, sighted=look.sighted),
         basis=Basis.MEASURED if look.sighted else Basis.PROJECTED,
@@ -87,12 +89,16 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: t
         spare_units=look.units.spare_units,
         shortfall=1.0 if look.warm_supply else look.units.shortfall(zone.it_load_kw),
         lost_units=look.units.lost,
+        power_left_s=source.left_s,
+        power_borne_out=source.borne_out,
+        power_says=say_power(source),
     )
     judgement = replace(judgement, why=_why(zone, state, judgement, now))
     same = judgement.verdict is state.judgement.verdict and state.verdict_ns > 0
     return replace(
         state,
         good_since_ns=_good_since(state, judgement, now),
+        power_ns=since(state, fresh, now),
         judged_ns=now.mono_ns,
         verdict_ns=state.verdict_ns if same else now.mono_ns,
         judgement=judgement,
@@ -260,12 +266,22 @@ def _why(zone: ZonePolicy, state: ZoneState, judgement: Judgement, now: Stamp) -
     parts.extend(f"{vote.kind}: {vote.says}" for vote in judgement.votes if vote.kind is not Kind.INLET_AIR)
     if not judgement.votes and judgement.lost_units:
         parts.append(f"{', '.join(judgement.lost_units)} lost, {judgement.margin_kw:+g} kW margin")
+    if judgement.power_says:
+        parts.append(judgement.power_says)
     if restart_expected(state, now):
         parts.append(f"restart expected within {-age_s(now, state.restart_until_ns or 0):.0f} s")
     if state.doubts:
         parts.append("no vote: " + ", ".join(f"{name} ({doubt.why})" for name, doubt in state.doubts.items()))
     parts.append(say_limit(judgement.time_to_limit))
     return "; ".join(parts)
+
+
+def say_power(source: Power) -> str:
+    """What the zone runs on in words; "" for the utility."""
+    if not source.runs_on:
+        return ""
+    left = "nobody tells for how long" if source.left_s is None else f"{minutes(source.left_s)} left"
+    return f"runs on {source.runs_on}, {left}"
 
 
 def say_limit(limit: TimeToLimit) -> str:

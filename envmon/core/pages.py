@@ -13,6 +13,7 @@ from dataclasses import replace
 from envmon.core import consent, guard
 from envmon.core.aside import edge_out, place_out, units_out
 from envmon.core.mode_rules import MODE_RULES
+from envmon.core.power import held
 from envmon.core.readiness import reachable, readiness, ready
 from envmon.core.route_rules import ROUTE_RULES, Ready
 from envmon.core.step import Step
@@ -88,6 +89,9 @@ def _zone(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> l
     judgement = state.judgement
     where = f"{policy.site} {zone.id}"
     found = _doubts(world, policy, zone, state)
+    if judgement.power_says and held(state, world.now):
+        text = f"{where}: {judgement.power_says}. {judgement.why}"
+        found.append(Page(_key(policy, zone.id, "power"), True, Urgency.ERROR, text))
     if judgement.verdict is Verdict.UNKNOWN:
         if age_s(world.now, state.verdict_ns) >= policy.stale_s:
             text = f"{where}: envmon is blind. {judgement.why}"

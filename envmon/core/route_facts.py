@@ -2,6 +2,7 @@
 
 from envmon.core.judge import minutes, quorum_stands
 from envmon.core.loss import for_good, restart_expected
+from envmon.core.power import ends_s
 from envmon.core.proof import left, proof
 from envmon.core.readiness import Item, reachable, readiness, ready, shown
 from envmon.core.route_rules import Ask, Edges, Episode, Left, RouteFacts, Threat
@@ -37,7 +38,7 @@ def route_facts(world: World, policy: Policy, route: RoutePolicy, order: Ask) ->
 
 
 def threat(world: World, policy: Policy, route: RoutePolicy) -> Threat:
-    """The worst of the route's zones: does its time to limit still leave an evacuation.
+    """The worst of the route's zones: does the earliest of heat, battery and fuel still leave an evacuation.
 
     A threat that was acute stays so until it is clearly over: an estimate that hovers at the bar makes one decision.
     """
@@ -45,6 +46,10 @@ def threat(world: World, policy: Policy, route: RoutePolicy) -> Threat:
     relief = RELIEF if world.routes[route.id].act_ns is not None else 1.0
     for zone in (each for each in policy.zones if each.id in route.zones):
         state = world.zones[zone.id]
+        if (ends := ends_s(state, world.now)) is not None:
+            if ends <= relief * route.evacuate_s:
+                return Threat.ACT
+            worst = Threat.WATCH
         if not quorum_stands(policy, state, world.now):
             continue
         if _pressing(zone, state, route, world.now, relief):

@@ -115,6 +115,7 @@ def _zone(state: ZoneState, *, here: bool) -> dict[str, Any]:
             "median_s": limit.median,
             "says": say_limit(limit),
         },
+        "power": {"left_s": judgement.power_left_s, "says": judgement.power_says},
         "margin_kw": judgement.margin_kw,
         "n_plus": judgement.spare_units,
         "lost_units": list(judgement.lost_units),

@@ -104,6 +104,9 @@ class Judgement:
     quorum: bool = False  # measured at this tick
     margin_kw: float = 0.0
     spare_units: int = 0  # how many more units may fail: N+k
+    power_left_s: float | None = None  # what the batteries or the fuel still carry, when power is away
+    power_borne_out: bool = False
+    power_says: str = ""
     shortfall: float = 0.0  # the part of the IT load that nothing cools, 0 to 1
     lost_units: tuple[str, ...] = ()
     why: str = "no reading yet"
@@ -130,6 +133,7 @@ class ZoneState:
     quorum_ns: int | None = None  # last measured quorum
     witnesses: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)  # and the points behind it, by kind
     lost: tuple[str, ...] = ()  # units known to be lost since ``onset_ns``
+    power_ns: int | None = None  # the utility is away since
     judged_ns: int = 0
     verdict_ns: int = 0  # since when the verdict is what it is
     last_limit: TimeToLimit = TimeToLimit(Sight.CANNOT_TELL)  # at the last measured quorum
