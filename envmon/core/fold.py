@@ -183,4 +183,8 @@ def _probe(world: World, event: ProbeReport) -> World:
 def _lease(world: World, event: LeaseReport) -> World:
     same = event.epoch == world.lease.epoch
     stamped_ns = world.lease.stamped_ns if same else 0
-    return replace(world, lease=LeaseState(event.held, event.epoch, event.detail, stamped_ns))
+    world = replace(world, lease=LeaseState(event.held, event.epoch, event.detail, stamped_ns))
+    if not event.held:
+        return world
+    ours = event.former in (0, world.last_epoch)
+    return replace(world, last_epoch=event.epoch, followed=world.followed if ours else event.former)

@@ -157,7 +157,11 @@ class LeaseState:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The whole memory. ``effects`` counts the traffic effects ever issued and names the next one."""
+    """The whole memory. ``effects`` counts the traffic effects ever issued and names the next one.
+
+    ``last_epoch`` is the last one we held ourselves; ``followed`` the one of another envmon whose lease we took and
+    whose memory we do not have, 0 once an operator has said to go on.
+    """
 
     now: Stamp = NEVER
     policy: Policy | None = None
@@ -170,6 +174,8 @@ class World:
     devices: Mapping[str, str] = field(default_factory=dict)  # id -> error, "" when it answers
     silent_ns: Mapping[str, int] = field(default_factory=dict)  # device -> silent since
     lease: LeaseState = LeaseState()
+    last_epoch: int = 0
+    followed: int = 0
     raised: Mapping[str, str] = field(default_factory=dict)  # page key -> urgency as last sent
     faster: Mapping[str, float] = field(default_factory=dict)  # zone -> poll interval asked for, s
     effects: int = 0

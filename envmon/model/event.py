@@ -111,12 +111,16 @@ class ProbeReport:
 
 @dataclass(frozen=True, slots=True)
 class LeaseReport:
-    """The right to act: taken with ``epoch``, or not held, and why."""
+    """The right to act: taken with ``epoch``, or not held, and why.
+
+    ``former`` is the epoch of the holder before, 0 where there was none: it may be another envmon's.
+    """
 
     at: Stamp
     held: bool
     epoch: int
     detail: str
+    former: int = 0
 
 
 class Outcome(StrEnum):

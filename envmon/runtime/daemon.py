@@ -59,7 +59,7 @@ class Daemon(Generic[W]):
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._tasks = Supervisor(self.counters)
-        self._dispatcher = Dispatcher(frame.actuators, clock, self.counters, self._reported)
+        self._dispatcher = Dispatcher(frame.actuators, frame.lease, clock, self.counters, self._reported)
         outlets = Outlets(self._dispatcher.execute, self._page, self._hint, self._turned, frame.recorded)
         self._ledger = Ledger(frame.journal, self.counters)
         self._engine = Engine(mind, world, self._ledger, outlets, clock, self.counters)
