@@ -20,6 +20,7 @@ STATE = Path("/var/lib/envmon")
 SAYS = {
     Command.SHIFT: "send new calls to the backup",
     Command.RESTORE: "bring new calls home",
+    Command.DRILL: "move a first share of real calls to the backup and home again, and measure it",
     Command.HOLD: "freeze automation, keep the position",
     Command.RESUME: "end a hold",
     Command.ARM: "let envmon act by its rules (mode automatic)",
@@ -92,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         order.add_argument("--socket", type=Path, default=SOCKET)
         if command in (Command.SHIFT, Command.RESTORE):
             order.add_argument("--route", default="", help="one route; all of them unless given")
+        if command is Command.DRILL:
+            order.add_argument("route", metavar="ROUTE", help="the route to drill")
     _journal(commands.add_parser("journal", help="what was decided and done"))
     commands.add_parser("rules", help="print the rule tables")
     _reading(commands)

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 
 from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry
 
+ALL_OR_NOTHING = frozenset({"dns", "dispatcher"})  # kinds that move every new call or none
 KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "kamailio": (("url",), ("token",)),
     "dispatcher": (("url", "token", "dispatcher"), ()),

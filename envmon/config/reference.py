@@ -40,12 +40,14 @@ _KINDS: dict[object, str] = {
     values.absolute: "absolute path",
     values.domain: "domain name",
     values.sip_uri: "SIP URI",
+    values.window: "part of the day",
 }
 _LISTED: dict[object, str] = {
     values.Name: "names",
     values.SipUri: "SIP URIs",
     values.Text: "texts",
     values.AbsolutePath: "absolute paths",
+    values.Percent: "percentages",
 }
 _BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
 

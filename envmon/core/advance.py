@@ -26,7 +26,7 @@ from envmon.model.policy import Policy
 from envmon.model.verdict import Verdict
 
 WATCHED_POLL_S = 2.0  # devices of a zone that is not well are wanted this often
-ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE})
+ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE, Command.DRILL})
 
 
 def advance(world: World, event: Event) -> Step:

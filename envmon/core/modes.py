@@ -5,7 +5,7 @@ from dataclasses import replace
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES, Fence, Hand, LeaseFacts, ModeAct, ModeAsk, ModeFacts
 from envmon.core.readiness import shown
 from envmon.core.route_facts import edges
-from envmon.core.route_rules import Edges
+from envmon.core.route_words import Edges
 from envmon.core.step import Step
 from envmon.core.table import Answer, answer, find, tell
 from envmon.core.traffic import adopt
@@ -50,7 +50,8 @@ def _enter(world: World, policy: Policy, action: ModeAct) -> World:
         case ModeAct.OBSERVE:
             return replace(world, mode=Mode.OBSERVE)
         case ModeAct.HOLD:
-            return replace(world, mode=Mode.HELD)
+            frozen = {name: replace(state, frozen=True) for name, state in world.routes.items()}
+            return replace(world, mode=Mode.HELD, routes=frozen)
         case ModeAct.RESUME:
             contested = [r for r in policy.routes if edges(world, policy, r, world.routes[r.id]) is Edges.CONTESTED]
             adopted = {route.id: adopt(world, policy, route) for route in contested}

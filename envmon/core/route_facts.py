@@ -1,11 +1,12 @@
 """From the world to the finite facts of a route."""
 
+from envmon.core import clock
 from envmon.core.judge import minutes, quorum_stands
-from envmon.core.proof import left, proof
+from envmon.core.proof import left, proof, say, stage
 from envmon.core.readiness import Item, reachable, readiness, ready, shown
-from envmon.core.route_rules import Ask, Edges, Episode, Left, RouteFacts, Threat
+from envmon.core.route_words import Ask, Edges, Episode, Left, RouteFacts, Threat
 from envmon.core.table import answer
-from envmon.core.world import RouteState, World, ZoneState, age_s
+from envmon.core.world import Judgement, RouteState, World, ZoneState, age_s
 from envmon.model.event import EdgeStatus
 from envmon.model.policy import Policy, RoutePolicy
 from envmon.model.verdict import Mode, Sight
@@ -18,18 +19,27 @@ RELIEF_S = 60.0  # an acute threat ends when the evacuation has this much to spa
 def route_facts(world: World, policy: Policy, route: RoutePolicy, order: Ask) -> RouteFacts:
     """Everything the route's rules look at, now."""
     state = world.routes[route.id]
+    found = threat(world, policy, route)
+    going = world.mode is Mode.AUTOMATIC or (world.mode is Mode.HELD and not state.frozen)
     return RouteFacts(
         mode=world.mode,
         position=state.position,
-        threat=threat(world, policy, route),
+        threat=found,
         ready=ready(world, readiness(world, policy, route), state.act_ns),
         lease=answer(world.lease.held),
         episode=Episode.LATCHED if state.latched else Episode.OPEN if state.episode else Episode.NONE,
         edges=edges(world, policy, route, state),
         proof=proof(world, policy, route, state),
+        stage=stage(state),
+        pace=clock.pace(world, policy, route, state),
+        errand=state.errand,
+        going=answer(going),
+        back=answer(going and world.lease.held and clock.back_is_safe(world, policy, route, state, found)),
         taken=answer(state.taken),
         whole=answer(len(reachable(world, policy, route)) == len(route.edges)),
         soaked=answer(soaked(world, route)),
+        spare=answer(all(_to_spare(world.zones[zone].judgement) for zone in route.zones)),
+        quiet=answer(_quiet(world, route)),
         left=Left.NO if state.drain_said else left(world, policy, route, state),
         order=order,
     )
@@ -49,13 +59,14 @@ def threat(world: World, policy: Policy, route: RoutePolicy) -> Threat:
 
 
 def _no_time_left(world: World, route: RoutePolicy, zone: ZoneState) -> bool:
-    relief_s = 0.0 if world.routes[route.id].act_ns is None else RELIEF_S
+    state = world.routes[route.id]
+    needed_s = clock.evacuate_s(route, state) + (0.0 if state.act_ns is None else RELIEF_S)
     limit = zone.judgement.time_to_limit
     if limit.sight is Sight.FORECAST and limit.lower is not None:
-        return limit.lower <= route.evacuate_s + relief_s
+        return limit.lower <= needed_s
     if limit.sight is not Sight.CANNOT_TELL or zone.last_lower is None or zone.quorum_ns is None:
         return False
-    return zone.last_lower - age_s(world.now, zone.quorum_ns) <= route.evacuate_s + relief_s
+    return zone.last_lower - age_s(world.now, zone.quorum_ns) <= needed_s
 
 
 def edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Edges:
@@ -91,10 +102,26 @@ def soaked(world: World, route: RoutePolicy) -> bool:
     )
 
 
+def _to_spare(judgement: Judgement) -> bool:
+    """Whether a zone is back at N+1: nothing lost, or one more unit may go."""
+    return not judgement.lost_units or judgement.spare_units >= 1
+
+
+def _quiet(world: World, route: RoutePolicy) -> bool:
+    """Whether now is inside the route's window for drills (UTC); a route without one leaves it to who orders."""
+    if route.quiet is None:
+        return True
+    start, end = route.quiet
+    minute = int(world.now.wall // 60) % 1440
+    return start <= minute < end if start <= end else minute >= start or minute < end
+
+
 def explain(world: World, policy: Policy, route: RoutePolicy) -> str:
     """The facts behind a decision on this route, in words."""
     parts = [f"{zone}: {world.zones[zone].judgement.why}" for zone in route.zones]
-    parts.append(f"evacuation takes {minutes(route.evacuate_s)}")
+    parts.append(f"evacuation takes {minutes(clock.evacuate_s(route, world.routes[route.id]))}")
+    if counted := say(world, policy, route, world.routes[route.id]):
+        parts.append(counted)
     items: tuple[Item, ...] = readiness(world, policy, route)
     parts.extend(f"{item.name}: {item.why}" for item in items if item.passed is not True)
     return "; ".join(parts)

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from envmon.core import clock
 from envmon.core.judge import say_limit
 from envmon.core.mode_rules import MODE_RULES
 from envmon.core.proof import calls_left, proof
 from envmon.core.readiness import reachable, readiness, ready
 from envmon.core.route_facts import edges, threat
-from envmon.core.route_rules import ROUTE_RULES, Proven
+from envmon.core.route_rules import ROUTE_RULES
+from envmon.core.route_words import Proven
 from envmon.core.world import RouteState, World, ZoneState
 from envmon.model.policy import Policy, RoutePolicy
 from envmon.model.verdict import Mode, Position
@@ -102,8 +104,13 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> dict[str, Any]:
         "calls_left": calls_left(world, policy, route, state),
         "episode": state.episode,
         "latched": state.latched,
+        "drills": [
+            {"time": each.wall, "verify_s": round(each.verify_s, 1), "drain_s": each.drain_s}
+            for each in state.measured
+            if each.drill
+        ],
         "ready": ready(world, items, state.act_ns).value,
         "readiness": {item.name: {"pass": item.passed, "why": item.why} for item in items},
-        "time_to_evacuate_s": route.evacuate_s,
+        "time_to_evacuate_s": clock.evacuate_s(route, state),
         "why": SENTENCES.get(state.standing, ""),
     }

@@ -8,6 +8,7 @@ Rules
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from envmon.core.route_words import Errand
 from envmon.model.event import EdgeStatus, Stamp
 from envmon.model.policy import Policy
 from envmon.model.reading import Reading, Role
@@ -104,13 +105,21 @@ class ProbeView:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The counters an edge showed just after it confirmed a command: the starting line of the proof."""
+    """What an edge showed just after it confirmed a command: the starting line of the proof."""
 
     at_ns: int
-    up_since: int
-    calls_primary: int
-    calls_backup: int
-    wrong_ns: int = 0  # a call was last counted at the site that was not commanded; 0: never
+    start: EdgeStatus
+    wrong_ns: int = 0  # its calls last went otherwise than commanded; 0: never
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one real move or drill took, in seconds; ``drain_s`` None where nobody saw the last call end."""
+
+    wall: float
+    verify_s: float
+    drain_s: float | None = None
+    drill: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,9 @@ class RouteState:
     ``command_epoch`` is the epoch ``commanded`` was last sent under, 0 for a position that was only adopted;
     ``asserted_ns`` is when. ``confirmed`` are the edges that have reported it since, with what they reported then;
     ``taken`` says one ever did, ``started`` when each of them had started then. ``unsure`` are the writes whose end
-    is not known to be good, by edge. ``announced`` are the pages of this episode, by rule.
+    is not known to be good, by edge. ``announced`` are the pages of this episode, by rule. ``moved_ns`` is when the
+    move under way, or the last one, began, and ``errand`` what for; ``attempts`` counts those of this episode that
+    were rolled back, the last one then. ``measured`` are the last real moves.
     """
 
     position: Position = Position.UNREAD
@@ -140,6 +151,12 @@ class RouteState:
     asked_ns: int = 0  # last probe call asked for
     episode: str = ""
     latched: bool = False
+    errand: Errand = Errand.RULE
+    frozen: bool = False  # held since the move began
+    moved_ns: int = 0
+    attempts: int = 0
+    rolled_back_ns: int = 0
+    measured: tuple[Measured, ...] = ()
     drain_said: bool = False
     standing: str = ""  # id of the rule that stood at the last tick
     announced: Mapping[str, str] = field(default_factory=dict)

@@ -56,7 +56,9 @@ class EdgeStatus:
     ``percent`` is its share of new calls going to the backup, ``set_epoch`` the epoch of the write that put it
     there (0: nobody ever), ``fence`` the newest epoch the edge has seen, ``up_since`` its start in
     Unix seconds. Counters count calls routed since ``up_since``; active counts are calls in progress.
-    An edge that ``counts`` is False sees no calls: its four counts are 0 and mean nothing.
+    An edge that ``counts`` is False sees no calls: its four counts are 0 and mean nothing. One that ``ends`` counts how
+    calls ended, too, by the site that had them last: answered, refused (an end that is no fault of the site) or failed
+    (no answer in time, or 5xx); and ``retried``, the calls in ``calls_backup`` that had first been sent to the primary.
     """
 
     edge: str
@@ -70,6 +72,14 @@ class EdgeStatus:
     active_primary: int
     active_backup: int
     counts: bool = True
+    ends: bool = False
+    answered_primary: int = 0
+    answered_backup: int = 0
+    refused_primary: int = 0
+    refused_backup: int = 0
+    failed_primary: int = 0
+    failed_backup: int = 0
+    retried: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +157,7 @@ class Command(StrEnum):
 
     SHIFT = "shift"
     RESTORE = "restore"
+    DRILL = "drill"
     HOLD = "hold"
     RESUME = "resume"
     ARM = "arm"

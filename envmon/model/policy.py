@@ -43,7 +43,12 @@ class ZonePolicy:
 
 @dataclass(frozen=True, slots=True)
 class RoutePolicy:
-    """A class of calls: its edges, the zones it depends on here and at the backup, and its times in seconds."""
+    """A class of calls: its edges, the zones it depends on here and at the backup, and its times in seconds.
+
+    ``stages`` are the percentages of new calls it moves by, the last of them 100; one step where its edges can only
+    move all or nothing. ``quiet`` is the window for drills in minutes of the day (UTC), which may pass midnight.
+    ``learns`` says that its calls are real: what a move took tells how long an evacuation takes.
+    """
 
     id: str
     edges: tuple[str, ...]
@@ -54,10 +59,15 @@ class RoutePolicy:
     margin_s: float = 120.0
     soak_s: float = 1800.0
     proof_calls: int = 20
+    stages: tuple[int, ...] = (10, 50, 100)
+    dwell_s: float = 300.0
+    drain_floor_s: float = 120.0
+    quiet: tuple[int, int] | None = None
+    learns: bool = True
 
     @property
     def evacuate_s(self) -> float:
-        """Time to evacuate: drain, verification and a margin, in seconds."""
+        """Time to evacuate before anything was learnt: drain, verification and a margin, in seconds."""
         return self.max_call_s + self.verify_s + self.margin_s
 
 

@@ -256,7 +256,7 @@ class Daemon(Generic[W]):
 
     async def _order(self, order: Order) -> Answer:
         """Give an order; one that moves calls to the backup is judged on probe calls placed after it was given."""
-        if order.command is Command.SHIFT:
+        if order.command in (Command.SHIFT, Command.DRILL):
             asked = [
                 p for p in self._probes if p.target.target is Target.BACKUP and order.route in ("", p.target.route)
             ]

@@ -6,7 +6,7 @@ import pytest
 
 from envmon.core.advance import advance
 from envmon.core.route_facts import threat
-from envmon.core.route_rules import Threat
+from envmon.core.route_words import Threat
 from envmon.core.snapshot import dump, load
 from envmon.core.status import status
 from envmon.core.world import SECOND
