@@ -226,7 +226,8 @@ def _lease(entry: LeaseEntry) -> LeaseSettings:
 
 
 def _pager(name: str, entry: PagerEntry) -> PagerSettings:
-    return PagerSettings(name, entry.kind, entry.zone, entry.url, entry.token, entry.deadline)
+    argv, only = tuple(entry.command or ()), tuple(entry.only or ())
+    return PagerSettings(name, entry.kind, entry.zone, entry.url or "", entry.token, entry.deadline, argv, only)
 
 
 def _mqtt(entry: MqttEntry) -> MqttSettings:

@@ -169,14 +169,18 @@ class PublishEntry(Entry):
 
 
 class PagerEntry(Entry):
-    """A way to reach people."""
+    """A way to reach people, or a plant that waits for a word."""
 
-    kind: Literal["webhook", "simulated"]
+    kind: Literal["webhook", "command", "simulated"]
     """How pages are delivered; simulated reaches nobody."""
     zone: Name
     """The zone or place its path starts in."""
-    url: Url
-    """Where pages are posted."""
+    url: Url | None = None
+    """Where pages are posted; a webhook needs it."""
+    command: Annotated[list[Text], Field(min_length=1, max_length=64)] | None = None
+    """Program and arguments that take a page on standard input, as JSON; kind command needs it."""
+    only: Annotated[list[Text], Field(min_length=1, max_length=64)] | None = None
+    """The kinds of pages it gets: ids of rules, as T23 (power may go), or the last word of a key; all without."""
     token: SecretRef | None = None
     """Bearer token it asks for."""
     deadline: Annotated[Duration, AfterValidator(Between(0.1, 60))] = default(PagerSettings, "deadline_s")

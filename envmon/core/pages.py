@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from envmon.core.mode_rules import MODE_RULES
 from envmon.core.readiness import reachable, readiness
+from envmon.core.route_facts import power_may_go
 from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.step import Step
 from envmon.core.world import World, ZoneState, age_s
@@ -17,6 +18,7 @@ from envmon.model.effect import Page, Urgency
 from envmon.model.policy import Policy, RoutePolicy, ZonePolicy
 from envmon.model.verdict import Mode, Phase, Verdict
 
+DRAINED = "T23"  # says that power may go: withdrawn the moment that is not so
 SILENT_PAGE_S = 60.0
 RANK = {Urgency.INFO: 0, Urgency.WARNING: 1, Urgency.ERROR: 2, Urgency.CRITICAL: 3}
 SENTENCES = {entry.id: entry for entry in ROUTE_RULES}
@@ -99,6 +101,7 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> list[Page]:
     found = [
         Page(_key(policy, subject, rule), True, entry.page, f"{where}: {entry.sentence}", why)
         for rule, why in told.items()
+        if rule != DRAINED or power_may_go(world, policy, route)
         if (entry := SENTENCES.get(rule)) is not None and entry.page is not None
     ]
     for edge in route.edges:

@@ -9,7 +9,7 @@ from envmon.core.table import answer
 from envmon.core.world import Judgement, RouteState, World, ZoneState, age_s
 from envmon.model.event import EdgeStatus
 from envmon.model.policy import Policy, RoutePolicy
-from envmon.model.verdict import Mode, Sight
+from envmon.model.verdict import Mode, Position, Sight
 
 GRACE_S = 3.0  # a write may be on its way for so long; twice as long after every repetition
 GRACE_DOUBLINGS = 4
@@ -100,6 +100,13 @@ def soaked(world: World, route: RoutePolicy) -> bool:
         (since := world.zones[zone].good_since_ns) is not None and age_s(world.now, since) >= route.soak_s
         for zone in route.zones
     )
+
+
+def power_may_go(world: World, policy: Policy, route: RoutePolicy) -> bool:
+    """Whether the primary has no call of this route now and gets none, by every edge."""
+    state = world.routes[route.id]
+    away = state.position is Position.BACKUP and edges(world, policy, route, state) is Edges.AGREE
+    return away and left(world, policy, route, state) is Left.YES
 
 
 def _to_spare(judgement: Judgement) -> bool:

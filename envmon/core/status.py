@@ -7,7 +7,7 @@ from envmon.core.judge import say_limit
 from envmon.core.mode_rules import MODE_RULES
 from envmon.core.proof import calls_left, proof
 from envmon.core.readiness import reachable, readiness, ready
-from envmon.core.route_facts import edges, threat
+from envmon.core.route_facts import edges, power_may_go, threat
 from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.route_words import Proven
 from envmon.core.world import RouteState, World, ZoneState
@@ -101,6 +101,7 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> dict[str, Any]:
         "edges_say": edges(world, policy, route, state).value,
         "proof": _proof(world, policy, route, state).value,
         "threat": threat(world, policy, route).value,
+        "power_may_go": power_may_go(world, policy, route),
         "calls_left": calls_left(world, policy, route, state),
         "episode": state.episode,
         "latched": state.latched,

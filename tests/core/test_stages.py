@@ -141,6 +141,27 @@ def test_enough_calls_and_none_of_them_at_the_backup_is_no_proof_whatever_the_pr
     assert "T61" not in room.rules
 
 
+def test_power_may_go_once_the_last_call_has_left_and_no_longer_when_calls_come_home():
+    room = shifted(staged())
+
+    def may_go() -> bool:
+        return bool(status(room.world)["routes"]["outbound"]["power_may_go"])
+
+    room.run(60)
+    assert may_go()
+    assert pages(room, "T23") == [True]
+    room.edges["edge_1"].percent, room.edges["edge_1"].set_epoch = 0, 0
+    room.edges["edge_1"].up_since += 1
+    room.ask_edges()
+    assert not may_go(), "an edge forgot, and sends calls to the primary"
+    room.run(400)
+    assert may_go()
+    room.order(Command.RESTORE)
+    room.run(1)
+    assert not may_go()
+    assert pages(room, "T23")[-1] is False
+
+
 # --- contradicted ------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Moves by stages through a real pair of Kamailio edges under sipp's calls; tests/bench/shift.py is the long version."""
+"""Moves by stages through a real pair of Kamailio edges under sipp's calls; bench/shift.py is the long version."""
 
 import asyncio
 from datetime import datetime
