@@ -4,7 +4,7 @@ from envmon.core import clock
 from envmon.core.judge import minutes, quorum_stands
 from envmon.core.proof import left, proof, say, stage
 from envmon.core.readiness import Item, reachable, readiness, ready, shown
-from envmon.core.route_words import Ask, Edges, Episode, Left, RouteFacts, Threat
+from envmon.core.route_words import Ask, Edges, Episode, Left, Ready, RouteFacts, Threat
 from envmon.core.table import answer
 from envmon.core.world import Judgement, RouteState, World, ZoneState, age_s
 from envmon.model.event import EdgeStatus
@@ -25,7 +25,7 @@ def route_facts(world: World, policy: Policy, route: RoutePolicy, order: Ask) ->
         mode=world.mode,
         position=state.position,
         threat=found,
-        ready=ready(world, readiness(world, policy, route), state.act_ns),
+        ready=Ready.YES if state.vouched else ready(world, readiness(world, policy, route), state.act_ns),
         lease=answer(world.lease.held),
         episode=Episode.LATCHED if state.latched else Episode.OPEN if state.episode else Episode.NONE,
         edges=edges(world, policy, route, state),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from envmon.core import clock
+from envmon.core.consent import waived
 from envmon.core.proof import calls_left, counts_seen
 from envmon.core.readiness import shown
 from envmon.core.route_facts import explain, route_facts, threat
@@ -28,7 +29,7 @@ def step_route(world: World, policy: Policy, route: RoutePolicy, order: Order | 
     """Apply the one rule that matches this route now, if any."""
     ask = Ask(order.command.value) if order is not None else Ask.NONE
     world, effects = _follow(world, route, threat(world, policy, route))
-    facts = route_facts(world, policy, route, ask)
+    facts = waived(route_facts(world, policy, route, ask), order)
     found = find(ROUTE_RULES, facts)
     state = world.routes[route.id]
     if facts.edges is Edges.AGREE and state.asserts:
@@ -69,6 +70,8 @@ def _apply(
     why = explain(world, policy, route)
     world, traffic = _act(world, policy, route, found.action, facts)
     state = world.routes[route.id]
+    if order is not None and order.override and found.action in (Act.SHIFT_BY_ORDER, Act.STAGE_BY_ORDER):
+        state = replace(state, vouched=True)
     announced = {**state.announced, found.id: why} if found.page and not found.standing else state.announced
     if found.action is Act.CLOSE:
         announced = {}
@@ -79,7 +82,7 @@ def _apply(
         subject=f"route:{route.id}",
         sentence=found.sentence,
         why=why,
-        facts=(*tell(facts), *_numbers(world, route)),
+        facts=(*tell(facts), *_numbers(world, policy, route)),
         effects=tuple(effect.id for effect in traffic),
         order=order.id if order is not None else "",
         episode=state.episode,
@@ -134,7 +137,7 @@ def _settle(world: World, policy: Policy, route: RoutePolicy, action: Act) -> tu
             there = Position.BACKUP if state.position is Position.SHIFTING else Position.PRIMARY
             if there is Position.BACKUP:
                 state = _measure(route, state, Measured(world.now.wall, age_s(world.now, state.moved_ns)))
-            return _put(world, route, replace(state, position=there)), ()
+            return _put(world, route, replace(state, position=there, vouched=False)), ()
         case Act.DRAINED:
             return _put(world, route, replace(_drained(world, policy, route, state), drain_said=True)), ()
         case Act.DRILL_DONE:
@@ -148,7 +151,7 @@ def _settle(world: World, policy: Policy, route: RoutePolicy, action: Act) -> tu
 
 def _begin(world: World, state: RouteState, to: Position, errand: Errand) -> RouteState:
     """Start a move; an order that is given while automation is held is carried out all the same."""
-    return replace(state, position=to, errand=errand, moved_ns=world.now.mono_ns, frozen=False)
+    return replace(state, position=to, errand=errand, moved_ns=world.now.mono_ns, frozen=False, vouched=False)
 
 
 def _next(route: RoutePolicy, state: RouteState, *, at_once: bool = False) -> int:
@@ -169,6 +172,7 @@ def _rolled_back(world: World, state: RouteState) -> RouteState:
         attempts=attempts,
         latched=attempts >= ATTEMPTS,
         rolled_back_ns=world.now.mono_ns,
+        vouched=False,
     )
 
 
@@ -260,6 +264,7 @@ def adopt(world: World, policy: Policy, route: RoutePolicy) -> RouteState:
         asserts=0,
         errand=Errand.RULE,
         moved_ns=0,
+        vouched=False,
         baseline={},
         unsure={},
         announced=_without(state.announced, ARRIVALS),
@@ -288,7 +293,7 @@ def _put(world: World, route: RoutePolicy, state: RouteState) -> World:
     return replace(world, routes={**world.routes, route.id: state})
 
 
-def _numbers(world: World, route: RoutePolicy) -> tuple[tuple[str, str], ...]:
+def _numbers(world: World, policy: Policy, route: RoutePolicy) -> tuple[tuple[str, str], ...]:
     """The measured numbers behind the facts, for the journal."""
     state = world.routes[route.id]
     found: list[tuple[str, str]] = [("time_to_evacuate_s", f"{clock.evacuate_s(route, state):.0f}")]
@@ -306,4 +311,10 @@ def _numbers(world: World, route: RoutePolicy) -> tuple[tuple[str, str], ...]:
             (f"{zone}.temperature_c", "none" if judgement.temperature is None else f"{judgement.temperature:.2f}")
         )
         found.append((f"{zone}.time_to_limit_s", judgement.time_to_limit.sight if lower is None else f"{lower:.0f}"))
+    counted = [status for status in shown(world, policy, route).values() if status.counts]
+    if counted:
+        left = calls_left(world, policy, route, world.routes[route.id])
+        found.append(("calls_primary", str(sum(status.calls_primary for status in counted))))
+        found.append(("calls_backup", str(sum(status.calls_backup for status in counted))))
+        found.append(("calls_left", "not known" if left is None else str(left)))
     return tuple(found)

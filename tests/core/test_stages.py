@@ -49,7 +49,7 @@ def leave(room: Room, spare_s: float) -> Room:
     assert lower is not None
     times = clock.drain_s(route, room.route) + clock.verify_s(route, room.route)
     room.policy = replace(room.policy, routes=(replace(route, margin_s=lower - times - spare_s),))
-    room.tell(PolicyLoaded(room.at, room.policy, "digest", "test"))
+    room.tell(PolicyLoaded(room.at, room.policy, "digest", "test", approvals=("alice", "bob")))
     return room
 
 
