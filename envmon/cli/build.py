@@ -34,7 +34,7 @@ from envmon.journal.store import Journal
 from envmon.leases import LEASES
 from envmon.model.effect import Page
 from envmon.model.event import Event, Target
-from envmon.pagers import PAGERS
+from envmon.pagers import open_pager
 from envmon.pagers.queue import PageQueue
 from envmon.probes.sip import SipProbe
 from envmon.profiles.bind import bind_at
@@ -115,7 +115,7 @@ class Assembly:
         site = settings.policy.site
         lines = Lines()
         mqtt = MqttPublisher(settings.mqtt, site, self._own.publish_lag.observe) if settings.mqtt else None
-        pagers = {pager.id: PAGERS[pager.kind](pager) for pager in settings.pagers}
+        pagers = {pager.id: open_pager(pager) for pager in settings.pagers}
         traps = self._trap_listener(settings)
         pages = PageQueue(settings.daemon.state_dir / PAGES, site, pagers)
 

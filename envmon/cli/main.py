@@ -20,6 +20,7 @@ STATE = Path("/var/lib/envmon")
 SAYS = {
     Command.SHIFT: "send new calls to the backup",
     Command.RESTORE: "bring new calls home",
+    Command.DRILL: "move a first share of real calls to the backup and home again, and measure it",
     Command.HOLD: "freeze automation, keep the position",
     Command.RESUME: "end a hold",
     Command.ARM: "let envmon act by its rules (mode automatic)",
@@ -126,6 +127,8 @@ def _parser() -> argparse.ArgumentParser:
         order.add_argument("--socket", type=Path, default=SOCKET)
         if command in (Command.SHIFT, Command.RESTORE):
             order.add_argument("--route", default="", help="one route; all of them unless given")
+        if command is Command.DRILL:
+            order.add_argument("route", metavar="ROUTE", help="the route to drill")
             order.add_argument("--override", action="store_true", help="against a refusal; needs a second person")
         if command in (Command.SHIFT, Command.RESTORE, Command.DISARM, Command.ACCEPT):
             order.add_argument("--break-glass", action="store_true", help="without the second person; pages everybody")

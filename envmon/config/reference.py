@@ -41,6 +41,7 @@ _KINDS: dict[object, str] = {
     values.proof: "true, false or absolute path",
     values.domain: "domain name",
     values.sip_uri: "SIP URI",
+    values.window: "part of the day",
 }
 _LISTED: dict[object, str] = {
     values.Name: "names",
@@ -48,6 +49,7 @@ _LISTED: dict[object, str] = {
     values.SipUri: "SIP URIs",
     values.Text: "texts",
     values.AbsolutePath: "absolute paths",
+    values.Percent: "percentages",
 }
 _BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
 

@@ -173,7 +173,11 @@ class HttpSettings:
 
 @dataclass(frozen=True, slots=True)
 class PagerSettings:
-    """One way to reach people. ``kind`` is a key of ``pagers.PAGERS``; ``zone`` is where its path starts."""
+    """One way to reach people. ``kind`` is a key of ``pagers.PAGERS``; ``zone`` is where its path starts.
+
+    ``argv`` is a program and its arguments, for kind ``command``; ``only`` are the kinds of pages it gets, all of
+    them if empty.
+    """
 
     id: str
     kind: str
@@ -181,6 +185,8 @@ class PagerSettings:
     url: str
     token: Secret | None = None
     deadline_s: float = 5.0
+    argv: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from envmon.model.verdict import Verdict
 
 WATCHED_POLL_S = 2.0  # devices of a zone that is not well are wanted this often
 ASIDE_ORDERS = frozenset({Command.MAINTENANCE, Command.MAINTENANCE_END, Command.SHELVE, Command.UNSHELVE})
-ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE})
+ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE, Command.DRILL})
 
 
 def advance(world: World, event: Event) -> Step:

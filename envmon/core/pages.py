@@ -15,7 +15,9 @@ from envmon.core.aside import edge_out, place_out, units_out
 from envmon.core.mode_rules import MODE_RULES
 from envmon.core.power import held
 from envmon.core.readiness import reachable, readiness, ready
-from envmon.core.route_rules import ROUTE_RULES, Ready
+from envmon.core.route_facts import power_may_go
+from envmon.core.route_rules import ROUTE_RULES
+from envmon.core.route_words import Ready
 from envmon.core.step import Step
 from envmon.core.storm import storm_pages
 from envmon.core.world import World, ZoneState, age_s
@@ -23,6 +25,7 @@ from envmon.model.effect import Page, Urgency
 from envmon.model.policy import Policy, RoutePolicy, ZonePolicy
 from envmon.model.verdict import Mode, Phase, Verdict
 
+DRAINED = "T23"  # says that power may go: withdrawn the moment that is not so
 SILENT_PAGE_S = 60.0
 DOUBT_PAGE_S = 120.0
 RANK = {Urgency.INFO: 0, Urgency.WARNING: 1, Urgency.ERROR: 2, Urgency.CRITICAL: 3}
@@ -136,6 +139,7 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> list[Page]:
     found = [
         Page(_key(policy, subject, rule), True, entry.page, f"{where}: {entry.sentence}", why)
         for rule, why in told.items()
+        if rule != DRAINED or power_may_go(world, policy, route)
         if (entry := SENTENCES.get(rule)) is not None and entry.page is not None
     ]
     for edge in route.edges:

@@ -133,7 +133,7 @@ def loop_key(status: Mapping[str, Any]) -> str:
         for name, zone in (status.get("zones") or {}).items()
     }
     routes = {
-        name: [route.get(key) for key in ("position", "edges", "commanded", "proof", "latched")]
+        name: [route.get(key) for key in ("position", "edges", "commanded", "proof", "latched", "power_may_go")]
         + [(item, check.get("pass")) for item, check in (route.get("readiness") or {}).items()]
         for name, route in (status.get("routes") or {}).items()
     }

@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import cache, lru_cache
 from typing import Any
 
-from envmon.core.route_rules import Edges, Proven, Threat
+from envmon.core.route_words import Edges, Proven, Threat
 from envmon.model.effect import Urgency
 from envmon.model.event import DeviceBatch
 from envmon.model.reading import Quality, Reading, Severity
