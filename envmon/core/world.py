@@ -130,6 +130,7 @@ class ZoneState:
     quorum_ns: int | None = None  # last measured quorum
     witnesses: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)  # and the points behind it, by kind
     lost: tuple[str, ...] = ()  # units known to be lost since ``onset_ns``
+    resting_ns: Mapping[str, int] = field(default_factory=dict)  # unit -> last seen in standby
     power_ns: int | None = None  # the utility is away since
     judged_ns: int = 0
     verdict_ns: int = 0  # since when the verdict is what it is
