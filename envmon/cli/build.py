@@ -22,10 +22,12 @@ from envmon.config import ConfigError
 from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
 from envmon.core import snapshot
 from envmon.core.advance import advance
+from envmon.core.guard import objections
 from envmon.core.status import status
 from envmon.core.world import World, initial
 from envmon.drivers import longest_poll_s, open_driver
 from envmon.drivers.modbus_line import Lines
+from envmon.journal.reader import JournalReader
 from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
 from envmon.leases import LEASES
@@ -57,7 +59,7 @@ log = logging.getLogger(__name__)
 PRIMARY_PROBE = "envmon-probe-primary"
 SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 PAGES = "pages.db"
-FIXED = "site, lease, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
+FIXED = "site, lease, people, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
 
 
 class Assembly:
@@ -83,7 +85,7 @@ class Assembly:
         parts = self.parts(settings, profiles)
         parts.in_force()
         self.daemon = Daemon(
-            mind=Mind(advance, snapshot.dump, status),
+            mind=Mind(advance, snapshot.dump, status, objections),
             world=remembered(journal, clock),
             frame=self._frame(),
             parts=parts,
@@ -148,6 +150,8 @@ class Assembly:
             journal=self._journal,
             socket=self.settings.daemon.socket,
             version=__version__,
+            people=self.settings.people,
+            verify=lambda: _journal_fault(self._journal.path),
         )
 
     def _reload(self) -> Parts:
@@ -165,8 +169,12 @@ class Assembly:
         metrics.watch_mqtt(lambda: self._mqtt.counts if self._mqtt else None)
         metrics.watch_pages(lambda: {key: getattr(self._pages, key) for key in PAGE_NUMBERS} if self._pages else {})
         metrics.watch_traps(self._trap_numbers)
-        metrics.journal_seq.set_function(lambda: self._journal.head.seq)
+        metrics.watch_journal(self._journal_numbers)
         return metrics
+
+    def _journal_numbers(self) -> Mapping[str, Any]:
+        head = self._journal.head
+        return {"seq": head.seq, "head": {head.hash: head.seq}}
 
     def _trap_numbers(self) -> Mapping[str, Any]:
         if self._traps is None:
@@ -210,7 +218,16 @@ def _fixed(settings: Settings) -> object:
     """What only a restart can change."""
     daemon = settings.daemon
     routes = [(route.id, route.edges) for route in settings.policy.routes]
-    return settings.policy.site, settings.lease, settings.edges, settings.http, daemon.state_dir, daemon.socket, routes
+    return (
+        settings.policy.site,
+        settings.lease,
+        settings.people,
+        settings.edges,
+        settings.http,
+        daemon.state_dir,
+        daemon.socket,
+        routes,
+    )
 
 
 def _stale_s(settings: Settings) -> float:
@@ -242,6 +259,15 @@ async def serve(assembly: Assembly) -> None:
     """Run a daemon with its HTTP server until it is told to stop."""
     async with assembly.web() or nullcontext():
         await assembly.daemon.run()
+
+
+def _journal_fault(path: Path) -> str:
+    """Follow the whole chain with a reader of its own; the writer is not disturbed."""
+    try:
+        with JournalReader.open(path) as journal:
+            return journal.verify().fault
+    except JournalError as error:
+        return str(error)
 
 
 def open_journal(settings: Settings) -> Journal:
