@@ -33,7 +33,7 @@ from envmon.core.evidence import (
 from envmon.core.loss import AIR, corroborate, follow, restart_expected
 from envmon.core.margin import Capacity, capacity, resting
 from envmon.core.power import Power, power, since
-from envmon.core.trust import doubts, middles
+from envmon.core.trust import doubts, middles, suspects
 from envmon.core.world import Doubt, Judgement, Sample, Seen, ZoneState, age_s
 from envmon.model.event import Stamp
 from envmon.model.policy import Limits, Policy, ZonePolicy
@@ -219,6 +219,7 @@ def _sense(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> ZoneS
     return replace(
         state,
         doubts=look.doubts,
+        suspects_ns=suspects(look.doubts, state.suspects_ns, now) if look.doubts or state.suspects_ns else {},
         middles=middles(look.trusted),
         resting_ns=look.rested,
         short_ns=now.mono_ns if look.units.margin_kw < 0 else state.short_ns,
