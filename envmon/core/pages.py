@@ -27,7 +27,6 @@ from envmon.model.verdict import Mode, Phase, Verdict
 
 DRAINED = "T23"  # says that power may go: withdrawn the moment that is not so
 SILENT_PAGE_S = 60.0
-DOUBT_PAGE_S = 120.0
 RANK = {Urgency.INFO: 0, Urgency.WARNING: 1, Urgency.ERROR: 2, Urgency.CRITICAL: 3}
 SENTENCES = {entry.id: entry for entry in ROUTE_RULES}
 MODE_SENTENCES = {entry.id: entry for entry in MODE_RULES}
@@ -91,7 +90,7 @@ def wanted(world: World, policy: Policy) -> list[Page]:
 def _zone(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> list[Page]:
     judgement = state.judgement
     where = f"{policy.site} {zone.id}"
-    found = _doubts(world, policy, zone, state)
+    found = _doubts(policy, zone, state)
     if judgement.power_says and held(state, world.now):
         text = f"{where}: {judgement.power_says}. {judgement.why}"
         found.append(Page(_key(policy, zone.id, "power"), True, Urgency.ERROR, text))
@@ -113,12 +112,14 @@ def _zone(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> l
     return found
 
 
-def _doubts(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> list[Page]:
-    """One page a network path: several sensors that lose their vote together are one fault."""
+def _doubts(policy: Policy, zone: ZonePolicy, state: ZoneState) -> list[Page]:
+    """One page a network path: several sensors without a vote are one fault, and so is one that flaps."""
     by_path: dict[str, list[str]] = {}
-    for name, doubt in state.doubts.items():
-        if age_s(world.now, doubt.since_ns) >= DOUBT_PAGE_S:
-            by_path.setdefault(state.seen[name].reading.point.path, []).append(f"{name}: {doubt.why}")
+    for name in state.suspects_ns:
+        if name in state.seen:
+            doubt = state.doubts.get(name)
+            told = "has its vote back" if doubt is None else doubt.why
+            by_path.setdefault(state.seen[name].reading.point.path, []).append(f"{name}: {told}")
     return [
         Page(
             _key(policy, f"{zone.id}/{path}", "trust"), True, Urgency.WARNING,

@@ -39,6 +39,7 @@ OFFSET_TAU_S = 7200.0
 GAP_S = 300.0  # after a longer silence a point starts anew
 EARN_S = 600.0  # a point that jumped with nobody to agree with has its vote back after this
 VOUCH_S = 60.0
+RIPE_S, SUSPECT_S = 120.0, 3600.0  # a doubt is told after this, and told again only after an hour without one
 HYSTERESIS = 0.6  # a doubted point must come this much closer
 
 
@@ -122,6 +123,12 @@ def doubts(
     for role in COMPARED:
         found |= _strays([s for s in points if s.reading.point.role is role], found, before)
     return {name: Doubt(why, before[name].since_ns if name in before else now.mono_ns) for name, why in found.items()}
+
+
+def suspects(found: Mapping[str, Doubt], before: Mapping[str, int], now: Stamp) -> dict[str, int]:
+    """Point -> when it was last without a vote for long: a loose contact is one fault, however often it comes back."""
+    kept = {name: at for name, at in before.items() if age_s(now, at) <= SUSPECT_S}
+    return kept | {name: now.mono_ns for name, doubt in found.items() if age_s(now, doubt.since_ns) >= RIPE_S}
 
 
 def _vouched(seen: Seen, jumped: list[Seen], now: Stamp) -> bool:
