@@ -19,7 +19,7 @@ from typing import assert_never
 from envmon.drivers.modbus_plan import Block, Span
 from envmon.model.reading import Reading, Reason
 from envmon.model.readings import Readings
-from envmon.profiles.bind import BoundPoint
+from envmon.profiles.bind import BoundPoint, bound_points
 from envmon.profiles.decode import Beside, Plain, Raw, decode, missing, plain_registers
 from envmon.profiles.registers import code, reader
 from envmon.profiles.schema import Address, CrossCheck, ProfilePoint, Register, UnitFrom, ValidFrom
@@ -129,9 +129,9 @@ class Decoding:
     """How the answers of a device's polls become readings."""
 
     def __init__(self, points: Sequence[BoundPoint]) -> None:
-        self.bound = tuple(points)
+        self.bound = bound_points(points)
         self._needs = tuple(_need(bound.spec) for bound in points)
-        self._ways = short_ways(points)
+        self._ways = short_ways(self.bound)
         self._blocks: tuple[Block, ...] = ()
         self._sweep = Sweep((), ())
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from envmon.model.reading import Point, Reading
 from envmon.model.readings import Readings, Sheet, arrange, sheet_of
-from envmon.profiles.bind import BoundPoint
+from envmon.profiles.bind import BoundPoint, BoundPoints
 from envmon.profiles.decode import Raw
 from envmon.profiles.schema import ProfilePoint
 
@@ -71,7 +71,7 @@ class ShortWays:
         return arrange(self.sheet, numbers, whole) if None in numbers else Readings(self.sheet, tuple(numbers))
 
 
-def short_ways(bounds: Sequence[BoundPoint], beside: Sequence[Point] = ()) -> ShortWays:
-    """Return the short ways of points, and of more points after them that have none."""
-    sheet = sheet_of([*(bound.point for bound in bounds), *beside])
+def short_ways(bounds: BoundPoints, beside: Sequence[Point] = ()) -> ShortWays:
+    """Return the short ways of a device's points, and of more points after them that have none."""
+    sheet = sheet_of([*bounds.sheet.points, *beside]) if beside else bounds.sheet
     return ShortWays(sheet, (*map(short_way, bounds), *(_NO_SHORT_WAY for _ in beside)))
