@@ -71,9 +71,8 @@ class Decoding:
 
     def __init__(self, points: Sequence[BoundPoint], needs: Iterable[Need], tables: Sequence[Point]) -> None:
         self.bound = bound_points(points)
-        self._needs = tuple(needs)
+        self._needs, self._oids = _shared(tuple(needs), len(tables))
         self._ways = short_ways(self.bound, tables)
-        self._oids = tuple(need.oid for need in self._needs) + ("",) * len(tables)
 
     def readings(self, values: Values, left: Reason, conditions: Sequence[Reading]) -> Readings:
         """Decode; ``left`` is why what is not in ``values`` is missing."""
@@ -84,6 +83,12 @@ class Decoding:
             return self._needs[at].reading(self.bound[at], values, left)
 
         return self._ways.readings(map(values.get, self._oids), whole)
+
+
+@lru_cache(maxsize=1 << 8)
+def _shared(needs: tuple[Need, ...], tables: int) -> tuple[tuple[Need, ...], tuple[str, ...]]:
+    """The needs and the OIDs whose values they decode, shared by devices of one profile."""
+    return needs, tuple(need.oid for need in needs) + ("",) * tables
 
 
 def batches(oids: Iterable[str], max_oids: int) -> tuple[Batch, ...]:

@@ -8,6 +8,7 @@ Rules
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import overload
 
 from envmon.model.reading import Point, Role
@@ -51,7 +52,13 @@ class BoundPoints(Sequence[BoundPoint]):
 def bound_points(bounds: Sequence[BoundPoint]) -> BoundPoints:
     """Arrange single bound points."""
     mute = frozenset(at for at, bound in enumerate(bounds) if not bound.votes)
-    return BoundPoints(sheet_of([bound.point for bound in bounds]), tuple(bound.spec for bound in bounds), mute)
+    return BoundPoints(sheet_of([bound.point for bound in bounds]), _same(tuple(bound.spec for bound in bounds)), mute)
+
+
+@lru_cache(maxsize=1 << 8)
+def _same(specs: tuple[ProfilePoint, ...]) -> tuple[ProfilePoint, ...]:
+    """The tuple that devices of one profile share."""
+    return specs
 
 
 @dataclass(frozen=True, slots=True)
