@@ -5,8 +5,10 @@ Rules
   - An answer older than the one remembered is dropped, and an answer asked for before a command never confirms it.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from operator import attrgetter
+from typing import TypeVar
 
 from envmon.core.sky import configured, reported
 from envmon.core.tally import refutes, tally
@@ -41,6 +43,26 @@ from envmon.model.event import (
 from envmon.model.reading import Reading
 from envmon.model.readings import judged
 from envmon.model.verdict import Phase
+
+T = TypeVar("T")
+
+
+def _replacing(kind: type[T], *names: str) -> Callable[..., T]:
+    """``dataclasses.replace`` for fields that change at every poll: which they are is worked out once."""
+    order = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # every kind here is a dataclass
+    parts_of, places = attrgetter(*order), [order.index(name) for name in names]
+
+    def replaced(value: T, *new: object) -> T:
+        parts = list(parts_of(value))
+        for place, part in zip(places, new, strict=True):
+            parts[place] = part
+        return kind(*parts)
+
+    return replaced
+
+
+_with_seen = _replacing(ZoneState, "seen")
+_with_batch = _replacing(World, "now", "zones", "devices", "silent_ns")
 
 
 def fold(world: World, event: Event) -> World:
@@ -102,7 +124,7 @@ def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
         seen = dict(state.seen)
         for reading in readings:
             seen[reading.point.id] = _see(state, seen.get(reading.point.id), reading, event.at.mono_ns)
-        zones[zone] = replace(state, seen=seen)
+        zones[zone] = _with_seen(state, seen)
     devices, silent = world.devices, world.silent_ns  # thousands: copied only when something changed
     if devices[event.device] != event.error:
         devices = {**devices, event.device: event.error}
@@ -110,7 +132,7 @@ def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
         silent = {event.device: event.at.mono_ns, **silent}
     elif event.device in silent:
         silent = {device: at for device, at in silent.items() if device != event.device}
-    return replace(world, now=now, zones=zones, devices=devices, silent_ns=silent)
+    return _with_batch(world, now, zones, devices, silent)
 
 
 def _see(state: ZoneState, before: Seen | None, reading: Reading, at_ns: int) -> Seen:

@@ -133,13 +133,19 @@ def suspects(found: Mapping[str, Doubt], before: Mapping[str, int], now: Stamp) 
 
 def _vouched(seen: Seen, jumped: list[Seen], now: Stamp) -> bool:
     """Whether a point that jumped is borne out by one of its role that did the same on another path."""
-    return seen in jumped and any(
+    return _stood(seen, now) and any(
         other.reading.point.role is seen.reading.point.role
         and other.reading.point.path != seen.reading.point.path
         and abs(_raw(other) - _raw(seen)) <= STRAY_K
-        and all(each.habit is not None and age_s(now, each.habit.jumped_ns) >= VOUCH_S for each in (seen, other))
+        and _stood(other, now)
         for other in jumped
     )
+
+
+def _stood(seen: Seen, now: Stamp) -> bool:
+    """Whether the point jumped and has stayed there for a while."""
+    habit = seen.habit
+    return habit is not None and bool(habit.jumped_ns) and age_s(now, habit.jumped_ns) >= VOUCH_S
 
 
 def _alone(seen: Seen, room: float | None, now: Stamp, *, doubted: bool) -> str:
@@ -165,13 +171,14 @@ def _strays(points: list[Seen], found: Mapping[str, str], before: Mapping[str, D
     if len(able) < 3:
         return {}
     room = _middle(able, _own)
+    places = [(_own(seen) - room, seen.reading.point) for seen in able]
     strays: dict[str, str] = {}
-    for seen in able:
-        name, distance = seen.reading.point.id, _own(seen) - room
+    for distance, point in places:
+        name = point.id
         allowed = STRAY_K * (HYSTERESIS if name in before else 1.0)
         if abs(distance) <= allowed:
             continue
-        others = [(_own(other) - room, other.reading.point.path) for other in able if other is not seen]
+        others = [(away, other.path) for away, other in places if other is not point]
         company = any(away * distance > 0 and abs(away) >= abs(distance) / 2 for away, _ in others)
         against = dict.fromkeys(path for away, path in others if abs(away - distance) > allowed)
         if not company and len(against) > 1:

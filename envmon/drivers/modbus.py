@@ -17,7 +17,8 @@ Theory of operation
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Self
 
 from envmon.config.settings import DeviceSettings
@@ -31,6 +32,8 @@ from envmon.model.readings import Readings
 from envmon.profiles.bind import BoundPoint, Place
 from envmon.profiles.schema import ModbusLimits, Profile
 from envmon.wire.modbus import ExceptionCode, Refusal
+
+_planned = lru_cache(maxsize=1 << 8)(plan)  # devices of one profile share their blocks
 
 _GATEWAY = {
     ExceptionCode.GATEWAY_PATH_UNAVAILABLE: Reason.UNREACHABLE,
@@ -68,9 +71,8 @@ class ModbusDriver:
         self._patience_s = max(device.interval_s, device.deadline_s)
         self._where = name_of(device, self._limits)
         self._backoff = Backoff(clock, jitter)
-        self._spans = self._decoding.spans
         self._refused: frozenset[Span] = frozenset()
-        self._blocks = plan(self._spans, self._limits)
+        self._blocks = _planned(self._decoding.spans, self._limits, self._refused)
         self._line = lines.at(device, self._limits)
 
     async def __aenter__(self) -> Self:
@@ -81,7 +83,7 @@ class ModbusDriver:
         await self._line.leave()
 
     @property
-    def bound(self) -> tuple[BoundPoint, ...]:
+    def bound(self) -> Sequence[BoundPoint]:
         """Every point."""
         return self._decoding.bound
 
@@ -147,13 +149,13 @@ class ModbusDriver:
         """Read refused spans by themselves from now on, and merge those that answer again."""
         if not self._refused and not answers.refused:
             return  # as nearly always
-        found = answers.spans()
+        spans, found = self._decoding.spans, answers.spans()
         refused = frozenset(
-            span for span in self._spans if (_is_hole(found[span]) if span in found else span in self._refused)
+            span for span in spans if (_is_hole(found[span]) if span in found else span in self._refused)
         )
         if refused != self._refused:
             self._refused = refused
-            self._blocks = plan(self._spans, self._limits, refused)
+            self._blocks = _planned(spans, self._limits, refused)
 
 
 def _is_hole(outcome: bytes | Refusal) -> bool:

@@ -19,7 +19,7 @@ from typing import assert_never
 from envmon.drivers.modbus_plan import Block, Span
 from envmon.model.reading import Reading, Reason
 from envmon.model.readings import Readings
-from envmon.profiles.bind import BoundPoint
+from envmon.profiles.bind import BoundPoint, bound_points
 from envmon.profiles.decode import Beside, Plain, Raw, decode, missing, plain_registers
 from envmon.profiles.registers import code, reader
 from envmon.profiles.schema import Address, CrossCheck, ProfilePoint, Register, UnitFrom, ValidFrom
@@ -125,15 +125,18 @@ def _cut_singly(block: Block, data: bytes) -> list[bytes]:
     return [piece for _, piece in block.cut_all(data)]
 
 
+_sweep = lru_cache(maxsize=1 << 8)(Sweep)  # devices of one profile share it
+
+
 class Decoding:
     """How the answers of a device's polls become readings."""
 
     def __init__(self, points: Sequence[BoundPoint]) -> None:
-        self.bound = tuple(points)
-        self._needs = tuple(_need(bound.spec) for bound in points)
-        self._ways = short_ways(points)
+        self.bound = bound_points(points)
+        self._needs = _needs(self.bound.specs)
+        self._ways = short_ways(self.bound)
         self._blocks: tuple[Block, ...] = ()
-        self._sweep = Sweep((), ())
+        self._sweep = _sweep((), ())
 
     @property
     def spans(self) -> frozenset[Span]:
@@ -152,8 +155,13 @@ class Decoding:
         if answers.alone or len(answers.whole) != len(blocks):
             return self._ways.readings((None for _ in self.bound), whole)
         if blocks is not self._blocks:
-            self._blocks, self._sweep = blocks, Sweep(blocks, self._needs)
+            self._blocks, self._sweep = blocks, _sweep(blocks, self._needs)
         return self._ways.readings(self._sweep.raws(answers), whole)
+
+
+@lru_cache(maxsize=1 << 8)
+def _needs(specs: tuple[ProfilePoint, ...]) -> tuple[Need, ...]:
+    return tuple(map(_need, specs))
 
 
 @lru_cache(maxsize=1 << 13)

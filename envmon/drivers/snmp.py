@@ -18,19 +18,22 @@ Theory of operation
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Self
 
 from envmon.config.settings import DeviceSettings
 from envmon.drivers.backoff import Backoff
 from envmon.drivers.contract import DeviceError
-from envmon.drivers.snmp_read import Decoding, Requests, Values, batches, need_of
+from envmon.drivers.snmp_read import Decoding, Need, Requests, Values, batches, need_of
 from envmon.drivers.snmp_session import Session, open_session
 from envmon.drivers.snmp_tables import Rows, alarms
 from envmon.model.reading import Reading, Reason
 from envmon.model.readings import Readings
 from envmon.profiles.bind import BoundPoint, Place
 from envmon.profiles.schema import Profile, SnmpLimits
+
+_batches = lru_cache(maxsize=1 << 8)(batches)  # devices of one profile share their requests
 
 
 class SnmpDriver:
@@ -51,7 +54,6 @@ class SnmpDriver:
         jitter: Callable[[], float],
     ) -> None:
         self._limits = profile.snmp or SnmpLimits()
-        self._points = tuple((bound, need_of(bound.spec)) for bound in points)
         self._host = device.host
         self._port = device.port or self._limits.port
         self._settings = device.snmp
@@ -64,7 +66,8 @@ class SnmpDriver:
         self._alarms = alarms(profile, at)
         self._session: Session | None = None
         self._deaf = False  # the last poll met nothing but silence
-        self._decoding: Decoding | None = None
+        self._fixed = len(points)
+        self._decoding = Decoding(points, map(_need, points), self._alarms.points)
         self._decoded_rows = self._rows.points
 
     async def __aenter__(self) -> Self:
@@ -74,9 +77,9 @@ class SnmpDriver:
         self._forget()
 
     @property
-    def bound(self) -> tuple[BoundPoint, ...]:
+    def bound(self) -> Sequence[BoundPoint]:
         """Every point with an address that is known so far; the rows of tables once they were found."""
-        return (*(bound for bound, _ in self._points), *self._rows.bound)
+        return self._known().bound
 
     async def poll(self) -> Readings:
         """Read every point once. Raises DeviceError when nothing answered or a backoff runs."""
@@ -96,9 +99,11 @@ class SnmpDriver:
 
     def _known(self) -> Decoding:
         """Return how the points known now are decoded."""
-        if self._decoding is None or self._decoded_rows is not self._rows.points:
+        if self._decoded_rows is not self._rows.points:
             self._decoded_rows = self._rows.points
-            self._decoding = Decoding((*self._points, *self._rows.points.values()), self._alarms.points)
+            fixed, rows = self._decoding.bound[: self._fixed], self._rows.points.values()
+            bounds, needs = (*fixed, *(bound for bound, _ in rows)), (*map(_need, fixed), *(need for _, need in rows))
+            self._decoding = Decoding(bounds, needs, self._alarms.points)
         return self._decoding
 
     async def _collect(self, values: Values, conditions: list[Reading]) -> DeviceError | None:
@@ -133,10 +138,9 @@ class SnmpDriver:
 
     async def _open(self) -> Session:
         self._forget()
-        self._requests = Requests(
-            batches((oid for _, need in self._points for oid in need.oids), self._limits.max_oids)
-        )
-        if self._deaf and self._points:
+        oids = tuple(oid for bound in self._decoding.bound[: self._fixed] for oid in _need(bound).oids)
+        self._requests = Requests(_batches(oids, self._limits.max_oids))
+        if self._deaf and oids:
             self._requests.knock()
         self._session = await open_session(self._host, self._port, self._settings, self._where)
         return self._session
@@ -146,3 +150,7 @@ class SnmpDriver:
             self._session.close()
             self._session = None
         self._rows.forget_session()
+
+
+def _need(bound: BoundPoint) -> Need:
+    return need_of(bound.spec)

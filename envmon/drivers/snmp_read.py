@@ -16,7 +16,7 @@ from gufo.snmp import ValueType
 from envmon.drivers.snmp_session import Session, TooBigError
 from envmon.model.reading import Point, Reading, Reason
 from envmon.model.readings import Readings
-from envmon.profiles.bind import BoundPoint
+from envmon.profiles.bind import BoundPoint, bound_points
 from envmon.profiles.decode import Beside, decode, missing
 from envmon.profiles.schema import Address, Oid, ProfilePoint
 from envmon.profiles.short_way import short_ways
@@ -70,21 +70,26 @@ def need_of(spec: ProfilePoint) -> Need:
 class Decoding:
     """How the answers of a poll become readings; those of ``tables`` of conditions come last, as they were told."""
 
-    def __init__(self, points: Sequence[tuple[BoundPoint, Need]], tables: Sequence[Point]) -> None:
-        self._points = tuple(points)
-        self._ways = short_ways([bound for bound, _ in points], tables)
-        self._oids = tuple(need.oid for _, need in points) + ("",) * len(tables)
+    def __init__(self, points: Sequence[BoundPoint], needs: Iterable[Need], tables: Sequence[Point]) -> None:
+        self.bound = bound_points(points)
+        self._needs, self._oids = _shared(tuple(needs), len(tables))
+        self._ways = short_ways(self.bound, tables)
 
     def readings(self, values: Values, left: Reason, conditions: Sequence[Reading]) -> Readings:
         """Decode; ``left`` is why what is not in ``values`` is missing."""
 
         def whole(at: int) -> Reading:
-            if at >= len(self._points):
-                return conditions[at - len(self._points)]
-            bound, need = self._points[at]
-            return need.reading(bound, values, left)
+            if at >= len(self.bound):
+                return conditions[at - len(self.bound)]
+            return self._needs[at].reading(self.bound[at], values, left)
 
         return self._ways.readings(map(values.get, self._oids), whole)
+
+
+@lru_cache(maxsize=1 << 8)
+def _shared(needs: tuple[Need, ...], tables: int) -> tuple[tuple[Need, ...], tuple[str, ...]]:
+    """The needs and the OIDs whose values they decode, shared by devices of one profile."""
+    return needs, tuple(need.oid for need in needs) + ("",) * tables
 
 
 def batches(oids: Iterable[str], max_oids: int) -> tuple[Batch, ...]:

@@ -7,10 +7,13 @@ Rules
     published as the device's own.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import overload
 
 from envmon.model.reading import Point, Role
+from envmon.model.readings import Sheet, sheet_of
 from envmon.profiles.roles import fills
 from envmon.profiles.schema import Address, Evidence, Oid, Profile, ProfilePoint, Repeat
 
@@ -22,6 +25,41 @@ class BoundPoint:
     point: Point
     spec: ProfilePoint
     votes: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundPoints(Sequence[BoundPoint]):
+    """The points of one device as columns, made of single ones by ``bound_points``: thousands of devices keep them."""
+
+    sheet: Sheet
+    specs: tuple[ProfilePoint, ...]
+    mute: frozenset[int]  # the positions of those that do not vote
+
+    def __len__(self) -> int:
+        return len(self.specs)
+
+    @overload
+    def __getitem__(self, at: int) -> BoundPoint: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[BoundPoint, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> BoundPoint | tuple[BoundPoint, ...]:
+        if isinstance(at, slice):
+            return tuple(self)[at]
+        return BoundPoint(self.sheet.points[at], self.specs[at], at not in self.mute)
+
+
+def bound_points(bounds: Sequence[BoundPoint]) -> BoundPoints:
+    """Arrange single bound points."""
+    mute = frozenset(at for at, bound in enumerate(bounds) if not bound.votes)
+    return BoundPoints(sheet_of([bound.point for bound in bounds]), _same(tuple(bound.spec for bound in bounds)), mute)
+
+
+@lru_cache(maxsize=1 << 8)
+def _same(specs: tuple[ProfilePoint, ...]) -> tuple[ProfilePoint, ...]:
+    """The tuple that devices of one profile share."""
+    return specs
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from envmon.model.reading import Point, Reading
 from envmon.model.readings import Readings, Sheet, arrange, sheet_of
-from envmon.profiles.bind import BoundPoint
+from envmon.profiles.bind import BoundPoint, BoundPoints
 from envmon.profiles.decode import Raw
 from envmon.profiles.schema import ProfilePoint
 
@@ -53,9 +53,11 @@ _of_spec = lru_cache(maxsize=1 << 13)(ShortWay)
 
 def short_way(bound: BoundPoint) -> ShortWay:
     """Return the short way of a point; one that takes nothing where every answer needs the whole one."""
-    spec = bound.spec
-    plainly = bound.votes and spec.is_number and not spec.beside and spec.bits is None
-    return _of_spec(spec) if plainly else _NO_SHORT_WAY
+    return _way(bound.spec) if bound.votes else _NO_SHORT_WAY
+
+
+def _way(spec: ProfilePoint) -> ShortWay:
+    return _of_spec(spec) if spec.is_number and not spec.beside and spec.bits is None else _NO_SHORT_WAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,14 @@ class ShortWays:
         return arrange(self.sheet, numbers, whole) if None in numbers else Readings(self.sheet, tuple(numbers))
 
 
-def short_ways(bounds: Sequence[BoundPoint], beside: Sequence[Point] = ()) -> ShortWays:
-    """Return the short ways of points, and of more points after them that have none."""
-    sheet = sheet_of([*(bound.point for bound in bounds), *beside])
-    return ShortWays(sheet, (*map(short_way, bounds), *(_NO_SHORT_WAY for _ in beside)))
+def short_ways(bounds: BoundPoints, beside: Sequence[Point] = ()) -> ShortWays:
+    """Return the short ways of a device's points, and of more points after them that have none."""
+    sheet = sheet_of([*bounds.sheet.points, *beside]) if beside else bounds.sheet
+    return ShortWays(sheet, _ways(bounds.specs, bounds.mute, len(beside)))
+
+
+@lru_cache(maxsize=1 << 8)
+def _ways(specs: tuple[ProfilePoint, ...], mute: frozenset[int], beside: int) -> tuple[ShortWay, ...]:
+    """The ways, shared by devices of one profile."""
+    ways = [_NO_SHORT_WAY if at in mute else _way(spec) for at, spec in enumerate(specs)]
+    return (*ways, *(_NO_SHORT_WAY for _ in range(beside)))

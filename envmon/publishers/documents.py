@@ -9,7 +9,7 @@ Rules
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -30,8 +30,14 @@ def topic_of(point: Point, prefix: str, site: str) -> str:
 
 
 def rfc3339(wall: float) -> str:
-    """Unix seconds as UTC text with milliseconds (RFC 3339)."""
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Unix seconds as UTC text with milliseconds, those begun not counted (RFC 3339)."""
+    second, millis = divmod(math.floor(wall * 1000), 1000)
+    return f"{_second(second)}.{millis:03d}Z"
+
+
+@lru_cache(maxsize=1 << 4)
+def _second(wall: int) -> str:
+    return datetime.fromtimestamp(wall, UTC).isoformat()[:19]
 
 
 Entry = tuple[int, str, str, str]
@@ -69,12 +75,12 @@ def parts_of(sheet: Sheet, prefix: str, site: str) -> tuple[Part, ...]:
     )
 
 
-def unit_document(polls: Iterable[Poll]) -> str:
+def unit_document(polls: Collection[Poll]) -> str:
     """One unit's state from the last poll of every device that serves it.
 
     ``time`` is the newest poll; a point of an older poll carries its own ``time``.
     """
-    newest, *older = sorted(polls, key=lambda poll: poll.wall, reverse=True)
+    newest, *older = sorted(polls, key=lambda poll: poll.wall, reverse=True) if len(polls) > 1 else polls
     when = rfc3339(newest.wall)
     told = _told(newest, "")
     if older:

@@ -17,7 +17,7 @@ from typing import Any
 from envmon.core.route_words import Edges, Proven, Threat
 from envmon.model.effect import Urgency
 from envmon.model.event import DeviceBatch
-from envmon.model.reading import Quality, Reading, Severity
+from envmon.model.reading import Quality, Reading, Role, Severity
 from envmon.model.readings import Sheet, columns
 from envmon.model.verdict import Basis, Mode, Phase, Position, Sight, Verdict
 from envmon.publishers import families as f
@@ -42,14 +42,17 @@ def escape(text: str) -> str:
 Entry = tuple[int, str, Texts]
 """Of one point: its position, its labels and the blank behind them, and what writes its number and the line's end."""
 
+Group = tuple[str, int, tuple[Entry, ...]]
+"""The points of one family and one unit: the family's name, which of the device's units, and its entries."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Layout:
-    """What of a device's lines never changes, by family and by unit: the entries are shared by devices of a profile."""
+    """What of a device's lines never changes: the groups are shared by the devices of a profile."""
 
     sheet: Sheet
-    groups: tuple[tuple[str, str, tuple[Entry, ...]], ...]  # the family's name, where (its name and labels), entries
-    openings: dict[int, str]  # labels without the closing brace, of the points that were ever no plain number
+    units: tuple[str, ...]  # the labels that say where, without the closing brace
+    groups: tuple[Group, ...]
 
 
 class BatchText:
@@ -67,13 +70,14 @@ class BatchText:
             layout = self._layouts[batch.device] = _layout(self._site, readings.sheet)
         numbers = readings.numbers
         block: dict[str, str] = {}
-        for name, where, entries in layout.groups:
+        for name, unit, entries in layout.groups:
             lines = [which + texts[n] for at, which, texts in entries if (n := numbers[at]) is not None]
             if lines:
+                where = name + layout.units[unit]
                 text = where + where.join(lines)
                 block[name] = block[name] + text if name in block else text
-        for at, reading in readings.others.items():
-            for name, line in _odd(self._site, reading, layout, at):
+        for reading in readings.others.values():
+            for name, line in _odd(self._site, reading):
                 block[name] = f"{block.get(name, '')}{line}\n"
         return block
 
@@ -83,17 +87,23 @@ class BatchText:
 
 
 def _layout(site: str, sheet: Sheet) -> _Layout:
-    groups: dict[tuple[str, str], list[tuple[int, str, float]]] = {}
-    for at, point in enumerate(sheet.points):
-        family, worth = f.family_of(point.measure, point.role, point.name)
-        group = groups.setdefault((family.name, _where(family.name, site, point.zone, point.unit or point.device)), [])
-        group.append((at, _which(family.labels[3:], point.name, point.role, point.measure), worth))
-    return _Layout(sheet, tuple((name, where, _entries(tuple(group))) for (name, where), group in groups.items()), {})
+    units: dict[str, int] = {}
+    described: list[tuple[int, str, str, Role | None]] = []
+    for point in sheet.points:
+        unit = labels(f.POINT[:3], (site, point.zone, point.unit or point.device))[:-1]
+        described.append((units.setdefault(unit, len(units)), point.name, point.measure, point.role))
+    return _Layout(sheet, tuple(units), _groups(tuple(described)))
 
 
 @lru_cache(maxsize=1 << 10)
-def _entries(group: tuple[tuple[int, str, float], ...]) -> tuple[Entry, ...]:
-    return tuple((at, which, _texts(worth)) for at, which, worth in group)
+def _groups(points: tuple[tuple[int, str, str, Role | None], ...]) -> tuple[Group, ...]:
+    groups: dict[tuple[str, int], list[Entry]] = {}
+    for at, (unit, name, measure, role) in enumerate(points):
+        family, worth = f.family_of(measure, role, name)
+        names = family.labels[3:]
+        which = f",{labels(names, (name, role, measure)[: len(names)])[1:]} "
+        groups.setdefault((family.name, unit), []).append((at, which, _texts(worth)))
+    return tuple((name, unit, tuple(entries)) for (name, unit), entries in groups.items())
 
 
 @cache
@@ -101,23 +111,10 @@ def _texts(worth: float) -> Texts:
     return Texts(lambda number: f"{number * worth:.10g}\n")
 
 
-@lru_cache(maxsize=1 << 10)
-def _where(family: str, site: str, zone: str | None, unit: str) -> str:
-    return f"{family}{labels(f.POINT[:3], (site, zone, unit))[:-1]}"
-
-
-@lru_cache(maxsize=1 << 13)
-def _which(names: tuple[str, ...], *values: str | None) -> str:
-    return f",{labels(names, values[: len(names)])[1:]} "
-
-
-def _odd(site: str, reading: Reading, layout: _Layout, at: int) -> Iterator[tuple[str, str]]:
+def _odd(site: str, reading: Reading) -> Iterator[tuple[str, str]]:
     """Render what is no plain good number: a state, a text, a fault; the names of families and their lines."""
     point, value = reading.point, reading.value
-    opening = layout.openings.get(at)
-    if opening is None:
-        where = (site, point.zone, point.unit or point.device, point.name, point.role)
-        opening = layout.openings[at] = labels(f.POINT, where)[:-1]
+    opening = _opening(site, point.zone, point.unit or point.device, point.name, point.role)
     if reading.quality is not _GOOD:
         yield f.FAULT.name, f'{f.FAULT.name}{opening},quality="{reading.quality}",reason="{reading.reason}"}} 1'
     if value is None or reading.quality in {Quality.BAD, Quality.MISSING}:
@@ -132,17 +129,21 @@ def _odd(site: str, reading: Reading, layout: _Layout, at: int) -> Iterator[tupl
         yield family.name, f"{family.name}{opening}{measure}}} {value * worth:.10g}"
 
 
-@lru_cache(maxsize=1 << 14)
-def _device_labels(site: str, zone: str | None, device: str) -> str:
+@lru_cache(maxsize=1 << 13)
+def _opening(*where: str | None) -> str:
+    return labels(f.POINT, where)[:-1]
+
+
+def device_labels(site: str, zone: str | None, device: str) -> str:
+    """The labels of what is said of a device itself."""
     return labels(f.DEVICE, (site, zone, device))
 
 
-def device_block(site: str, zone: str | None, device: str, *, up: bool, last_success: float | None) -> Block:
-    """Whether a device answers, and when it last did (Unix seconds)."""
-    text = _device_labels(site, zone, device)
-    block = {f.DEVICE_UP.name: f"{f.DEVICE_UP.name}{text} {int(up)}\n"}
+def device_block(where: str, *, up: bool, last_success: float | None) -> Block:
+    """Whether the device with these labels answers, and when it last did (Unix seconds)."""
+    block = {f.DEVICE_UP.name: f"{f.DEVICE_UP.name}{where} {int(up)}\n"}
     if last_success is not None:
-        block[f.LAST_SUCCESS.name] = f"{f.LAST_SUCCESS.name}{text} {last_success:.3f}\n"
+        block[f.LAST_SUCCESS.name] = f"{f.LAST_SUCCESS.name}{where} {last_success:.3f}\n"
     return block
 
 
