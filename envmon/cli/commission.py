@@ -16,7 +16,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,7 +65,7 @@ class Bench:
     profile: Profile
     place: Place
 
-    def look(self) -> tuple[tuple[Reading, ...], Mapping[str, BoundPoint]]:
+    def look(self) -> tuple[Sequence[Reading], Mapping[str, BoundPoint]]:
         """Read every point. Raises DeviceError."""
         readings, bounds = asyncio.run(read(self.device, self.profile, self.place))
         return readings, {bound.point.id: bound for bound in bounds}

@@ -8,7 +8,7 @@ Rules
 import asyncio
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +109,7 @@ def named(settings: Settings, config: Path, name: str) -> DeviceSettings:
 
 async def read(
     device: DeviceSettings, profile: Profile, at: Place, points: tuple[BoundPoint, ...] | None = None
-) -> tuple[tuple[Reading, ...], tuple[BoundPoint, ...]]:
+) -> tuple[Sequence[Reading], tuple[BoundPoint, ...]]:
     """Read a device once, all of it or ``points`` alone; returns the readings and the points. Raises DeviceError."""
     bound = bind_at(profile, at) if points is None else points
     async with open_driver(device, profile, bound, at=at) as driver:
@@ -158,7 +158,7 @@ def _plain(reading: Reading) -> dict[str, object]:
     }
 
 
-def _lines(readings: tuple[Reading, ...]) -> Iterator[str]:
+def _lines(readings: Sequence[Reading]) -> Iterator[str]:
     width = max((len(reading.point.id) for reading in readings), default=0)
     yield from (shown_as(reading, width) for reading in readings)
 
