@@ -42,10 +42,9 @@ async def ask_modbus(device: DeviceSettings, profiles: Iterable[Profile]) -> Fac
                     told[register] = registers_value(register, found)
         finally:
             await link.close()
-    except TimeoutError:
-        raise DeviceError(Reason.TIMEOUT, f"{where}: no connection within {device.deadline_s:g} s") from None
-    except DeviceError as fault:
-        raise DeviceError(fault.reason, f"{where}: {fault}") from None
+    except (TimeoutError, DeviceError) as fault:
+        reason = fault.reason if isinstance(fault, DeviceError) else Reason.TIMEOUT
+        raise DeviceError(reason, f"{where}: {str(fault) or 'no connection in time'}") from None
     if silent == len(wanted):
         raise DeviceError(Reason.TIMEOUT, f"{where}: no answer within {device.deadline_s:g} s")
     return Facts(Protocol.MODBUS, registers=told)
