@@ -5,6 +5,7 @@ Rules
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,16 @@ SAYS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     asked = _parser().parse_args(arguments)
+    try:
+        code = _command(asked)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output had enough of it, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _command(asked: argparse.Namespace) -> int:
     match asked.command:
         case "run":
             from envmon.cli.run import run  # noqa: PLC0415 - the daemon's libraries, not needed to give an order

@@ -13,7 +13,7 @@ from device_rig import config, crac, serving
 
 from envmon.cli.main import main
 from envmon.profiles.loader import load_builtin, load_text
-from envmon.profiles.record import load_record
+from envmon.profiles.record import Verdict, load_record
 from envmon.profiles.schema import Profile
 from envmon.sim.modbus_server import ModbusServer
 from envmon.sim.registers import SimulatedDevice
@@ -180,7 +180,10 @@ def test_a_state_that_is_not_what_the_panel_shows_differs(tmp_path: Path) -> Non
         assert load_record(there.record).points["dallas.hall_a.unit.unit_state"].verdict == "differs"
         assert there.commission({"unit_state": "running"}) == 0
         record = load_record(there.record)
-        assert {told.verdict for told in record.points.values()} == {"confirmed"}  # the earlier comparison is kept
+        assert record.having(Verdict.CONFIRMED) == {
+            "dallas.hall_a.unit.unit_state",
+            "dallas.hall_a.unit.supply_air_temp",  # as the earlier record says
+        }
 
 
 def test_a_profile_that_changed_is_compared_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

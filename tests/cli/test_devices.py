@@ -1,6 +1,9 @@
 """``envmon poll``, ``identify``, ``profiles`` and ``profile check``, against devices on loopback."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,3 +136,12 @@ def test_profile_check_reads_back_or_tells_every_fault(tmp_path: Path, capsys: p
     told = capsys.readouterr().err
     assert "unknown key; did you mean walk?" in told
     assert "Traceback" not in told
+
+
+def test_a_reader_that_has_enough_of_the_output_is_no_traceback() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    program = "import sys; from envmon.cli.main import main; sys.exit(main(['profiles']))"
+    with os.fdopen(theirs, "wb") as output:
+        done = subprocess.run([sys.executable, "-c", program], stdout=output, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -11,7 +11,7 @@ from driver_rig import Clock, community
 from envmon.config.settings import DeviceSettings, SnmpSettings
 from envmon.drivers import open_driver
 from envmon.drivers.contract import DeviceError, Driver
-from envmon.drivers.paced import PacedDriver
+from envmon.drivers.paced import PacedDriver, paces
 from envmon.model.effect import PollFaster
 from envmon.model.event import DeviceBatch
 from envmon.model.reading import Quality, Reading, Reason, Role
@@ -155,6 +155,30 @@ async def test_a_point_that_was_given_a_role_is_read_at_every_poll() -> None:
         await driver.poll()
         real.set("hours", 41.0)
         assert values(await driver.poll())["hours"] == 41.0
+
+
+def test_the_groups_of_a_device_are_by_interval_and_what_is_judged_is_in_the_first() -> None:
+    text = MODBUS.replace("unit: h, interval", "unit: '%', interval")
+    for roles, wanted in (
+        ({}, {0.0: ["supply"], 60.0: ["hours"], 300.0: ["filter"]}),
+        ({"hours": Role.HUMIDITY}, {0.0: ["supply", "hours"], 300.0: ["filter"]}),
+    ):
+        points = bind_at(kind(text), there(kind(text), **roles))
+        assert {pace: [bound.spec.name for bound in own] for pace, _, own in paces(kind(text), points)} == wanted
+
+
+async def test_a_row_that_was_given_a_role_is_read_at_every_poll(tmp_path: Path) -> None:
+    profile, clock = kind(SNMP.replace("unit: h, interval", "unit: '%', interval")), Clock()
+    recording = RecordedDevice([(ber.parse_oid(f"{BASE}.1.0"), Value(Tag.INTEGER, 18))])
+    recording.put("1.3.6.1.2.1.1.3.0", Value(Tag.TIME_TICKS, 10_000_000))
+    async with SnmpAgent(recording) as agent:
+        device = settings(agent.port, snmp=community(tmp_path))
+        async with opened(profile, there(profile, hours_1=Role.HUMIDITY), device, clock) as driver:
+            for shown in (40, 41, 42):
+                recording.put(f"{BASE}.3.1.1", Value(Tag.INTEGER, 21))
+                recording.put(f"{BASE}.3.2.1", Value(Tag.INTEGER, shown))
+                clock.now += 5.0
+                assert values(await driver.poll())["hours_1"] == float(shown)
 
 
 def test_a_profile_without_intervals_is_read_by_one_driver() -> None:

@@ -11,7 +11,7 @@ from envmon.profiles.decode import Beside, Raw, decode
 from envmon.profiles.expand import expand
 from envmon.profiles.identify import Facts, identify
 from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import Profile, Protocol
+from envmon.profiles.schema import Address, Oid, Profile, Protocol
 
 SHIPPED = load_builtin()
 LIEBERT, APC = SHIPPED["liebert-crac"], SHIPPED["apc-cooling-unit"]
@@ -137,3 +137,29 @@ def test_the_older_objects_of_a_unit_that_describes_itself_are_not_read() -> Non
     assert [match.profile for match in identify(SHIPPED.values(), facts)] == ["apc-cooling-unit"]
     facts = Facts(Protocol.SNMP, "1.3.6.1.4.1.318.1.3.14.5", "APC", {older: True, newer: False})
     assert [match.profile for match in identify(SHIPPED.values(), facts)] == ["apc-inrow-rc"]
+
+
+def test_a_sensor_of_hw_group_that_is_gone_has_no_reading_and_one_in_another_unit_no_point() -> None:
+    base = "1.3.6.1.4.1.21796.4.1.3.1"
+    cells: dict[str, Raw] = {}
+    told = [("Cold aisle", 1, 235, 1), ("Hot aisle", 5, 950, 2), ("Gone", 0, 0, 1), ("Odd", 1, 1, 5)]
+    for index, (name, state, value, unit) in enumerate(told, 1):
+        cells |= {f"{base}.2.{index}": name, f"{base}.3.{index}": state}
+        cells |= {f"{base}.5.{index}": value, f"{base}.7.{index}": unit}
+
+    def cell(address: Address | None) -> Raw:
+        return cells[address.oid] if isinstance(address, Oid) else None
+
+    def beside(bound: BoundPoint) -> Beside:
+        unit, valid = bound.spec.unit_from, bound.spec.valid_from
+        return Beside(unit=cell(unit.address if unit else None), valid=cell(valid.address if valid else None))
+
+    found = {
+        name: decode(bound, cell(bound.spec.address), beside(bound))
+        for name, bound in rows(SHIPPED["hwg-ste"], cells).items()
+    }
+    assert (found["cold_aisle"].value, found["hot_aisle"].value) == (23.5, 35.0)
+    assert found["hot_aisle_state"].severity is Severity.CRITICAL
+    assert not found["gone"].good
+    assert "odd" not in found  # its state is told all the same
+    assert found["odd_state"].severity is Severity.OK

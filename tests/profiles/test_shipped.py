@@ -116,9 +116,10 @@ def test_the_library_holds_every_family_of_cooling_power_and_sensors() -> None:
         liebert-crac liebert-fpc liebert-mph-pdu liebert-ups liebert-icom-modbus liebert-crv-modbus liebert-xdc-modbus
         liebert-hpc-modbus liebert-dcd-modbus liebert-sts-modbus liebert-sts2-modbus vertiv-dcs
         stulz-wib8000 stulz-c7000-modbus rittal-lcp-dx rittal-cmc-tc rittal-cmc-iii carel-scs-ks
-        daikin-microtech3-modbus carrier-ccu-modbus akcp-sensorprobe avtech-roomalert-4e avtech-roomalert-12e
-        hwg-poseidon hwg-wld sensatronics-it serverscheck-sensorgateway nti-enviromux-micro gude-esb raritan-px2
-        sentry4-pdu socomec-netvision eaton-mge-ups eaton-powerware rfc1628-ups entity-sensor comet-t-modbus
+        daikin-microtech3-modbus carrier-ccu-modbus akcp-sensorprobe
+        avtech-roomalert-3e avtech-roomalert-4e avtech-roomalert-12e
+        hwg-poseidon hwg-ste hwg-ste2 hwg-wld sensatronics-it serverscheck-sensorgateway nti-enviromux-micro gude-esb
+        raritan-px2 sentry4-pdu socomec-netvision eaton-mge-ups eaton-powerware rfc1628-ups entity-sensor comet-t-modbus
         comet-p-modbus template-modbus
     """
     assert set(families.split()) - set(PROFILES) == set()
