@@ -42,6 +42,8 @@ class Beside:
 
 
 NOTHING = Beside()
+_LEAST, _MOST = -(2**63), 2**64 - 1  # of a number that is a row of bits
+_FINITE = (-sys.float_info.max, sys.float_info.max)
 
 ShortWay = Callable[[Point, Raw], Reading | None]
 """Decodes a number that is certainly good; None for everything else."""
@@ -94,8 +96,7 @@ def short_way(bound: BoundPoint) -> ShortWay | None:
 
 @lru_cache(maxsize=1 << 13)
 def _short_way(spec: ProfilePoint) -> ShortWay:
-    most = sys.float_info.max
-    low, high = spec.valid_range or (-most, most)
+    low, high = spec.valid_range or _FINITE
     invalid = frozenset(spec.invalid)
     scaled = lru_cache(maxsize=1 << 10)(spec.scaling.value)  # a plant repeats its numbers
 
@@ -134,6 +135,8 @@ def _decode(bound: BoundPoint, raw: Plain, beside: Beside) -> Reading:
     if isinstance(raw, str) and (_listed(raw, spec.invalid_text) or (number is None and spec.is_number)):
         return _bad(bound, Reason.INVALID_TEXT)
     if number is not None and spec.bits is not None:
+        if number % 1 or not _LEAST <= number <= _MOST:  # NaN fails both
+            return _bad(bound, Reason.INVALID_TEXT)
         raw = number = _field(number, *spec.bits)
     if spec.states:
         return _state(bound, raw, number) if spec.enum_from is None else _named_state(bound, plain(beside.label))
@@ -148,7 +151,8 @@ def _measured(bound: BoundPoint, raw: float, beside: Beside) -> Reading:
     if scaling is None:
         return _bad(bound, Reason.UNKNOWN_UNIT)
     value = scaling.value(raw)
-    if spec.valid_range is not None and not spec.valid_range[0] <= value <= spec.valid_range[1]:
+    low, high = spec.valid_range or _FINITE
+    if not low <= value <= high:
         return _bad(bound, Reason.OUT_OF_RANGE)
     check = spec.cross_check
     if check is None:
@@ -209,6 +213,8 @@ def _listed(word: str, words: tuple[str, ...]) -> bool:
 def _number(raw: Plain) -> float | None:
     if not isinstance(raw, str):
         return raw
+    if "_" in raw or not raw.isascii():  # digits to Python, but no device writes numbers so
+        return None
     try:
         return float(raw)
     except ValueError:
