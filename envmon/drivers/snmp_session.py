@@ -39,6 +39,7 @@ from gufo.snmp import (
 from envmon.config.secret import Secret, SecretError
 from envmon.config.settings import SnmpSettings
 from envmon.drivers.contract import DeviceError
+from envmon.drivers.snmp_community import CommunitySocket
 from envmon.drivers.snmp_socket import SnmpSocket
 from envmon.model.reading import Reason
 
@@ -160,8 +161,7 @@ def _session(address: str, port: int, settings: SnmpSettings, where: str) -> Snm
     if settings.community is None:
         raise DeviceError(Reason.REFUSED, f"{where}: SNMP version {settings.version} needs a community")
     community = _reveal(settings.community, where)
-    version = _COMMUNITY_VERSIONS[settings.version]
-    return SnmpSocket(address, port, community=community, version=version)
+    return CommunitySocket(address, port, community, _COMMUNITY_VERSIONS[settings.version])
 
 
 def _user(settings: SnmpSettings, where: str) -> User:

@@ -23,8 +23,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 TARGETS = {
-    **dict.fromkeys(("modbus", "modbus_rtu", "snmp", "snmp_v3", "sip"), "fuzz_wire"),
-    **dict.fromkeys(("traps", "decode", "config", "profile"), "fuzz_product"),
+    **dict.fromkeys(("modbus", "modbus_rtu", "snmp", "snmp_get", "snmp_v3", "sip"), "fuzz_wire"),
+    **dict.fromkeys(("snmp_walk", "traps", "decode", "config", "profile"), "fuzz_product"),
 }
 TRACED = ["envmon", "pysnmp.proto", "pysnmp.entity.rfc3413", "pyasn1.codec.ber", "yaml"]
 LONGEST_S = 5  # an input that takes longer hangs

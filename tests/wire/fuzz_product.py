@@ -2,8 +2,6 @@
 
 Rules
   - As ``fuzz_wire``: a check takes a stranger's bytes and raises when the product does something it must not.
-  - What is believed of an SNMP answer is compared with a reading of the same datagram by the rules of BER, not by the
-    client library.
 """
 
 import asyncio
@@ -15,21 +13,21 @@ import re
 import shutil
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from fuzz_wire import Cutter, Target, one_line, v3_message
+from fuzz_wire import Cutter, Target, v3_message
 from gufo.snmp import SnmpVersion
 
 from envmon.config import ConfigError, load
 from envmon.config.secret import Secret
 from envmon.config.settings import DeviceSettings, SnmpSettings, TrapSettings
 from envmon.drivers.contract import DeviceError
-from envmon.drivers.snmp_session import Session, TooBigError
-from envmon.drivers.snmp_socket import SnmpSocket
+from envmon.drivers.snmp_community import CommunitySocket
+from envmon.drivers.snmp_session import Session
 from envmon.drivers.traps import TrapListener
 from envmon.model.reading import Quality, Reading, Severity
 from envmon.profiles.bind import BoundPoint, bind_at, place
@@ -40,8 +38,7 @@ from envmon.profiles.identify import Facts, identify
 from envmon.profiles.loader import ProfileError, load_builtin, load_text
 from envmon.profiles.schema import Address, Profile, Protocol, Register
 from envmon.wire import ber
-from envmon.wire.frame import FrameError
-from envmon.wire.snmp import Message, PduType, Tag, Value, VarBind, Version, decode_message, encode_message
+from envmon.wire.snmp import ErrorStatus, Message, Tag, Value, VarBind, Version, decode_message, encode_message
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,35 +58,34 @@ def _secret(name: str, text: str) -> Secret:
     return Secret(f"file:{path}")
 
 
-# --- answers to polls ------------------------------------------------------------------------------------------------
+# --- walks -----------------------------------------------------------------------------------------------------------
 
-_OIDS = tuple(f"1.3.6.1.4.1.99999.1.{n}.0" for n in (1, 2))
-_LAST = 424_242  # the value of the honest answer that follows every other
-_HEADS = {0: Version.V1, 1: Version.V2C}
+_COLUMN = "1.3.6.1.4.1.99999.1"
 
 
 class _Peer(asyncio.DatagramProtocol):
-    """Answers every request with ``sends`` made of it, then honestly."""
+    """Answers every request with what ``script`` makes of it, then that there is nothing more."""
 
     def __init__(self) -> None:
-        self.script: Any = None
-        self.sent = b""
-        self.asked: Message | None = None
+        self.script: Callable[[Message], bytes] = encode_message
+        self.sent: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        self.asked = decode_message(data)
-        self.sent = self.script(self.asked)
-        honest = tuple(VarBind(each.oid, Value(Tag.INTEGER, _LAST)) for each in self.asked.variables)
-        self._transport.sendto(self.sent, addr)
-        self._transport.sendto(encode_message(self.asked.answer(honest)), addr)
+        asked = decode_message(data)
+        self.sent.append(self.script(asked))
+        end = asked.answer((VarBind(asked.variables[0].oid, Value(Tag.END_OF_MIB_VIEW)),))
+        if asked.version is Version.V1:
+            end = asked.answer(asked.variables, ErrorStatus.NO_SUCH_NAME, 1)
+        for datagram in (self.sent[-1], encode_message(end)):
+            self._transport.sendto(datagram, addr)
 
 
 @dataclass
-class _Poll:
-    """One loop, one peer, one session of each version."""
+class _Walks:
+    """One loop and one peer."""
 
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     peer: _Peer = field(default_factory=_Peer)
@@ -97,94 +93,56 @@ class _Poll:
     def __post_init__(self) -> None:
         made = self.loop.create_datagram_endpoint(lambda: self.peer, local_addr=("127.0.0.1", 0))
         self.transport, _ = self.loop.run_until_complete(made)
-        self.port = self.transport.get_extra_info("sockname")[1]
+        atexit.register(self._close)
 
-    def session(self, version: Version) -> Session:
-        kind = SnmpVersion.v1 if version is Version.V1 else SnmpVersion.v2c
-        return Session(SnmpSocket("127.0.0.1", self.port, community="public", version=kind), "fuzz")
+    def _close(self) -> None:
+        self.transport.close()
+        self.loop.run_until_complete(asyncio.sleep(0))
+        self.loop.close()
+
+    def walk(self, version: SnmpVersion, rows: int) -> tuple[str, ...]:
+        """Walk as a poll does. Raises DeviceError."""
+        port = self.transport.get_extra_info("sockname")[1]
+        session = Session(CommunitySocket("127.0.0.1", port, "public", version), "fuzz")
+        walk = session.walk(_COLUMN, rows)
+        return self.loop.run_until_complete(asyncio.wait_for(walk.indexes(), 4))
 
 
 @cache
-def _poll() -> _Poll:
-    return _Poll()
+def _walks() -> _Walks:
+    return _Walks()
 
 
-def snmp_poll(data: bytes) -> None:
-    """A value that a poll believes is carried, under its OID, by an answer with our version, community and number."""
+def snmp_walk(data: bytes) -> None:
+    """A walk ends, and the rows it finds stand below its column in what the agent sent."""
     cut = Cutter(data)
-    flags, poll = cut.number(), _poll()
-    version = Version(flags & 1)
-    poll.peer.script = lambda asked: _spoilt(asked, flags >> 1, cut)
-    session = poll.session(version)
-    found: dict[str, Any] = {}
-    with _no_noise():
-        try:
-            found = poll.loop.run_until_complete(asyncio.wait_for(session.get(_OIDS), 2))
-        except (DeviceError, TooBigError) as error:
-            one_line(error)
-            return
-    assert poll.peer.asked is not None
-    allowed = _carried(poll.peer.sent, poll.peer.asked)
-    for oid, value in found.items():
-        assert value == _LAST or value in allowed.get(oid, ()), f"{oid}: {value!r} of {poll.peer.sent.hex()}"
+    flags, walks = cut.number(), _walks()
+    walks.peer.script = lambda asked: _rows_of(asked, flags >> 2, cut)
+    walks.peer.sent.clear()
+    version, rows = (SnmpVersion.v1, 0) if flags & 1 else (SnmpVersion.v2c, 10 if flags & 2 else 0)
+    found: tuple[str, ...] = ()
+    with _no_noise(), contextlib.suppress(DeviceError):
+        found = walks.walk(version, rows)
+    for index in found:
+        oid = ber.encode_oid(6, ber.parse_oid(f"{_COLUMN}.{index}"))
+        assert any(oid[2:] in sent for sent in walks.peer.sent), f"row {index} was never sent"
+    assert len(walks.peer.sent) < 5000
 
 
-def _spoilt(asked: Message, how: int, cut: Cutter) -> bytes:
+def _rows_of(asked: Message, how: int, cut: Cutter) -> bytes:
     """Turn a request into the datagram the input stands for."""
-    if how & 3 == 0:
-        return cut.rest()
+    if how & 1:
+        return cut.take(cut.number())
+    at = asked.variables[0].oid
     variables = []
-    for each in asked.variables:
-        kind, size = cut.number(), cut.number() & 15
-        variables.append(ber.encode(0x30, ber.encode_oid(6, each.oid) + ber.encode(kind, cut.take(size))))
-    status = cut.number() % 20 if how & 4 else 0
-    number = asked.request_id ^ (1 if how & 8 else 0)
-    community = b"private" if how & 16 else asked.community
-    version = 1 - asked.version if how & 32 else asked.version
-    pdu = b"".join(ber.encode_integer(2, n) for n in (number, status, 0)) + ber.encode(0x30, b"".join(variables))
-    whole = bytearray(
-        ber.encode(0x30, ber.encode_integer(2, version) + ber.encode(4, community) + ber.encode(PduType.RESPONSE, pdu))
-    )
-    if how & 3 > 1:
-        while cut.more:
-            whole[cut.number() % len(whole)] = cut.number()
+    for _ in range(cut.number() % 4):
+        tail = tuple(cut.number() for _ in range(cut.number() % 4))
+        oid = (*ber.parse_oid(_COLUMN), *tail) if how & 2 else (*at, *tail)
+        variables.append(VarBind(oid, Value(Tag.INTEGER, cut.number())))
+    whole = bytearray(encode_message(asked.answer(tuple(variables), cut.number() % 7 if how & 4 else 0)))
+    for _ in range(cut.number() % 4):
+        whole[cut.number() % len(whole)] = cut.number()
     return bytes(whole)
-
-
-def _carried(datagram: bytes, asked: Message) -> dict[str, list[Any]]:
-    """Every value a datagram carries for an OID, if it is an answer to ``asked`` at all."""
-    carried: dict[str, list[Any]] = {}
-    try:
-        message = ber.Reader(ber.Reader(datagram).expect(0x30))
-        version, community = message.expect(2), message.expect(4)
-        pdu = ber.Reader(message.expect(PduType.RESPONSE))
-        number, status, _ = (int.from_bytes(pdu.expect(2), "big", signed=True) for _ in range(3))
-        ours = int.from_bytes(version, "big") == asked.version and community == asked.community
-        if not ours or number != asked.request_id or status:
-            return {}
-        variables = ber.Reader(pdu.expect(0x30))
-        while variables.more:
-            pair = ber.Reader(variables.expect(0x30))
-            oid = ber.format_oid(ber.decode_oid(pair.expect(6)))
-            carried.setdefault(oid, []).extend(_values(*pair.next()))
-    except FrameError:
-        pass
-    return carried
-
-
-def _values(tag: int, content: bytes) -> Iterator[Any]:
-    """Yield what a value may be read as; unsigned types without their leading zero are common."""
-    if tag in {Tag.OCTET_STRING, Tag.OPAQUE}:
-        yield content
-    elif tag == Tag.OBJECT_IDENTIFIER:
-        with contextlib.suppress(FrameError):
-            yield ber.format_oid(ber.decode_oid(content.rstrip(bytes(range(0x80, 0x100)))))  # as far as it is whole
-    elif tag == Tag.IP_ADDRESS:
-        yield ".".join(map(str, content))
-    elif tag == Tag.INTEGER:
-        yield int.from_bytes(content, "big", signed=True)
-    else:
-        yield int.from_bytes(content, "big")
 
 
 @contextlib.contextmanager
@@ -200,16 +158,9 @@ def _no_noise() -> Iterator[None]:
         os.close(sink)
 
 
-def _poll_seeds() -> tuple[bytes, ...]:
-    numbers = bytes((2, 2, 0, 215, 0x42, 4, 255, 255, 255, 255))
-    right = b"\x30\x82\x00\x3e" + bytes(20)
-    return (
-        *(bytes((flags,)) + numbers for flags in (2, 3, 2 | 8, 3 | 16, 2 | 32, 3 | 64)),
-        *(bytes((flags,)) + bytes((4, 4)) + b"21.5" + bytes((6, 3, 43, 6, 1)) for flags in (2, 3)),
-        bytes((5, *numbers, 0, 0x31)),
-        bytes((1,)) + right,
-        bytes((3, 5, 0, 0x81, 0)),
-    )
+def _walk_seeds() -> tuple[bytes, ...]:
+    rows = bytes((3, 1, 1, 7, 1, 2, 8, 2, 3, 1, 9, 0))
+    return (*(bytes((flags,)) + rows * 3 for flags in (0, 2, 8, 10, 9, 1, 24)), bytes((4, 30)) + b"\x30" * 30)
 
 
 # --- notifications ---------------------------------------------------------------------------------------------------
@@ -265,7 +216,7 @@ def traps(data: bytes) -> None:
     if "by_community" in noticed:
         message = ber.Reader(ber.Reader(data).expect(0x30))
         version, community = ber.decode_integer(message.expect(2), 0, 3), message.expect(4)
-        assert version in _HEADS and community == b"public" and message.next()[0] in _NOTIFICATIONS, data.hex()
+        assert version in {0, 1} and community == b"public" and message.next()[0] in _NOTIFICATIONS, data.hex()
 
 
 def _trap_seeds() -> tuple[bytes, ...]:
@@ -495,8 +446,9 @@ def _profile_seeds() -> tuple[bytes, ...]:
 
 
 TARGETS = (
-    Target("traps", traps, _trap_seeds, short=1500),
-    Target("decode", readings, _reading_seeds, short=1500),
+    Target("snmp_walk", snmp_walk, _walk_seeds, short=200),
+    Target("traps", traps, _trap_seeds, short=700),
+    Target("decode", readings, _reading_seeds, short=800),
     Target("config", configuration, _config_seeds, short=60),
     Target("profile", profile, _profile_seeds, short=60),
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from envmon.drivers.modbus_framing import RtuFraming, TcpFraming
-from envmon.wire import ber, modbus, modbus_rtu, sip, sip_dialog, sip_values, snmp, snmp_v3
+from envmon.wire import ber, modbus, modbus_rtu, sip, sip_dialog, sip_values, snmp, snmp_get, snmp_v3
 from envmon.wire.frame import FrameError
 from envmon.wire.modbus import BadRequestError, FrameBuffer, Function, Refusal
 
@@ -231,6 +231,99 @@ def _elements(data: bytes) -> None:
     assert size <= len(data)
 
 
+_OIDS = ("1.3.6.1.4.1.99999.1.1.0", "1.3.6.1.4.1.99999.1.2.0")
+_NUMBER = 0x01020304
+
+
+def snmp_answers(data: bytes) -> None:
+    """A value is carried, under its OID, by an answer with our version, community and number that went well."""
+    cut = Cutter(data)
+    flags = cut.number()
+    question = snmp_get.Question(snmp.Version(flags & 1), b"public", _OIDS)
+    datagram = _spoilt(snmp.decode_message(question.request(_NUMBER)), flags >> 1, cut)
+    found: Any = None
+    try:
+        found = question.answer(datagram, _NUMBER)
+    except FrameError as error:
+        one_line(error)
+    allowed = _carried(datagram, flags & 1)
+    for oid, value in (found or {}).items():
+        assert oid in _OIDS and value in allowed.get(oid, ()), f"{oid}: {value!r} of {datagram.hex()}"
+    quick = question._quickly(datagram, _NUMBER)
+    assert quick is None or quick == question._slowly(datagram, _NUMBER)
+
+
+def _spoilt(asked: snmp.Message, how: int, cut: Cutter) -> bytes:
+    """Turn a request into the datagram the input stands for."""
+    if how & 3 == 0:
+        return cut.rest()
+    variables = []
+    for each in asked.variables:
+        kind, size = cut.number(), cut.number() & 15
+        variables.append(ber.encode(0x30, ber.encode_oid(6, each.oid) + ber.encode(kind, cut.take(size))))
+    status = cut.number() % 20 if how & 4 else 0
+    number = asked.request_id ^ (1 if how & 8 else 0)
+    community = b"private" if how & 16 else asked.community
+    version = 1 - asked.version if how & 32 else asked.version
+    pdu = b"".join(ber.encode_integer(2, n) for n in (number, status, 0)) + ber.encode(0x30, b"".join(variables))
+    whole = bytearray(
+        ber.encode(0x30, ber.encode_integer(2, version) + ber.encode(4, community) + ber.encode(0xA2, pdu))
+    )
+    if how & 3 > 1:
+        while cut.more:
+            whole[cut.number() % len(whole)] = cut.number()
+    return bytes(whole)
+
+
+def _carried(datagram: bytes, version: int) -> dict[str, list[Any]]:
+    """Every value a datagram carries for an OID, if it is an answer of ours at all."""
+    carried: dict[str, list[Any]] = {}
+    try:
+        message = ber.Reader(ber.Reader(datagram).expect(0x30))
+        head = message.expect(2), message.expect(4)
+        pdu = ber.Reader(message.expect(0xA2))
+        number, status, _ = (int.from_bytes(pdu.expect(2), "big", signed=True) for _ in range(3))
+        if (int.from_bytes(head[0], "big"), head[1], number, status) != (version, b"public", _NUMBER, 0):
+            return {}
+        variables = ber.Reader(pdu.expect(0x30))
+        while variables.more:
+            pair = ber.Reader(variables.expect(0x30))
+            oid = ber.format_oid(ber.decode_oid(pair.expect(6)))
+            carried.setdefault(oid, []).extend(_values(*pair.next()))
+    except FrameError:
+        pass
+    return carried
+
+
+def _values(tag: int, content: bytes) -> Iterator[Any]:
+    """Yield what a value may be read as: nothing for an empty number, or one its type cannot hold."""
+    whole = int.from_bytes(content, "big")
+    if tag in {4, 0x44}:
+        yield content
+    elif tag == 2 and content:
+        yield int.from_bytes(content, "big", signed=True)
+    elif tag == 6:
+        with contextlib.suppress(FrameError):
+            yield ber.format_oid(ber.decode_oid(content))
+    elif tag == 0x40 and len(content) == 4:
+        yield ".".join(map(str, content))
+    elif content and whole < 2**64 and (tag == 0x46 or (tag in {0x41, 0x42, 0x43, 0x47} and whole < 2**32)):
+        yield whole
+
+
+def _answer_seeds() -> tuple[bytes, ...]:
+    numbers = bytes((2, 2, 0, 215, 0x42, 4, 255, 255, 255, 255))
+    return (
+        *(bytes((flags,)) + numbers for flags in (2, 3, 2 | 16, 3 | 32, 2 | 64)),
+        *(bytes((flags,)) + bytes((4, 4)) + b"21.5" + bytes((6, 3, 43, 6, 1)) for flags in (2, 3)),
+        bytes((2 | 8, *numbers, 5)),
+        bytes((4, *numbers, 0, 0x31)),
+        bytes((3, 5, 0, 0x81, 0)),
+        bytes((2, 2, 0, 0x42, 0)),
+        bytes((1,)) + _snmp_seeds()[2],
+    )
+
+
 def snmp_authority(data: bytes) -> None:
     """An engine identifier stands in the message and has the length RFC 3411 gives it."""
     try:
@@ -352,6 +445,7 @@ TARGETS = (
     Target("modbus", modbus_tcp, _modbus_seeds),
     Target("modbus_rtu", modbus_rtu_line, _rtu_seeds, short=3000),
     Target("snmp", snmp_messages, _snmp_seeds),
+    Target("snmp_get", snmp_answers, _answer_seeds, short=2500),
     Target("snmp_v3", snmp_authority, _v3_seeds),
     Target("sip", sip_messages, _sip_seeds, short=2000),
 )
