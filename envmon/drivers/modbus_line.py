@@ -19,6 +19,7 @@ Theory of operation
 """
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -232,6 +233,7 @@ def link_opener(device: DeviceSettings, port: int) -> Callable[[], Awaitable[Lin
         case "rtu_over_tcp":
             return lambda: connect(device.host, port, RtuFraming())
         case "tcp":
-            return lambda: connect(device.host, port, TcpFraming())
+            transactions = itertools.count(1)
+            return lambda: connect(device.host, port, TcpFraming(transactions))
         case other:
             raise ValueError(f'device {device.id}: "{other}" is no Modbus transport')

@@ -7,6 +7,7 @@ Rules
 """
 
 import contextlib
+import itertools
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ def modbus_tcp(data: bytes) -> None:
     """The framing believes whole frames with its transaction, unit, function and size, and nothing else."""
     cut = Cutter(data)
     unit, function, address, count = _asked(cut)
-    framing = TcpFraming()
+    framing = TcpFraming(itertools.count(1))
     for _ in range(1 + cut.number() % 3):
         request = framing.ask(unit, function, address, count)
     step, stream = cut.number() % 8, cut.rest()
