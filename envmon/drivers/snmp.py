@@ -10,9 +10,11 @@ Rules
 Theory of operation
   A request the agent cannot answer as a whole (tooBig, an answer beyond the receive buffer, a v1 agent that misses
   one object) is split in halves until the parts are answered; the split holds as long as the session. A batch that
-  met silence is asked last from then on. A session that worked and is suddenly refused is opened once more within
-  the same poll: the agent may have restarted. Values are read by GET even where an agent could do GETBULK: their OIDs
-  are known, and walking costs more on both sides. Only the rows of tables are found by walking (``snmp_tables``).
+  met silence is asked last from then on, and in halves when that does not help; after a poll that met nothing but
+  silence the next one begins with a single object. A session that worked and is suddenly refused is opened once more
+  within the same poll: the agent may have restarted. Values are read by GET even where an agent could do GETBULK:
+  their OIDs are known, and walking costs more on both sides. Only the rows of tables are found by walking
+  (``snmp_tables``).
 """
 
 import asyncio
@@ -60,6 +62,7 @@ class SnmpDriver:
         self._rows = Rows(profile, at)
         self._alarms = alarms(profile, at)
         self._session: Session | None = None
+        self._deaf = False  # the last poll met nothing but silence
 
     async def __aenter__(self) -> Self:
         return self
@@ -80,6 +83,7 @@ class SnmpDriver:
         fault = await self._collect(values, conditions)
         if fault is not None and (not values or fault.reason is not Reason.TIMEOUT):
             self._forget()
+        self._deaf = fault is not None and not values and fault.reason is Reason.TIMEOUT
         if fault is not None and not values:
             self._backoff.failed(fault)
             raise fault
@@ -124,6 +128,8 @@ class SnmpDriver:
     async def _open(self) -> Session:
         self._forget()
         self._requests = Requests(batches((oid for point in self._points for oid in point.oids), self._limits.max_oids))
+        if self._deaf and self._points:
+            self._requests.knock()
         self._session = await open_session(self._host, self._port, self._settings, self._where)
         return self._session
 

@@ -3,7 +3,8 @@
 Rules
   - Every OID is asked for once, a value beside what is needed to decode it, so that both are of one moment where
     possible.
-  - A request the agent cannot answer as a whole is split in halves until the parts are answered.
+  - A request the agent cannot answer as a whole is split in halves until the parts are answered; so is one that is met
+    with silence twice, for some cards drop what they find too large.
 """
 
 from collections.abc import Iterable
@@ -76,9 +77,23 @@ def batches(oids: Iterable[str], max_oids: int) -> tuple[Batch, ...]:
 
 @dataclass(slots=True)
 class Requests:
-    """The requests of a poll, in the shape the agent was found to bear; one that met silence goes to the end."""
+    """The requests of a poll, in the shape the agent was found to bear.
+
+    One that met silence goes to the end; one that does so again before it was answered is split in halves.
+    """
 
     batches: tuple[Batch, ...] = field(default=())
+    _silent: set[Batch] = field(default_factory=set)
+    _whole: tuple[Batch, ...] = ()  # what ``knock`` took apart
+
+    def knock(self) -> None:
+        """Begin with a single OID: an agent that leaves a large request unanswered may still be there.
+
+        Once everything was answered unsplit it is asked as before.
+        """
+        first, *rest = self.batches
+        if len(first) > 1:
+            self._whole, self.batches = self.batches, (first[:1], first[1:], *rest)
 
     async def read(self, session: Session, values: Values) -> None:
         """Read everything into ``values``; None for what the agent does not have. Raises DeviceError."""
@@ -90,13 +105,28 @@ class Requests:
                 try:
                     found = await session.get(batch)
                 except TooBigError:
-                    middle = len(batch) // 2
-                    waiting[:1] = batch[:middle], batch[middle:]
+                    waiting[:1] = self._halves(batch)
                     continue
                 values.update(zip(batch, map(found.get, batch), strict=True))
+                self._silent.discard(batch)
                 done.append(waiting.pop(0))
         finally:
-            self.batches = (*done, *waiting[1:], *waiting[:1])
+            last = self._unanswered(waiting[0]) if waiting else ()
+            self.batches = (*done, *waiting[1:], *last)
+            if not waiting and self._whole:
+                self.batches, self._whole = self._whole, ()
+
+    def _unanswered(self, batch: Batch) -> tuple[Batch, ...]:
+        if batch in self._silent and len(batch) > 1:
+            return self._halves(batch)
+        self._silent.add(batch)
+        return (batch,)
+
+    def _halves(self, batch: Batch) -> tuple[Batch, Batch]:
+        self._silent.discard(batch)
+        self._whole = ()
+        middle = len(batch) // 2
+        return batch[:middle], batch[middle:]
 
 
 def _oid(address: Address) -> str:
