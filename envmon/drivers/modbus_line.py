@@ -161,7 +161,9 @@ class Line:
                 return await self._send(visit, link, unit_id, span, limits)
             if not (first and reused and fault.reason is Reason.UNREACHABLE):
                 raise
-        return await self._send(visit, await self._connect(limits), unit_id, span, limits)  # it had closed an idle one
+        link = await self._connect(limits)  # it had closed an idle one
+        await self._rest()
+        return await self._send(visit, link, unit_id, span, limits)
 
     async def _send(self, visit: Visit, link: Link, unit_id: int, span: Span, limits: ModbusLimits) -> bytes | Refusal:
         loop = asyncio.get_running_loop()
