@@ -100,7 +100,7 @@ class SnmpDriver:
             async with asyncio.timeout(self._deadline_s):
                 await self._read_all(values, conditions)
         except TimeoutError:
-            hint = "" if values else "; a wrong community or privacy password looks like this, too"
+            hint = "" if values else "; a wrong community, context or privacy password looks like this, too"
             return DeviceError(Reason.TIMEOUT, f"{self._where}: no answer within {self._deadline_s:g} s{hint}")
         except DeviceError as fault:
             return DeviceError(fault.reason, str(fault))  # a new one: the frames of this one hold the socket open

@@ -11,11 +11,11 @@ import os
 import secrets
 from collections.abc import Iterable
 
-from gufo.snmp import SnmpVersion, ValueType
+from gufo.snmp import SnmpAuthError, SnmpVersion, ValueType
 
 from envmon.drivers.snmp_socket import SnmpSocket
 from envmon.wire.snmp import Version
-from envmon.wire.snmp_get import LEAST_REQUEST, Question
+from envmon.wire.snmp_get import LEAST_REQUEST, NotAllowedError, Question
 
 _MOST_BYTES = 65_535  # of a datagram
 _MOST_STRANGE = 50  # datagrams that are no answer to us, read in one go
@@ -35,7 +35,7 @@ class CommunitySocket(SnmpSocket):
     async def get_many(self, oids: Iterable[str]) -> dict[str, ValueType]:
         """Read ``oids`` in one request; those without a value are left out.
 
-        Raises FrameError, TimeoutError at once where nothing listens, and OSError.
+        Raises FrameError, SnmpAuthError, TimeoutError at once where nothing listens, and OSError.
         """
         question = self._question(tuple(oids))
         number = LEAST_REQUEST | secrets.randbits(31)
@@ -45,6 +45,8 @@ class CommunitySocket(SnmpSocket):
             return await self._recv(lambda: self._receive(question, number))
         except ConnectionRefusedError:
             raise TimeoutError from None  # as the library tells it
+        except NotAllowedError as error:
+            raise SnmpAuthError(str(error)) from None
 
     def _receive(self, question: Question, number: int) -> dict[str, ValueType]:
         for _ in range(_MOST_STRANGE):

@@ -23,7 +23,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 TARGETS = {
-    **dict.fromkeys(("modbus", "modbus_rtu", "snmp", "snmp_get", "snmp_v3", "sip"), "fuzz_wire"),
+    **dict.fromkeys(("modbus", "modbus_rtu", "snmp", "snmp_get", "snmp_v3", "snmp_usm", "sip"), "fuzz_wire"),
     **dict.fromkeys(("snmp_walk", "traps", "decode", "config", "profile"), "fuzz_product"),
 }
 TRACED = ["envmon", "pysnmp.proto", "pysnmp.entity.rfc3413", "pyasn1.codec.ber", "yaml"]

@@ -216,6 +216,7 @@ createUser sha384aes SHA-384 {PASSWORDS["auth"]} AES {PASSWORDS["privacy"]}
 rouser sha384aes priv
 createUser nobody
 rouser nobody noauth
+proxy -Cn crac_2 -v 2c -c public 127.0.0.1:{{port}} .{BASE}
 override {BASE}.1.0 integer 215
 override {BASE}.2.0 integer 1
 override {BASE}.3.0 integer 32767

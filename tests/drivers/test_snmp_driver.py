@@ -179,7 +179,7 @@ async def test_a_login_the_agent_ignores_ends_at_the_deadline_with_a_hint(snmpd:
         fault = await failed(device)
         assert time.monotonic() - began < 5.0
     assert fault.reason is Reason.TIMEOUT
-    assert "a wrong community or privacy password looks like this, too" in str(fault)
+    assert "a wrong community, context or privacy password looks like this, too" in str(fault)
 
 
 LOGINS = [
