@@ -1,7 +1,10 @@
 """SNMPv3 contexts: one agent that speaks for several devices, net-snmp's and a foreign one."""
 
+import asyncio
+import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from driver_rig import BASE, PASSWORDS, Clock, Snmpd, driver, oid, profile, settings, temperature, told, user
@@ -49,14 +52,18 @@ async def test_each_context_has_its_own_values(tmp_path: Path, auth: str, privac
 
 
 @pytest.mark.parametrize("reboot", [(5, 3), (2, 3), (900, 3), (5, 103_600), (5, 96_400)])
-async def test_boots_and_time_that_are_not_as_they_should_be_cost_no_poll(tmp_path: Path, reboot: tuple[int, int]):
+async def test_boots_and_time_that_are_not_as_they_should_be_cost_no_poll_and_no_login(
+    tmp_path: Path, reboot: tuple[int, int]
+):
     there_is = PysnmpAgent(contexts=CONTEXTS)
     login = within(user(tmp_path, "envmon", "sha256", "aes128"))
     kind = profile([temperature("t", oid(1))], SnmpLimits())
     async with there_is.serving(), driver(settings(there_is.port, login, 5.0), kind) as device:
         assert told(await device.poll()) == {"t": 27.2}
+        before = cast("Any", device)._session
         there_is.reboot(*reboot)
         assert told(await device.poll()) == {"t": 27.2}
+        assert cast("Any", device)._session is before
 
 
 @pytest.mark.parametrize("boots", [40, 20], ids=["forwards", "backwards"])
@@ -135,3 +142,56 @@ async def test_a_refused_login_says_so_at_once(snmpd: Snmpd, tmp_path: Path, cas
             await device.poll()
     assert caught.value.reason is Reason.REFUSED
     assert not any(password in str(caught.value) for password in PASSWORDS.values() if len(password) > 1)
+
+
+class Replaying(asyncio.DatagramProtocol):
+    """Stands between a driver and an agent, and sends each answer of the agent once more before the next one."""
+
+    def __init__(self, agent_port: int) -> None:
+        self.replayed = 0
+        self._agent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._agent.connect(("127.0.0.1", agent_port))
+        self._agent.setblocking(False)
+        self._last = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.DatagramTransport", transport)
+        asyncio.get_running_loop().add_reader(self._agent, self._answered)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._peer = addr
+        self._agent.send(data)
+
+    def _answered(self) -> None:
+        data = self._agent.recv(65535)
+        if self._last:
+            self.replayed += 1
+            self._transport.sendto(self._last, self._peer)
+        self._transport.sendto(data, self._peer)
+        self._last = data
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._agent)
+        self._agent.close()
+        self._transport.close()
+
+
+async def test_an_answer_from_the_last_poll_is_not_believed(tmp_path: Path):
+    numbers = {1: 100}
+    there_is = PysnmpAgent(contexts={"crac_2": numbers})
+    login = within(user(tmp_path, "envmon", "sha256", "aes128"))
+    kind = profile([temperature("t", oid(1))], SnmpLimits())
+    async with there_is.serving():
+        loop = asyncio.get_running_loop()
+        transport, between = await loop.create_datagram_endpoint(
+            lambda: Replaying(there_is.port), local_addr=("127.0.0.1", 0)
+        )
+        port = transport.get_extra_info("sockname")[1]
+        try:
+            async with driver(settings(port, login, 5.0), kind) as device:
+                for value in (100, 110, 120):
+                    numbers[1] = value
+                    assert told(await device.poll()) == {"t": value / 10}
+        finally:
+            between.close()
+    assert between.replayed >= 3
