@@ -212,6 +212,8 @@ createUser sha224only SHA-224 {PASSWORDS["auth"]}
 rouser sha224only auth
 createUser sha256aes SHA-256 {PASSWORDS["auth"]} AES {PASSWORDS["privacy"]}
 rouser sha256aes priv
+createUser sha256aes256 SHA-256 {PASSWORDS["auth"]} AES-256 {PASSWORDS["privacy"]}
+rouser sha256aes256 priv
 createUser sha384aes SHA-384 {PASSWORDS["auth"]} AES {PASSWORDS["privacy"]}
 rouser sha384aes priv
 createUser nobody

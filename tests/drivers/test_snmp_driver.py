@@ -71,6 +71,7 @@ USERS = [
     ("md5des", "md5", "des"),
     ("sha224only", "sha224", ""),
     ("sha256aes", "sha256", "aes128"),
+    ("sha256aes256", "sha256", "aes256"),
     ("sha384aes", "sha384", "aes128"),
     ("sha512aes256", "sha512", "aes256"),
     ("sha1aes256", "sha", "aes256"),
