@@ -56,13 +56,13 @@ class SnmpDriver:
         self._settings = device.snmp
         self._deadline_s = device.deadline_s
         self._where = f"snmp {self._host}:{self._port}"
+        self._deaf = False  # the last poll met nothing but silence
         self._clock, self._jitter = clock, jitter
         self._backoff = Backoff(clock, jitter)
         self._requests = Requests()
         self._rows = Rows(profile, at)
         self._alarms = alarms(profile, at)
         self._session: Session | None = None
-        self._deaf = False  # the last poll met nothing but silence
 
     async def __aenter__(self) -> Self:
         return self
@@ -128,9 +128,9 @@ class SnmpDriver:
     async def _open(self) -> Session:
         self._forget()
         self._requests = Requests(batches((oid for point in self._points for oid in point.oids), self._limits.max_oids))
-        if self._deaf and self._points:
-            self._requests.knock()
         self._session = await open_session(self._host, self._port, self._settings, self._where)
+        if self._deaf:
+            self._requests.knock()
         return self._session
 
     def _forget(self) -> None:
