@@ -44,7 +44,6 @@ class Beside:
 NOTHING = Beside()
 _AROUND = "\0 \t\r\n"  # what surrounds a text on the wire
 _LEAST, _MOST = -(2**63), 2**64 - 1  # of a number that is a row of bits
-_FINITE = (-sys.float_info.max, sys.float_info.max)
 
 ShortWay = Callable[[Point, Raw], Reading | None]
 """Decodes a number that is certainly good; None for everything else."""
@@ -153,8 +152,8 @@ def _measured(bound: BoundPoint, raw: float, beside: Beside) -> Reading:
     if scaling is None:
         return _bad(bound, Reason.UNKNOWN_UNIT)
     value = scaling.value(raw)
-    low, high = spec.valid_range or _FINITE
-    if not low <= value <= high:
+    low, high = spec.valid_range or (-math.inf, math.inf)
+    if not (low <= value <= high and math.isfinite(value)):
         return _bad(bound, Reason.OUT_OF_RANGE)
     check = spec.cross_check
     if check is None:
