@@ -169,6 +169,7 @@ def _snmp(entry: SnmpEntry) -> SnmpSettings:
         auth_password=entry.auth_password,
         privacy_protocol=entry.privacy,
         privacy_password=entry.privacy_password,
+        context=entry.context or "",
     )
 
 

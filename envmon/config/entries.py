@@ -142,7 +142,7 @@ def _transport(device: DeviceEntry) -> Iterator[Finding]:
 def _snmp_community(snmp: SnmpEntry) -> Iterator[Finding]:
     if snmp.community is None:
         yield "community", f"is missing: version {snmp.version} logs in with community: credential:NAME"
-    for key in ("user", "auth", "auth_password", "privacy", "privacy_password"):
+    for key in ("user", "auth", "auth_password", "privacy", "privacy_password", "context"):
         if key in snmp.model_fields_set:
             yield key, f'belongs to version "3", not to "{snmp.version}"'
 

@@ -25,6 +25,7 @@ class SnmpSettings:
     auth_password: Secret | None = None
     privacy_protocol: str = "aes128"  # des aes128 aes256
     privacy_password: Secret | None = None
+    context: str = ""  # version 3: RFC 3411 contextName
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ class SnmpEntry(Entry):
     """Version 3: privacy protocol."""
     privacy_password: SecretRef | None = None
     """Version 3: privacy password; without it nothing is encrypted."""
+    context: Text | None = None
+    """Version 3: the context to ask in, where an agent speaks for several devices (RFC 3411)."""
 
 
 class SerialEntry(Entry):

@@ -59,6 +59,7 @@ class SnmpDriver:
         self._settings = device.snmp
         self._deadline_s = device.deadline_s
         self._where = f"snmp {self._host}:{self._port}"
+        self._deaf = False  # the last poll met nothing but silence
         self._clock, self._jitter = clock, jitter
         self._backoff = Backoff(clock, jitter)
         self._requests = Requests()
@@ -111,7 +112,7 @@ class SnmpDriver:
             async with asyncio.timeout(self._deadline_s):
                 await self._read_all(values, conditions)
         except TimeoutError:
-            hint = "" if values else "; a wrong community or privacy password looks like this, too"
+            hint = "" if values else "; a wrong community, context or privacy password looks like this, too"
             return DeviceError(Reason.TIMEOUT, f"{self._where}: no answer within {self._deadline_s:g} s{hint}")
         except DeviceError as fault:
             return DeviceError(fault.reason, str(fault))  # a new one: the frames of this one hold the socket open
@@ -143,6 +144,8 @@ class SnmpDriver:
         if self._deaf and oids:
             self._requests.knock()
         self._session = await open_session(self._host, self._port, self._settings, self._where)
+        if self._deaf:
+            self._requests.knock()
         return self._session
 
     def _forget(self) -> None:

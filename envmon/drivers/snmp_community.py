@@ -10,16 +10,16 @@ Rules
 import os
 import secrets
 from collections.abc import Iterable
+from functools import lru_cache
 
-from gufo.snmp import SnmpVersion, ValueType
+from gufo.snmp import SnmpAuthError, SnmpVersion, ValueType
 
 from envmon.drivers.snmp_socket import SnmpSocket
 from envmon.wire.snmp import Version
-from envmon.wire.snmp_get import LEAST_REQUEST, Question
+from envmon.wire.snmp_get import LEAST_REQUEST, NotAllowedError, Question
 
 _MOST_BYTES = 65_535  # of a datagram
 _MOST_STRANGE = 50  # datagrams that are no answer to us, read in one go
-_MOST_QUESTIONS = 200  # kept; a device has as many as its points have requests
 _VERSIONS = {SnmpVersion.v1: Version.V1, SnmpVersion.v2c: Version.V2C}
 
 
@@ -30,14 +30,13 @@ class CommunitySocket(SnmpSocket):
         super().__init__(addr, port, community=community, version=version)
         self._version = _VERSIONS[version]
         self._community = community.encode()
-        self._questions: dict[tuple[str, ...], Question] = {}
 
     async def get_many(self, oids: Iterable[str]) -> dict[str, ValueType]:
         """Read ``oids`` in one request; those without a value are left out.
 
-        Raises FrameError, TimeoutError at once where nothing listens, and OSError.
+        Raises FrameError, SnmpAuthError, TimeoutError at once where nothing listens, and OSError.
         """
-        question = self._question(tuple(oids))
+        question = _question(self._version, self._community, tuple(oids))
         number = LEAST_REQUEST | secrets.randbits(31)
         request = question.request(number)
         try:
@@ -45,6 +44,8 @@ class CommunitySocket(SnmpSocket):
             return await self._recv(lambda: self._receive(question, number))
         except ConnectionRefusedError:
             raise TimeoutError from None  # as the library tells it
+        except NotAllowedError as error:
+            raise SnmpAuthError(str(error)) from None
 
     def _receive(self, question: Question, number: int) -> dict[str, ValueType]:
         for _ in range(_MOST_STRANGE):
@@ -53,13 +54,11 @@ class CommunitySocket(SnmpSocket):
                 return found
         raise BlockingIOError
 
-    def _question(self, oids: tuple[str, ...]) -> Question:
-        question = self._questions.get(oids)
-        if question is None:
-            if len(self._questions) >= _MOST_QUESTIONS:
-                self._questions.clear()
-            question = self._questions[oids] = Question(self._version, self._community, oids)
-        return question
+
+@lru_cache(maxsize=1 << 12)
+def _question(version: Version, community: bytes, oids: tuple[str, ...]) -> Question:
+    """Return what devices of one profile and one login share."""
+    return Question(version, community, oids)
 
 
 def _write(fd: int, request: bytes) -> None:

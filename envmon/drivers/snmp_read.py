@@ -106,7 +106,7 @@ class Requests:
     """
 
     batches: tuple[Batch, ...] = field(default=())
-    _silent: set[Batch] = field(default_factory=set)
+    _silent: frozenset[Batch] = frozenset()
     _whole: tuple[Batch, ...] = ()  # what ``knock`` took apart
 
     def knock(self) -> None:
@@ -114,8 +114,8 @@ class Requests:
 
         Once everything was answered unsplit it is asked as before.
         """
-        first, *rest = self.batches
-        if len(first) > 1:
+        if self.batches and len(self.batches[0]) > 1:
+            first, *rest = self.batches
             self._whole, self.batches = self.batches, (first[:1], first[1:], *rest)
 
     async def read(self, session: Session, values: Values) -> None:
@@ -131,7 +131,8 @@ class Requests:
                     waiting[:1] = self._halves(batch)
                     continue
                 values.update(zip(batch, map(found.get, batch), strict=True))
-                self._silent.discard(batch)
+                if self._silent:
+                    self._silent -= {batch}
                 done.append(waiting.pop(0))
         finally:
             last = self._unanswered(waiting[0]) if waiting else ()
@@ -142,11 +143,11 @@ class Requests:
     def _unanswered(self, batch: Batch) -> tuple[Batch, ...]:
         if batch in self._silent and len(batch) > 1:
             return self._halves(batch)
-        self._silent.add(batch)
+        self._silent |= {batch}
         return (batch,)
 
     def _halves(self, batch: Batch) -> tuple[Batch, Batch]:
-        self._silent.discard(batch)
+        self._silent -= {batch}
         self._whole = ()
         middle = len(batch) // 2
         return batch[:middle], batch[middle:]

@@ -44,8 +44,10 @@ from envmon.config.secret import Secret, SecretError
 from envmon.config.settings import SnmpSettings
 from envmon.drivers.contract import DeviceError
 from envmon.drivers.snmp_community import CommunitySocket
+from envmon.drivers.snmp_context import ContextSocket
 from envmon.drivers.snmp_socket import SnmpSocket
 from envmon.model.reading import Reason
+from envmon.wire.snmp_usm import Login, master_key
 
 Key = TypeVar("Key", BaseAuthKey, BasePrivKey)
 
@@ -169,7 +171,10 @@ async def _resolve(host: str, port: int, where: str) -> str:
 
 def _session(address: str, port: int, settings: SnmpSettings, where: str) -> SnmpSocket:
     if settings.version == "3":
-        return SnmpSocket(address, port, user=_user(settings, where), version=SnmpVersion.v3)
+        user = _user(settings, where)
+        if settings.context:
+            return ContextSocket(address, port, _login(settings, where), settings.context)
+        return SnmpSocket(address, port, user=user, version=SnmpVersion.v3)
     if settings.version not in _COMMUNITY_VERSIONS:
         raise DeviceError(Reason.REFUSED, f'{where}: SNMP version "{settings.version}" is not "1", "2c" or "3"')
     if settings.community is None:
@@ -202,6 +207,18 @@ def _key(kind: type[Key], auth: type[BaseAuthKey], password: bytes) -> Key:
     if known not in _MASTER_KEYS:
         _MASTER_KEYS[known] = auth.get_master_key(password)
     return kind(_MASTER_KEYS[known], KeyType.Master)
+
+
+def _login(settings: SnmpSettings, where: str) -> Login:
+    """Return a login that ``_user`` has found sound, for our own codec."""
+    auth, privacy = settings.auth_protocol, settings.privacy_protocol
+    if settings.auth_password is None:
+        return Login(settings.user.encode())
+    auth_key = master_key(auth, _password(settings.auth_password, "auth_password", where))
+    if settings.privacy_password is None:
+        return Login(settings.user.encode(), auth, auth_key)
+    privacy_key = master_key(auth, _password(settings.privacy_password, "privacy_password", where))
+    return Login(settings.user.encode(), auth, auth_key, privacy, privacy_key)
 
 
 def _chosen(table: Mapping[str, type[Key]], name: str, field: str, where: str) -> type[Key]:

@@ -11,7 +11,6 @@ Rules
 """
 
 import math
-import sys
 from dataclasses import dataclass, replace
 
 from envmon.model.reading import Quality, Reading, Reason, Severity
@@ -36,8 +35,8 @@ class Beside:
 
 
 NOTHING = Beside()
+_AROUND = "\0 \t\r\n"  # what surrounds a text on the wire
 _LEAST, _MOST = -(2**63), 2**64 - 1  # of a number that is a row of bits
-_FINITE = (-sys.float_info.max, sys.float_info.max)
 
 
 def missing(bound: BoundPoint, reason: Reason = Reason.ABSENT) -> Reading:
@@ -83,15 +82,15 @@ def plain(value: Raw) -> Plain:
     """Return a number or a text without what surrounds it on the wire."""
     if isinstance(value, int):  # nearly every value
         return value
-    return text(value) if isinstance(value, bytes) else value.strip() if isinstance(value, str) else value
+    return text(value) if isinstance(value, bytes) else value.strip(_AROUND) if isinstance(value, str) else value
 
 
 def text(raw: bytes) -> str:
     """Return the text of an octet string: UTF-8 where it is, Latin-1 otherwise."""
     try:
-        return raw.decode("utf-8").strip("\0 \t\r\n")
+        return raw.decode("utf-8").strip(_AROUND)
     except UnicodeDecodeError:
-        return raw.decode("latin-1").strip("\0 \t\r\n")
+        return raw.decode("latin-1").strip(_AROUND)
 
 
 def _decode(bound: BoundPoint, raw: Plain, beside: Beside) -> Reading:
@@ -120,8 +119,8 @@ def _measured(bound: BoundPoint, raw: float, beside: Beside) -> Reading:
     if scaling is None:
         return _bad(bound, Reason.UNKNOWN_UNIT)
     value = scaling.value(raw)
-    low, high = spec.valid_range or _FINITE
-    if not low <= value <= high:
+    low, high = spec.valid_range or (-math.inf, math.inf)
+    if not (low <= value <= high and math.isfinite(value)):
         return _bad(bound, Reason.OUT_OF_RANGE)
     check = spec.cross_check
     if check is None:
@@ -182,7 +181,7 @@ def _listed(word: str, words: tuple[str, ...]) -> bool:
 def _number(raw: Plain) -> float | None:
     if not isinstance(raw, str):
         return raw
-    if "_" in raw or not raw.isascii():  # digits to Python, but no device writes numbers so
+    if "_" in raw or not (raw.isascii() and raw.isprintable()):  # a number to Python, but no device means one
         return None
     try:
         return float(raw)

@@ -30,6 +30,9 @@ Value = int | float | str | bytes | None
 LEAST_REQUEST: Final = 1 << 24
 """Request identifiers from here to 2^31 - 1 take four bytes."""
 
+NOT_ALLOWED: Final = 16
+"""The error-status authorizationError (RFC 3416 section 3)."""
+
 _SEQUENCE: Final = 0x30
 _INTEGER: Final = 0x02
 _UINTEGER32: Final = 0x47  # of RFC 1442, still met
@@ -37,6 +40,10 @@ _INT32: Final = (-(2**31), 2**31 - 1)
 _NUMBER_BYTES: Final = 9
 _SHORT: Final = 0x80  # lengths below it take one byte
 _WENT_WELL: Final = b"\x02\x01\x00\x02\x01\x00"  # error-status and error-index
+
+
+class NotAllowedError(ValueError):
+    """The agent answers that we may not read this (RFC 3416 authorizationError)."""
 
 
 class Question:
@@ -65,7 +72,7 @@ class Question:
     def answer(self, data: bytes, number: int) -> dict[str, Value] | None:
         """Read the answer to request ``number``: a value for every OID that has one, none where the agent failed.
 
-        None for an answer that is not to this request. Raises FrameError.
+        None for an answer that is not to this request. Raises FrameError and NotAllowedError.
         """
         found = self._quickly(data, number)
         return self._slowly(data, number) if found is None else found
@@ -113,6 +120,8 @@ class Question:
             return None
         found = self._values(Reader(pdu.expect(_SEQUENCE)))
         pdu.end()
+        if failed == NOT_ALLOWED:
+            raise NotAllowedError("the agent answers that we may not read this")
         return {} if failed else found
 
     def _values(self, variables: Reader) -> dict[str, Value]:
@@ -126,10 +135,15 @@ class Question:
             if oid in told:
                 raise FrameError(f"the answer has {oid} twice")
             told.add(oid)
-            value = _READ[tag](content) if tag in _READ else None
+            value = value_of(tag, content)
             if oid in self._asked and value is not None:
                 found[oid] = value
         return found
+
+
+def value_of(tag: int, content: bytes) -> Value:
+    """Return what one variable holds; None for nothing, and for what cannot be read."""
+    return _READ[tag](content) if tag in _READ else None
 
 
 def _into(data: bytes, at: int, tag: int) -> int:

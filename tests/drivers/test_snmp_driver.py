@@ -72,6 +72,7 @@ USERS = [
     ("md5des", "md5", "des"),
     ("sha224only", "sha224", ""),
     ("sha256aes", "sha256", "aes128"),
+    ("sha256aes256", "sha256", "aes256"),
     ("sha384aes", "sha384", "aes128"),
     ("sha512aes256", "sha512", "aes256"),
     ("sha1aes256", "sha", "aes256"),
@@ -189,7 +190,7 @@ async def test_a_login_the_agent_ignores_ends_at_the_deadline_with_a_hint(snmpd:
         fault = await failed(device)
         assert time.monotonic() - began < 5.0
     assert fault.reason is Reason.TIMEOUT
-    assert "a wrong community or privacy password looks like this, too" in str(fault)
+    assert "a wrong community, context or privacy password looks like this, too" in str(fault)
 
 
 LOGINS = [

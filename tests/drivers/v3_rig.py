@@ -1,7 +1,6 @@
 """A foreign SNMPv3 agent (pysnmp's) whose boots and clock a test sets, with values in named contexts."""
 
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,7 +59,7 @@ class PysnmpAgent:
     privacy: str = "aes128"
     time: Time = field(default_factory=Time)
     contexts: Mapping[str, Mapping[int, int]] = field(default_factory=lambda: {"": {1: 215, 2: 1, 4: -5}})
-    port: int = field(default_factory=lambda: free_port(socket.SOCK_DGRAM))
+    port: int = field(default_factory=free_port)
     values: dict[str, Values] = field(default_factory=dict)
     _boots: Any = None
 

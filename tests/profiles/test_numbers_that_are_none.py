@@ -23,8 +23,8 @@ def point(body: str) -> BoundPoint:
     return bind(profile, site="dallas", device="d", path="p", zone="hall_a", serves="crac_1")[0]
 
 
-@pytest.mark.parametrize("told", ["2_1", "1_000.5", "２１", "٢١"])  # noqa: RUF001 - other scripts' digits
-def test_digits_only_python_reads_are_no_temperature(told: str):
+@pytest.mark.parametrize("told", ["2_1", "1_000.5", "99.1\x1d", "\x0b21", "2\x001", "２１", "٢١"])  # noqa: RUF001 - other scripts' digits
+def test_what_only_python_reads_as_a_number_is_no_temperature(told: str):
     reading = decode_snmp(point("unit: degC, scale: 0.1"), told)
     assert (reading.value, reading.quality, reading.reason) == (None, Quality.BAD, Reason.INVALID_TEXT)
 

@@ -32,7 +32,7 @@ from envmon.drivers.traps import TrapListener
 from envmon.model.reading import Quality, Reading, Severity
 from envmon.profiles.bind import BoundPoint, bind_at, place
 from envmon.profiles.conditions import bind_conditions, summarise
-from envmon.profiles.decode import Beside, Raw, decode, plain_registers, short_way
+from envmon.profiles.decode import Beside, Raw, decode, plain_registers
 from envmon.profiles.expand import expand
 from envmon.profiles.identify import Facts, identify
 from envmon.profiles.loader import ProfileError, load_builtin, load_text
@@ -298,9 +298,6 @@ def _one(bound: BoundPoint, cut: Cutter) -> None:
     beside = Beside(*(_raw(address, cut) if address else None for address in _beside(bound)))
     reading = decode(bound, raw, beside)
     _sound(bound, raw, reading)
-    quick = short_way(bound)
-    if quick is not None:
-        assert (said := quick(bound.point, raw)) is None or said == reading
 
 
 def _beside(bound: BoundPoint) -> tuple[Address | None, ...]:

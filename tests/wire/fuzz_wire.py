@@ -11,10 +11,11 @@ import itertools
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from envmon.drivers.modbus_framing import RtuFraming, TcpFraming
-from envmon.wire import ber, modbus, modbus_rtu, sip, sip_dialog, sip_values, snmp, snmp_get, snmp_v3
+from envmon.wire import ber, modbus, modbus_rtu, sip, sip_dialog, sip_values, snmp, snmp_get, snmp_usm, snmp_v3
 from envmon.wire.frame import FrameError
 from envmon.wire.modbus import BadRequestError, FrameBuffer, Function, Refusal
 
@@ -245,7 +246,7 @@ def snmp_answers(data: bytes) -> None:
     found: Any = None
     try:
         found = question.answer(datagram, _NUMBER)
-    except FrameError as error:
+    except (FrameError, snmp_get.NotAllowedError) as error:
         one_line(error)
     allowed = _carried(datagram, flags & 1)
     for oid, value in (found or {}).items():
@@ -377,6 +378,44 @@ def _v3_seeds() -> tuple[bytes, ...]:
     return (v3_message(), v3_message(b""), v3_message(model=1), v3_message(b"x" * 40), _snmp_seeds()[0])
 
 
+_ENGINE = snmp_usm.Engine(b"\x80\0\x1f\x88\x04test", 5, 1000)
+
+
+@cache
+def _logins() -> tuple[snmp_usm.Login, ...]:
+    key = snmp_usm.master_key("sha256", b"authpass12")
+    known = (snmp_usm.Login(b"envmon"), snmp_usm.Login(b"envmon", "sha256", key))
+    return (*known, *(snmp_usm.Login(b"envmon", "sha256", key, kind, key) for kind in ("aes128", "aes256", "des")))
+
+
+def snmp_usm_messages(data: bytes) -> None:
+    """A stranger's bytes are never authentic; what the user signed opens as it was, and not after any change."""
+    cut = Cutter(data)
+    login = _logins()[cut.number() % len(_logins())].at(_ENGINE.identifier)
+    size = 1 + cut.number() % 20
+    variables = (((1, 3, 6, cut.number()), cut.number() & 0xDF | 1, cut.take(size)),)
+    pdu = snmp_usm.Pdu(snmp.PduType.RESPONSE, cut.number(3), variables, cut.number() % 20)
+    sealed_ = snmp_usm.seal(login, _ENGINE, b"crac_2", 7, pdu, b"saltsalt")
+    if variables[0][1] & 0x1F != 0x1F:
+        opened = snmp_usm.open_(sealed_, login)
+        assert (opened.pdu, opened.context, opened.engine, opened.number) == (pdu, b"crac_2", _ENGINE, 7)
+    place = cut.number(2) % (8 * len(sealed_))
+    flipped = (int.from_bytes(sealed_, "big") ^ 1 << place).to_bytes(len(sealed_), "big")
+    for strange in (flipped, cut.rest()):
+        try:
+            found = snmp_usm.open_(strange, login)
+        except FrameError as error:
+            one_line(error)
+        else:
+            assert not login.auth or (not found.authentic and found.pdu.kind == snmp_usm.REPORT), strange.hex()
+
+
+def _usm_seeds() -> tuple[bytes, ...]:
+    report = v3_message().replace(b"\x04\x02\x30\0", b"\x30\x0b\x04\0\x04\0\xa8\x05\x02\x01\x01\x02\0", 1)
+    head = bytes((3, 0, 2, 5, 0, 0, 7, 0, 1, 100))
+    return (*(bytes((number, *head[1:])) + report for number in range(5)), head + v3_message(), b"\1" + _v3_seeds()[0])
+
+
 # --- SIP -------------------------------------------------------------------------------------------------------------
 
 _LISTS = ("Via", "Route", "Record-Route", "Contact", "From", "To")
@@ -448,5 +487,6 @@ TARGETS = (
     Target("snmp", snmp_messages, _snmp_seeds),
     Target("snmp_get", snmp_answers, _answer_seeds, short=2500),
     Target("snmp_v3", snmp_authority, _v3_seeds),
+    Target("snmp_usm", snmp_usm_messages, _usm_seeds, short=1500),
     Target("sip", sip_messages, _sip_seeds, short=2000),
 )

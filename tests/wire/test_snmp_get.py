@@ -11,7 +11,7 @@ from pysnmp.proto import api
 from envmon.wire import ber
 from envmon.wire.frame import FrameError
 from envmon.wire.snmp import Message, PduType, Tag, Value, VarBind, Version, decode_message, encode_message
-from envmon.wire.snmp_get import LEAST_REQUEST, Question
+from envmon.wire.snmp_get import LEAST_REQUEST, NotAllowedError, Question
 
 A, B = "1.3.6.1.4.1.476.1.42.3.4.1.2.3.1.3.1", "1.3.6.1.2.1.1.3.0"
 NUMBER = LEAST_REQUEST + 0x1234
@@ -103,7 +103,12 @@ def test_an_unsigned_number_without_its_leading_zero_is_as_it_is_meant():
     assert question().answer(raw((0x42, b"\xff\xc8"), (0x43, b"\xff\xff\xff\xff")), NUMBER) == {A: 65480, B: 2**32 - 1}
 
 
-@pytest.mark.parametrize("status", [1, 2, 5, 16])
+def test_an_agent_that_does_not_let_us_read_says_so():
+    with pytest.raises(NotAllowedError, match="may not read"):
+        question().answer(raw((2, b"\0"), (2, b"\x07"), status=16), NUMBER)
+
+
+@pytest.mark.parametrize("status", [1, 2, 5, 15])
 def test_an_answer_that_says_it_failed_has_no_values(status: int):
     assert question().answer(raw((2, b"\0"), (2, b"\x07"), status=status), NUMBER) == {}
 
