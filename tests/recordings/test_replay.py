@@ -12,7 +12,7 @@ from envmon.core.advance import advance
 from envmon.core.snapshot import dump
 from envmon.core.world import World, initial
 from envmon.model.event import Command, DeviceBatch, Event, PolicyLoaded
-from envmon.model.reading import Quality, Reading, Reason
+from envmon.model.reading import Point, Quality, Reading, Reason, Severity
 from envmon.recordings.decode import Start, files, read
 from envmon.recordings.encode import Encoder, header
 from envmon.recordings.replay import Replay, replay
@@ -170,6 +170,33 @@ def test_every_event_comes_back_as_it_was(tmp_path):
         room.run(3)
     came = [item.event for file in files(tmp_path) for item in read(file) if not isinstance(item, Start)]
     assert [repr(event) for event in came[1:]] == [repr(event) for event in told]
+
+
+VALUES = st.sampled_from([0.0, -0.0, 1.0, 1, True, "", "ü", None, 21.5, float("inf")])
+GRADES = st.sampled_from([
+    (Quality.GOOD, Reason.NONE, Severity.NONE), (Quality.GOOD, Reason.NONE, Severity.OK),
+    (Quality.BAD, Reason.SENTINEL, Severity.NONE),
+])  # fmt: skip
+POINTS = tuple(Point(f"s.z.u.p{n}", f"p{n}", "d", "path", "z", "u", None, "") for n in range(3))
+READINGS = st.lists(st.builds(lambda n, v, g: Reading(POINTS[n], v, *g), st.integers(0, 2), VALUES, GRADES), max_size=3)
+
+
+@given(st.lists(st.tuples(READINGS, st.sampled_from(["", "no answer"]), st.integers(-5, 5)), max_size=12))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_every_batch_comes_back_to_the_last_sign(tmp_path, batches):
+    world = Room().world
+    encoder = Encoder(world.now.boot_id, world.now.mono_ns)
+    lines = [header("1", "s", "r", world.now.boot_id, 0), encoder.world(0, world)]
+    told = [
+        DeviceBatch(
+            replace(world.now, mono_ns=world.now.mono_ns + at, wall=world.now.wall + at / 7), "d", tuple(some), error
+        )
+        for some, error, at in batches
+    ]
+    for event in told:
+        lines += encoder.event(event, (), ())
+    came = [item.event for item in read(write(tmp_path / "x.jsonl.gz", lines)) if not isinstance(item, Start)]
+    assert [repr(event) for event in came] == [repr(event) for event in told]
 
 
 @pytest.mark.parametrize("by", [-2.0, -0.5, 3.0])
