@@ -172,13 +172,16 @@ def test_every_event_comes_back_as_it_was(tmp_path):
     assert [repr(event) for event in came[1:]] == [repr(event) for event in told]
 
 
-VALUES = st.sampled_from([0.0, -0.0, 1.0, 1, True, "", "ü", None, 21.5, float("inf")])
+VALUES = st.sampled_from([0.0, -0.0, 1.0, 1, "", "ü", None, float("inf")])
 GRADES = st.sampled_from([
     (Quality.GOOD, Reason.NONE, Severity.NONE), (Quality.GOOD, Reason.NONE, Severity.OK),
     (Quality.BAD, Reason.SENTINEL, Severity.NONE),
 ])  # fmt: skip
 POINTS = tuple(Point(f"s.z.u.p{n}", f"p{n}", "d", "path", "z", "u", None, "") for n in range(3))
-READINGS = st.lists(st.builds(lambda n, v, g: Reading(POINTS[n], v, *g), st.integers(0, 2), VALUES, GRADES), max_size=3)
+READINGS = st.builds(
+    lambda told: [Reading(point, value, *grade) for point, (value, grade) in zip(POINTS, told, strict=False)],
+    st.lists(st.tuples(VALUES, GRADES), min_size=2, max_size=3),
+)
 
 
 @given(st.lists(st.tuples(READINGS, st.sampled_from(["", "no answer"]), st.integers(-5, 5)), max_size=12))
