@@ -9,8 +9,8 @@ Rules
 from dataclasses import replace
 
 from envmon.core.mode_rules import MODE_RULES
-from envmon.core.readiness import reachable, readiness
-from envmon.core.route_rules import ROUTE_RULES
+from envmon.core.readiness import reachable, readiness, ready
+from envmon.core.route_rules import ROUTE_RULES, Ready
 from envmon.core.step import Step
 from envmon.core.world import World, ZoneState, age_s
 from envmon.model.effect import Page, Urgency
@@ -18,6 +18,7 @@ from envmon.model.policy import Policy, RoutePolicy, ZonePolicy
 from envmon.model.verdict import Mode, Phase, Verdict
 
 SILENT_PAGE_S = 60.0
+DOUBT_PAGE_S = 120.0
 RANK = {Urgency.INFO: 0, Urgency.WARNING: 1, Urgency.ERROR: 2, Urgency.CRITICAL: 3}
 SENTENCES = {entry.id: entry for entry in ROUTE_RULES}
 MODE_SENTENCES = {entry.id: entry for entry in MODE_RULES}
@@ -70,7 +71,7 @@ def _wanted(world: World, policy: Policy) -> list[Page]:
 def _zone(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> list[Page]:
     judgement = state.judgement
     where = f"{policy.site} {zone.id}"
-    found: list[Page] = []
+    found = _doubts(world, policy, zone, state)
     if judgement.verdict is Verdict.UNKNOWN:
         if age_s(world.now, state.verdict_ns) >= policy.stale_s:
             text = f"{where}: envmon is blind. {judgement.why}"
@@ -87,6 +88,22 @@ def _zone(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> l
         text = f"{where}: no spare cooling unit left, {lost} lost. One more failure is critical."
         found.append(Page(_key(policy, zone.id, "redundancy"), True, Urgency.ERROR, text, judgement.why))
     return found
+
+
+def _doubts(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> list[Page]:
+    """One page a network path: several sensors that lose their vote together are one fault."""
+    by_path: dict[str, list[str]] = {}
+    for name, doubt in state.doubts.items():
+        if age_s(world.now, doubt.since_ns) >= DOUBT_PAGE_S:
+            by_path.setdefault(state.seen[name].reading.point.path, []).append(f"{name}: {doubt.why}")
+    return [
+        Page(
+            _key(policy, f"{zone.id}/{path}", "trust"), True, Urgency.WARNING,
+            f"{policy.site} {zone.id}: {path} has {len(said)} without a vote. {said[0]}",
+            "; ".join(said),
+        )
+        for path, said in by_path.items()
+    ]  # fmt: skip
 
 
 def _route(world: World, policy: Policy, route: RoutePolicy) -> list[Page]:
@@ -106,8 +123,10 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> list[Page]:
         if edge not in reachable(world, policy, route) and view is not None and view.at_ns > 0:
             text = f"{where}: edge {edge} does not answer: {view.error or 'its last answer is old'}"
             found.append(Page(_key(policy, f"{route.id}/{edge}", "silent"), True, Urgency.ERROR, text))
-    failing = [item for item in readiness(world, policy, route) if item.passed is not True]
-    if failing and world.mode is Mode.AUTOMATIC:
+    items = readiness(world, policy, route)
+    failing = [item for item in items if item.passed is not True]
+    asked = world.lease.held and ready(world, items, state.act_ns) is Ready.ASKED  # the answer is a second away
+    if failing and world.mode is Mode.AUTOMATIC and not asked:
         text = f"{where}: automatic failover cannot act now: {'; '.join(f'{i.name}: {i.why}' for i in failing)}"
         found.append(Page(_key(policy, route.id, "not-ready"), True, Urgency.ERROR, text))
     return found

@@ -3,6 +3,7 @@
 Rules
   - An item passes, fails or is unknown; only a pass counts. A stale proof is no proof.
   - Backup cooling must be good and known: a normal, sighted zone with capacity for its load.
+  - An item reported from outside (capacity, list parity, the carrier's route) counts while its report is young.
   - The probe call must have been answered through every edge that answers, after the threat began.
 """
 
@@ -34,6 +35,7 @@ def readiness(world: World, policy: Policy, route: RoutePolicy) -> tuple[Item, .
         _backup_cooling(world, route),
         _edges(world, policy, route, state),
         _probe(world, policy, route, state),
+        *(_report(world, route, state, name) for name in route.proofs),
         Item("lease", world.lease.held, f"epoch {world.lease.epoch}" if world.lease.held else world.lease.detail),
     )
 
@@ -89,6 +91,17 @@ def _edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) 
     return Item(
         "edges", True, f"{', '.join(alive)} answer" + (f"; partial, {', '.join(silent)} silent" if silent else "")
     )
+
+
+def _report(world: World, route: RoutePolicy, state: RouteState, name: str) -> Item:
+    """An item somebody else checks: its last report, unless it is too old to speak for now."""
+    view = state.reports.get(name)
+    if view is None:
+        return Item(name, None, "not reported yet")
+    age = age_s(world.now, view.at_ns)
+    if age > route.proof_stands_s:
+        return Item(name, None, f"reported {age:.0f} s ago, a report stands for {route.proof_stands_s:.0f} s")
+    return Item(name, view.passed, view.why)
 
 
 def _probe(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Item:

@@ -1,18 +1,19 @@
 """From the world to the finite facts of a route."""
 
 from envmon.core.judge import minutes, quorum_stands
+from envmon.core.loss import for_good, restart_expected
 from envmon.core.proof import left, proof
 from envmon.core.readiness import Item, reachable, readiness, ready, shown
 from envmon.core.route_rules import Ask, Edges, Episode, Left, RouteFacts, Threat
 from envmon.core.table import answer
 from envmon.core.world import RouteState, World, ZoneState, age_s
-from envmon.model.event import EdgeStatus
-from envmon.model.policy import Policy, RoutePolicy
-from envmon.model.verdict import Mode, Sight
+from envmon.model.event import EdgeStatus, Stamp
+from envmon.model.policy import Policy, RoutePolicy, ZonePolicy
+from envmon.model.verdict import Basis, Mode, Sight
 
 GRACE_S = 3.0  # a write may be on its way for so long; twice as long after every repetition
 GRACE_DOUBLINGS = 4
-RELIEF_S = 60.0  # an acute threat ends when the evacuation has this much to spare: a flap would forget its probe call
+RELIEF = 1.5  # an acute threat is over only well above its bar: a flap would forget its probe call
 
 
 def route_facts(world: World, policy: Policy, route: RoutePolicy, order: Ask) -> RouteFacts:
@@ -36,26 +37,39 @@ def route_facts(world: World, policy: Policy, route: RoutePolicy, order: Ask) ->
 
 
 def threat(world: World, policy: Policy, route: RoutePolicy) -> Threat:
-    """The worst of the route's zones: does its time to limit still leave an evacuation."""
+    """The worst of the route's zones: does its time to limit still leave an evacuation.
+
+    A threat that was acute stays so until it is clearly over: an estimate that hovers at the bar makes one decision.
+    """
     worst = Threat.NONE
-    for zone in route.zones:
-        state = world.zones[zone]
+    relief = RELIEF if world.routes[route.id].act_ns is not None else 1.0
+    for zone in (each for each in policy.zones if each.id in route.zones):
+        state = world.zones[zone.id]
         if not quorum_stands(policy, state, world.now):
             continue
-        if _no_time_left(world, route, state):
+        if _pressing(zone, state, route, world.now, relief):
             return Threat.ACT
         worst = Threat.WATCH
     return worst
 
 
-def _no_time_left(world: World, route: RoutePolicy, zone: ZoneState) -> bool:
-    relief_s = 0.0 if world.routes[route.id].act_ns is None else RELIEF_S
-    limit = zone.judgement.time_to_limit
-    if limit.sight is Sight.FORECAST and limit.lower is not None:
-        return limit.lower <= route.evacuate_s + relief_s
-    if limit.sight is not Sight.CANNOT_TELL or zone.last_lower is None or zone.quorum_ns is None:
+def _pressing(zone: ZonePolicy, state: ZoneState, route: RoutePolicy, now: Stamp, relief: float) -> bool:
+    """Whether waiting any longer is wrong.
+
+    A zone that is blind or cannot tell is judged on what was last measured with a quorum, less the time since. While a
+    restart may be expected only the upper estimate counts: the first jump is not held against the room. Otherwise the
+    lower bound counts, and earlier once the cooling is lost for good: then waiting gains nothing, and costs the time a
+    move may yet need.
+    """
+    measured = state.judgement.basis is Basis.MEASURED and state.judgement.time_to_limit.sight is not Sight.CANNOT_TELL
+    limit = state.judgement.time_to_limit if measured else state.last_limit
+    blind_s = 0.0 if measured or state.quorum_ns is None else age_s(now, state.quorum_ns)
+    if limit.sight is not Sight.FORECAST or limit.lower is None:
         return False
-    return zone.last_lower - age_s(world.now, zone.quorum_ns) <= route.evacuate_s + relief_s
+    if restart_expected(state, now):
+        return limit.upper is not None and limit.upper - blind_s <= relief * route.evacuate_s
+    early_s = route.early_s if for_good(zone, state, now) else 0.0
+    return limit.lower - blind_s <= relief * (route.evacuate_s + early_s)
 
 
 def edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Edges:

@@ -72,6 +72,7 @@ def _zone(state: ZoneState, *, here: bool) -> dict[str, Any]:
         "margin_kw": judgement.margin_kw,
         "n_plus": judgement.spare_units,
         "lost_units": list(judgement.lost_units),
+        "no_vote": {name: doubt.why for name, doubt in state.doubts.items()},
         "evidence": [
             {"kind": vote.kind.value, "says": vote.says, "points": list(vote.points)} for vote in judgement.votes
         ],

@@ -110,6 +110,20 @@ class ProbeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadinessReport:
+    """Somebody outside checked one thing the backup of ``route`` needs (capacity, list parity, the carrier's route).
+
+    ``item`` is a name in the route's ``proofs``, ``why`` says what was found. ``at`` is when it was checked.
+    """
+
+    at: Stamp
+    route: str
+    item: str
+    passed: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseReport:
     """The right to act: taken with ``epoch``, or not held, and why."""
 
@@ -169,4 +183,14 @@ class OrderReceived:
     order: Order
 
 
-Event = PolicyLoaded | DeviceBatch | Tick | EdgeReport | ProbeReport | LeaseReport | EffectReport | OrderReceived
+Event = (
+    PolicyLoaded
+    | DeviceBatch
+    | Tick
+    | EdgeReport
+    | ProbeReport
+    | ReadinessReport
+    | LeaseReport
+    | EffectReport
+    | OrderReceived
+)
