@@ -23,10 +23,12 @@ from envmon.config import ConfigError
 from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
 from envmon.core import snapshot
 from envmon.core.advance import advance
+from envmon.core.guard import objections
 from envmon.core.status import status
 from envmon.core.world import World, initial
 from envmon.drivers import longest_poll_s, open_driver
 from envmon.drivers.modbus_line import Lines
+from envmon.journal.reader import JournalReader
 from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
 from envmon.leases import LEASES
@@ -62,7 +64,7 @@ SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 PAGES = "pages.db"
 RECORDINGS = "recordings"
 MB = 1_000_000
-FIXED = "site, lease, edges, routes and their edges, publish.http, daemon.state_dir, .socket and .recordings_mb"
+FIXED = "site, lease, people, edges, routes and their edges, publish.http, daemon.state_dir, .socket and .recordings_mb"
 
 
 class Assembly:
@@ -89,7 +91,7 @@ class Assembly:
         parts = self.parts(settings, profiles)
         parts.in_force()
         self.daemon = Daemon(
-            mind=Mind(advance, snapshot.dump, status),
+            mind=Mind(advance, snapshot.dump, status, objections),
             world=remembered(journal, clock),
             frame=self._frame(),
             parts=parts,
@@ -163,6 +165,8 @@ class Assembly:
             socket=self.settings.daemon.socket,
             version=__version__,
             recorded=self.recorder.record,
+            people=self.settings.people,
+            verify=lambda: _journal_fault(self._journal.path),
         )
 
     def _reload(self) -> Parts:
@@ -181,8 +185,12 @@ class Assembly:
         metrics.watch_pages(lambda: {key: getattr(self._pages, key) for key in PAGE_NUMBERS} if self._pages else {})
         metrics.watch_traps(self._trap_numbers)
         metrics.watch_recorder(lambda: {**asdict(self.recorder.counts), "failing": bool(self.recorder.failure)})
-        metrics.journal_seq.set_function(lambda: self._journal.head.seq)
+        metrics.watch_journal(self._journal_numbers)
         return metrics
+
+    def _journal_numbers(self) -> Mapping[str, Any]:
+        head = self._journal.head
+        return {"seq": head.seq, "head": {head.hash: head.seq}}
 
     def _trap_numbers(self) -> Mapping[str, Any]:
         if self._traps is None:
@@ -226,8 +234,17 @@ def _fixed(settings: Settings) -> object:
     """What only a restart can change."""
     daemon = settings.daemon
     routes = [(route.id, route.edges) for route in settings.policy.routes]
-    fixed = (daemon.state_dir, daemon.socket, daemon.recordings_mb)
-    return settings.policy.site, settings.lease, settings.edges, settings.http, fixed, routes
+    return (
+        settings.policy.site,
+        settings.lease,
+        settings.people,
+        settings.edges,
+        settings.http,
+        daemon.state_dir,
+        daemon.socket,
+        daemon.recordings_mb,
+        routes,
+    )
 
 
 def _stale_s(settings: Settings) -> float:
@@ -260,6 +277,15 @@ async def serve(assembly: Assembly) -> None:
     async with assembly.web() or nullcontext():
         with assembly.recorder:
             await assembly.daemon.run()
+
+
+def _journal_fault(path: Path) -> str:
+    """Follow the whole chain with a reader of its own; the writer is not disturbed."""
+    try:
+        with JournalReader.open(path) as journal:
+            return journal.verify().fault
+    except JournalError as error:
+        return str(error)
 
 
 def open_journal(settings: Settings) -> Journal:

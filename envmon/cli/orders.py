@@ -1,7 +1,7 @@
 """``envmon status`` and the orders: ask the running daemon over its socket, and say what it answered.
 
 Rules
-  - Exit code 0: done; 2: refused, with the rule and the facts; 1: could not be asked.
+  - Exit code 0: done; 2: refused, with the rule and the facts; 3: waits for a second person; 1: could not be asked.
 """
 
 import json
@@ -13,6 +13,8 @@ from typing import Any
 from envmon.runtime.ask import AskError, ask
 
 REFUSED = 2
+WAITS = 3
+FIELDS = ("command", "route", "reason", "request", "override", "break_glass")
 
 
 def status(socket: Path, *, as_json: bool) -> int:
@@ -27,10 +29,15 @@ def status(socket: Path, *, as_json: bool) -> int:
     return 0
 
 
-def order(socket: Path, command: str, route: str, reason: str) -> int:
+def request(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What the command line asks, as the socket takes it."""
+    return {field: asked[field] for field in FIELDS if asked.get(field)}
+
+
+def order(socket: Path, asked: Mapping[str, Any]) -> int:
     """Give an order and print how it was answered."""
     try:
-        answer = ask(socket, {"command": command, "route": route, "reason": reason})
+        answer = ask(socket, asked)
     except AskError as error:
         print(f"envmon: {error}", file=sys.stderr)
         return 1
@@ -43,6 +50,8 @@ def order(socket: Path, command: str, route: str, reason: str) -> int:
     if answer.get("error"):
         print(f"envmon: {answer['error']}", file=sys.stderr)
         return 1
+    if any(decision["waits"] for decision in answer["decisions"]):
+        return WAITS
     return REFUSED if answer["refused"] else 0
 
 
@@ -58,6 +67,12 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
         for item, check in route["readiness"].items():
             mark = {True: "pass", False: "FAIL", None: "unknown"}[check["pass"]]
             yield f"   {item}: {mark}, {check['why']}"
+    if told.get("looser_policy"):
+        yield f"a looser policy waits for two people (envmon accept): {'; '.join(told['looser_policy'])}"
+    for name, asked in told.get("requests", {}).items():
+        what = f"{asked['command']} {asked['route']}".rstrip() + (" against the rules" if asked["override"] else "")
+        yield f"waits for a second person, {asked['left_s']} s: {asked['who']} orders {what} ({asked['reason']})"
+        yield f"   envmon approve {name} --reason ...   (state {asked['state']})"
     for name, zone in told["zones"].items():
         yield f"zone {name}: {zone['verdict']} ({zone['basis']}), N+{zone['n_plus']}, {zone['why']}"
     for name, device in told["devices"].items():

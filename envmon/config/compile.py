@@ -16,6 +16,7 @@ from envmon.config.settings import (
     LeaseSettings,
     MqttSettings,
     PagerSettings,
+    PeopleSettings,
     SerialSettings,
     Settings,
     SnmpSettings,
@@ -60,6 +61,7 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
         backup_site=site.backup.site if site.backup else "",
         traps=_traps(site.traps) if site.traps else None,
         lease=_lease(site.lease),
+        people=PeopleSettings(tuple(site.people.operators), tuple(site.people.approvers)),
     )
 
 

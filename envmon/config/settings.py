@@ -190,6 +190,19 @@ class DaemonSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PeopleSettings:
+    """System groups of those who give orders, and of those who may also be the second person. None: everybody."""
+
+    operators: tuple[str, ...] = ()
+    approvers: tuple[str, ...] = ()
+
+    @property
+    def configured(self) -> bool:
+        """Whether groups are named at all."""
+        return bool(self.operators or self.approvers)
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseMember:
     """A member of the etcd cluster that keeps the lease. ``url`` is its client URL, ``zone`` where it stands."""
 
@@ -229,3 +242,4 @@ class Settings:
     backup_site: str = ""
     traps: TrapSettings | None = None
     lease: LeaseSettings = LeaseSettings()
+    people: PeopleSettings = PeopleSettings()

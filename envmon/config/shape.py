@@ -182,6 +182,15 @@ class JudgementEntry(Entry):
     """How long an edge's answer counts as its state."""
 
 
+class PeopleEntry(Entry):
+    """Who may give orders. Who is in none of these groups may only look."""
+
+    operators: list[Text] = []
+    """System groups whose members may give orders."""
+    approvers: list[Text] = []
+    """System groups whose members may give orders and be the second person of an order that needs two."""
+
+
 class SiteFile(Entry):
     """A whole configuration."""
 
@@ -205,6 +214,8 @@ class SiteFile(Entry):
     """SNMP notifications; none are received without this key."""
     lease: LeaseEntry = LeaseEntry()
     """What keeps the right to act."""
+    people: PeopleEntry = PeopleEntry()
+    """Who may give orders, by system group; without this key everybody who can open the socket."""
     edges: dict[Name, EdgeEntry] = {}
     """What can be commanded to send calls elsewhere."""
     routes: dict[Name, RouteEntry] = {}

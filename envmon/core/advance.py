@@ -12,7 +12,8 @@ Theory of operation
 
 from dataclasses import replace
 
-from envmon.core import pages
+from envmon.core import guard, pages
+from envmon.core.consent import consent, expire
 from envmon.core.fold import fold
 from envmon.core.judge import judge
 from envmon.core.modes import step_lease, step_mode
@@ -21,7 +22,7 @@ from envmon.core.traffic import step_route
 from envmon.core.world import World
 from envmon.core.zone_rules import tell_zone
 from envmon.model.effect import Decision, PollFaster
-from envmon.model.event import Command, Event, Order, OrderReceived, Tick
+from envmon.model.event import Command, Event, Order, OrderReceived, PolicyLoaded, Tick
 from envmon.model.policy import Policy
 from envmon.model.verdict import Verdict
 
@@ -31,6 +32,8 @@ ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE})
 
 def advance(world: World, event: Event) -> Step:
     """Take in one event and decide what follows from it."""
+    if isinstance(event, PolicyLoaded) and (looser := guard.objections(world, event)):
+        return guard.refuse(world, event, looser)
     world = fold(world, event)
     policy = world.policy
     if policy is None:
@@ -41,13 +44,14 @@ def advance(world: World, event: Event) -> Step:
         case Tick():
             return _tick(world, policy)
         case OrderReceived(order=order):
-            return _order(world, policy, order)
+            step, carried = consent(world, policy, order)
+            return step if carried is None else step.then(_order(step.world, policy, carried))
         case _:
             return Step(world)
 
 
 def _tick(world: World, policy: Policy) -> Step:
-    step = _judge_zones(world, policy)
+    step = _judge_zones(expire(world), policy)
     step = step.then(step_lease(step.world, policy))
     step = step.then(step_mode(step.world, policy, None))
     for route in policy.routes:
@@ -73,6 +77,8 @@ def _judge_zones(world: World, policy: Policy) -> Step:
 
 
 def _order(world: World, policy: Policy, order: Order) -> Step:
+    if order.command is Command.ACCEPT:
+        return guard.accept(world, order)
     if order.command not in ROUTE_ORDERS:
         return step_mode(world, policy, order)
     routes = [route for route in policy.routes if order.route in ("", route.id)]

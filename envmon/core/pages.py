@@ -8,6 +8,7 @@ Rules
 
 from dataclasses import replace
 
+from envmon.core import consent, guard
 from envmon.core.mode_rules import MODE_RULES
 from envmon.core.readiness import reachable, readiness, ready
 from envmon.core.route_rules import ROUTE_RULES, Ready
@@ -65,6 +66,8 @@ def _wanted(world: World, policy: Policy) -> list[Page]:
         found.extend(_route(world, policy, route))
     found.extend(_devices(world, policy))
     found.extend(_mode(world, policy))
+    found.extend(consent.pages(world, policy))
+    found.extend(guard.pages(world, policy))
     return found
 
 

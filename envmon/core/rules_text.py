@@ -1,9 +1,11 @@
 """The rule tables as a document for people: ``envmon rules`` prints it, RULES.md keeps it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
+from envmon.core.consent_rules import CONSENT_RULES
+from envmon.core.guard import GUARD_RULES
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES
 from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.table import Row
@@ -24,10 +26,15 @@ def rules_text() -> str:
         _table("Traffic position of a route", ROUTE_RULES),
         _table("Control mode", MODE_RULES),
         _table("Lease", LEASE_RULES),
-        "## Verdict of a zone\n\n| id | says |\n| --- | --- |\n"
-        + "".join(f"| {rule} | {sentence} |\n" for rule, sentence in ZONE_RULES.values()),
+        _table("Who may order what", CONSENT_RULES),
+        _list("Policy", GUARD_RULES.items()),
+        _list("Verdict of a zone", ZONE_RULES.values()),
     ]
     return "\n".join(parts)
+
+
+def _list(title: str, rules: Iterable[tuple[str, str]]) -> str:
+    return f"## {title}\n\n| id | says |\n| --- | --- |\n" + "".join(f"| {rule} | {says} |\n" for rule, says in rules)
 
 
 def _table(title: str, rows: Sequence[Row[A]]) -> str:

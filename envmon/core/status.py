@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from envmon.core.consent import waiting
 from envmon.core.judge import say_limit
 from envmon.core.mode_rules import MODE_RULES
 from envmon.core.proof import calls_left, proof
@@ -26,11 +27,13 @@ def status(world: World) -> dict[str, Any]:
         "mode": world.mode.value,
         "mode_why": " ".join(filter(None, (SENTENCES.get(world.mode_rule, ""), world.mode_why))),
         "policy": world.digest,
+        "looser_policy": list(world.proposal.looser) if world.proposal else [],
         "armed": _armed(world, policy),
         "lease": {"held": world.lease.held, "epoch": world.lease.epoch, "detail": world.lease.detail},
         "zones": {zone.id: _zone(world.zones[zone.id], here=zone.here) for zone in policy.zones},
         "routes": {route.id: _route(world, policy, route) for route in policy.routes},
         "devices": {name: {"up": error == "", "error": error} for name, error in world.devices.items()},
+        "requests": waiting(world),
         "pages": dict(world.raised),
     }
 

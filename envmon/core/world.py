@@ -8,7 +8,8 @@ Rules
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from envmon.model.event import EdgeStatus, Stamp
+from envmon.model.effect import Urgency
+from envmon.model.event import EdgeStatus, Order, Stamp
 from envmon.model.policy import Policy
 from envmon.model.reading import Reading, Role
 from envmon.model.verdict import (
@@ -217,12 +218,41 @@ class LeaseState:
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """An order that waits for a second person, and the state it was made for, a line each."""
+
+    order: Order
+    state: tuple[str, ...]
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A page about an event, not about a condition: it is resolved when its time is over."""
+
+    text: str
+    urgency: Urgency
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A policy that was refused because it is looser, and in what."""
+
+    policy: Policy
+    digest: str
+    who: str
+    looser: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """The whole memory. ``effects`` counts the traffic effects ever issued and names the next one."""
 
     now: Stamp = NEVER
     policy: Policy | None = None
     digest: str = ""
+    proposal: Proposal | None = None
     mode: Mode = Mode.OBSERVE
     mode_rule: str = ""  # the rule that put us into this mode
     mode_why: str = ""
@@ -234,6 +264,8 @@ class World:
     raised: Mapping[str, str] = field(default_factory=dict)  # page key -> urgency as last sent
     faster: Mapping[str, float] = field(default_factory=dict)  # zone -> poll interval asked for, s
     effects: int = 0
+    requests: Mapping[str, Request] = field(default_factory=dict)
+    notices: Mapping[str, Notice] = field(default_factory=dict)
 
 
 def initial() -> World:

@@ -84,3 +84,5 @@ class Decision:
     order: str = ""
     refused: bool = False
     episode: str = ""
+    waits: bool = False  # for a second person
+    approvals: tuple[str, ...] = ()

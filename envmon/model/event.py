@@ -23,13 +23,17 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class PolicyLoaded:
-    """A policy takes force; ``text`` is the configuration as read, ``digest`` its SHA-256."""
+    """A policy wants force; ``text`` is the configuration as read, ``digest`` its SHA-256.
+
+    ``approvals`` are those who let it be looser than the one in force.
+    """
 
     at: Stamp
     policy: Policy
     digest: str
     who: str
     text: str = ""
+    approvals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +165,25 @@ class Command(StrEnum):
     RESUME = "resume"
     ARM = "arm"
     DISARM = "disarm"
+    ACCEPT = "accept"  # a looser policy
+    APPROVE = "approve"  # what somebody else asked for and one alone may not do
+
+
+class Access(StrEnum):
+    """What a person may do: look; give orders; also be the second person."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    APPROVER = "approver"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An authenticated operator command; ``route`` is "" for the orders that concern the control mode."""
+    """An authenticated operator command; ``route`` is "" for the orders that concern the control mode.
+
+    ``who`` is for people to read, ``person`` is who is behind it: two orders of one person have one ``person``.
+    ``override`` orders against a refusal, ``break_glass`` does alone what needs two; ``request`` is what is approved.
+    """
 
     id: str
     command: Command
@@ -173,6 +191,11 @@ class Order:
     who: str
     reason: str
     approvals: tuple[str, ...] = ()
+    person: str = ""
+    access: Access = Access.APPROVER
+    override: bool = False
+    break_glass: bool = False
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class _Entry:
     decisions: tuple[Decision, ...]
     effects: tuple[Effect, ...]
     world: World | None = None  # where a file begins or a snapshot is due
-    loaded: PolicyLoaded | None = None  # the policy in force, with ``world``
+    loaded: PolicyLoaded | None = None  # the last one, with ``world``
     gap: bool = False  # events before this one were lost
     trouble: "Trouble | None" = None  # on ticks
 
@@ -251,7 +251,7 @@ class Recorder:
         encoder = Encoder(world.now.boot_id, world.now.mono_ns)
         self._file = _File(path.name, FileIO(path, "x", opener=_private), encoder, time.monotonic())
         lines = [header(self._engine, self._site, self._run, world.now.boot_id, entry.number)]
-        self._write([*lines, *([encoder.policy(entry.loaded)] if entry.loaded else [])])
+        self._write([*lines, *([encoder.configuration(entry.loaded)] if entry.loaded else [])])
         if self._episode:
             self._shelf.keep(self._episode, self._since)
         self._shelf.prune(pinned=self._since, episode=self._episode)

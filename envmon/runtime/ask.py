@@ -20,7 +20,7 @@ class AskError(Exception):
     """The daemon could not be asked; the text says why and what to do."""
 
 
-def ask(path: Path, request: Mapping[str, str], wait_s: float = WAIT_S) -> dict[str, Any]:
+def ask(path: Path, request: Mapping[str, Any], wait_s: float = WAIT_S) -> dict[str, Any]:
     """Send one request, ``{"command", "route", "reason"}``, and return the answer. Raises AskError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(wait_s)

@@ -1,8 +1,9 @@
 """The order protocol of the Unix socket: one JSON object a line, one line back.
 
 Rules
-  - A request is ``{"command": ..., "route": ..., "reason": ...}``; ``route`` is "" for orders of the mode. An answer
-    has ``ok``; ``error`` says what is wrong with a request, ``refused`` and ``decisions`` tell how an order ended.
+  - A request is ``{"command": ..., "route": ..., "reason": ...}``; ``route`` is "" for orders of the mode. ``override``
+    and ``break_glass`` are true or false; ``request`` is what an ``approve`` is for.
+  - An answer has ``ok``; ``error`` says what is wrong with a request, ``refused`` and ``decisions`` how an order ended.
   - Unknown keys and commands are refused by name: an order is never guessed.
 """
 
@@ -17,7 +18,9 @@ from envmon.runtime.engine import Answer
 LINE = 4096  # bytes; a longer request is refused
 STATUS = "status"
 
-_KEYS = {"command", "route", "reason"}
+_TEXTS = {"command", "route", "reason", "request"}
+_SWITCHES = {"override", "break_glass"}
+_KEYS = _TEXTS | _SWITCHES
 _COMMANDS = ", ".join([STATUS, *Command])
 
 
@@ -32,6 +35,9 @@ class Request:
     command: Command | None
     route: str = ""
     reason: str = ""
+    request: str = ""
+    override: bool = False
+    break_glass: bool = False
 
 
 def parse(line: bytes) -> Request:
@@ -44,14 +50,20 @@ def parse(line: bytes) -> Request:
         raise RequestError('expected a JSON object, such as {"command": "status"}')
     if unknown := sorted(str(key) for key in fields.keys() - _KEYS):
         raise RequestError(f"unknown key {unknown[0][:40]!r}; known: {', '.join(sorted(_KEYS))}")
-    texts = {key: _text(fields, key) for key in _KEYS}
+    texts = {key: _text(fields, key) for key in _TEXTS}
     if texts["command"] == STATUS:
         return Request(None)
     if texts["command"] not in set(Command):
         raise RequestError(f"unknown command {texts['command'][:40]!r}; known: {_COMMANDS}")
     if not texts["reason"]:
         raise RequestError(f"{texts['command']}: a reason is required; it goes into the journal")
-    return Request(Command(texts["command"]), texts["route"], texts["reason"])
+    command = Command(texts["command"])
+    if (command is Command.APPROVE) is not bool(texts["request"]):
+        raise RequestError("request names what is approved: it belongs to approve, and to nothing else")
+    override, break_glass = _switch(fields, "override"), _switch(fields, "break_glass")
+    if override and command not in (Command.SHIFT, Command.RESTORE):
+        raise RequestError(f"override is for shift and restore, not for {command}")
+    return Request(command, texts["route"], texts["reason"], texts["request"], override, break_glass)
 
 
 def _text(fields: Mapping[str, Any], key: str) -> str:
@@ -59,6 +71,13 @@ def _text(fields: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str):
         raise RequestError(f"{key} must be a text, not {type(value).__name__}")
     return " ".join(value.split())
+
+
+def _switch(fields: Mapping[str, Any], key: str) -> bool:
+    value = fields.get(key, False)
+    if not isinstance(value, bool):
+        raise RequestError(f"{key} must be true or false, not {type(value).__name__}")
+    return value
 
 
 def error(text: str) -> dict[str, Any]:
@@ -76,6 +95,7 @@ def answer(given: Answer, order: str) -> dict[str, Any]:
             "why": decision.why,
             "facts": dict(decision.facts),
             "refused": decision.refused,
+            "waits": decision.waits,
         }
         for decision in given.decisions
     ]

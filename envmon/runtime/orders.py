@@ -9,26 +9,26 @@ Rules
 import asyncio
 import logging
 import os
-import pwd
 import socket
 import stat
-import struct
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from envmon.config.settings import PeopleSettings
 from envmon.model.event import Order
 from envmon.runtime.counters import Counters
 from envmon.runtime.engine import Answer
 from envmon.runtime.order_line import LINE, RequestError, answer, encode, error, parse
+from envmon.runtime.people import Peer, access, name, peer
 
 log = logging.getLogger(__name__)
 
 IDLE_S = 30.0
 CLIENTS = 16
+EVERYBODY = PeopleSettings()
 BACKLOG = 128  # more than are served: the rest is told so instead of being cut off
-NO_LOGIN = 2**32 - 1  # audit login uid of a process nobody logged in for
 
 
 class DeskError(Exception):
@@ -44,12 +44,14 @@ class OrderDesk:
         submit: Callable[[Order], Awaitable[Answer]],
         status: Callable[[], Mapping[str, Any]],
         counters: Counters,
+        people: PeopleSettings = EVERYBODY,
         idle_s: float = IDLE_S,
     ) -> None:
         self._path = path
         self._submit = submit
         self._status = status
         self._counters = counters
+        self._people = people
         self._idle_s = idle_s
         self._clients = 0
         self._socket: socket.socket | None = None
@@ -106,7 +108,7 @@ class OrderDesk:
             self._clients -= 1
             writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: str) -> None:
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: Peer) -> None:
         while True:
             try:
                 async with asyncio.timeout(self._idle_s):
@@ -123,7 +125,7 @@ class OrderDesk:
                 return
             await self._send(writer, await self._answer(line, who))
 
-    async def _answer(self, line: bytes, who: str) -> Mapping[str, Any]:
+    async def _answer(self, line: bytes, who: Peer) -> Mapping[str, Any]:
         try:
             request = parse(line)
         except RequestError as fault:
@@ -131,7 +133,18 @@ class OrderDesk:
             return error(str(fault))
         if request.command is None:
             return {"ok": True, "status": self._status()}
-        order = Order(uuid.uuid4().hex, request.command, request.route, who, request.reason)
+        order = Order(
+            id=uuid.uuid4().hex,
+            command=request.command,
+            route=request.route,
+            who=who.who,
+            reason=request.reason,
+            person=who.person,
+            access=access(self._people, who),
+            override=request.override,
+            break_glass=request.break_glass,
+            request=request.request,
+        )
         log.info("order %s: %s %s by %s (%s)", order.id, order.command, order.route, who, order.reason)
         return answer(await self._submit(order), order.id)
 
@@ -139,30 +152,6 @@ class OrderDesk:
         writer.write(encode(fields))
         async with asyncio.timeout(self._idle_s):
             await writer.drain()
-
-
-def peer(connection: socket.socket) -> str:
-    """Return the user behind a connection (SO_PEERCRED, unix(7)), with the login behind it where it differs."""
-    size = struct.calcsize("3i")
-    pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    login = _login_uid(pid)
-    return _name(uid) if login in (None, uid) else f"{_name(uid)} (login {_name(login)})"
-
-
-def _login_uid(pid: int) -> int | None:
-    """Return the uid the peer logged in with (audit, proc(5)): who it was before sudo; None where it is not told."""
-    try:
-        login = int(Path(f"/proc/{pid}/loginuid").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
-    return None if login == NO_LOGIN else login
-
-
-def _name(uid: int | None) -> str:
-    try:
-        return pwd.getpwuid(uid or 0).pw_name
-    except KeyError:
-        return f"uid {uid}"
 
 
 def _check_parent(parent: Path) -> None:
@@ -174,7 +163,7 @@ def _check_parent(parent: Path) -> None:
     if not stat.S_ISDIR(info.st_mode):
         raise DeskError(f"{parent}: not a directory; set daemon.socket to another path")
     if info.st_uid not in (0, os.geteuid()):
-        raise DeskError(f"{parent}: belongs to {_name(info.st_uid)}, who could replace the socket; use our own")
+        raise DeskError(f"{parent}: belongs to {name(info.st_uid)}, who could replace the socket; use our own")
     if info.st_mode & stat.S_IWOTH and not info.st_mode & stat.S_ISVTX:
         raise DeskError(f"{parent}: everybody may write there and could replace the socket; chmod o-w")
 

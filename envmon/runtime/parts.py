@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from envmon.actuators.contract import Actuator
+from envmon.config.settings import PeopleSettings
 from envmon.leases.contract import Lease
 from envmon.model.effect import Page
 from envmon.model.event import Event
@@ -72,6 +73,8 @@ class Frame:
     journal: Journal
     socket: Path
     version: str
+    people: PeopleSettings = PeopleSettings()
+    verify: Callable[[], str] = field(default=lambda: "")  # follows the journal's chain: its first fault
     services: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     recorded: Callable[[Event, Stepped[Any]], None] = field(default=lambda _event, _step: None)
     probe_s: float = 20.0

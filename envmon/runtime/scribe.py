@@ -72,7 +72,7 @@ def _of_event(event: Event) -> Record | None:
             return replace(_record(Entry.LEASE, at, "lease", text), epoch=epoch)
         case PolicyLoaded(at=at, digest=digest, who=who, text=text):
             told = {"sha256": digest, "text": text}
-            return _record(Entry.POLICY, at, "policy", "a policy takes force", who=who, extra=told)
+            return _record(Entry.POLICY, at, "policy", "a policy is loaded", who=who, extra=told)
         case _:
             return None
 
@@ -81,7 +81,14 @@ def _of_decision(at: Stamp, decision: Decision) -> Record:
     entry = _ENTRIES.get(decision.subject.partition(":")[0], Entry.DECISION)
     extra = {"why": decision.why} | ({"refused": "yes"} if decision.refused else {})
     record = _record(entry, at, decision.subject, decision.sentence, extra=extra)
-    return replace(record, rule=decision.rule, facts=decision.facts, order=decision.order, episode=decision.episode)
+    return replace(
+        record,
+        rule=decision.rule,
+        facts=decision.facts,
+        order=decision.order,
+        approvals=decision.approvals,
+        episode=decision.episode,
+    )
 
 
 def _of_effect(at: Stamp, effect: TrafficEffect, rule: str = "") -> Record:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from envmon.core.consent_rules import CONSENT_RULES, ConsentFacts
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES, LeaseAct, LeaseFacts, ModeAct, ModeAsk, ModeFacts
 from envmon.core.route_rules import ROUTE_RULES, Act, Ask, Edges, Episode, Ready, RouteFacts, Threat
 from envmon.core.table import Answer, Row, find, matches
@@ -18,8 +19,16 @@ from envmon.model.verdict import Mode, Position, Verdict
 WRITES = {Act.SHIFT_BY_RULE, Act.SHIFT_BY_ORDER, Act.RESTORE, Act.ASSERT}
 KINDS: dict[type, dict[str, frozenset[StrEnum]]] = {
     facts: {name: frozenset(kind) for name, kind in get_type_hints(facts).items()}
-    for facts in (RouteFacts, ModeFacts, LeaseFacts)
+    for facts in (RouteFacts, ModeFacts, LeaseFacts, ConsentFacts)
 }
+
+
+TABLES = [
+    (ROUTE_RULES, RouteFacts),
+    (MODE_RULES, ModeFacts),
+    (LEASE_RULES, LeaseFacts),
+    (CONSENT_RULES, ConsentFacts),
+]
 
 
 def cells(facts: type) -> Iterator[object]:
@@ -51,17 +60,13 @@ def uncovered(rows: list[Row], among: dict[str, frozenset[StrEnum]]) -> dict[str
     return among
 
 
-@pytest.mark.parametrize(
-    ("rules", "facts"), [(ROUTE_RULES, RouteFacts), (MODE_RULES, ModeFacts), (LEASE_RULES, LeaseFacts)]
-)
+@pytest.mark.parametrize(("rules", "facts"), TABLES)
 def test_at_most_one_rule_fires_in_any_cell(rules, facts):
     both = [(a.id, b.id) for a, b in itertools.combinations(rules, 2) if overlap(facts, a, b)]
     assert both == []
 
 
-@pytest.mark.parametrize(
-    ("rules", "facts"), [(ROUTE_RULES, RouteFacts), (MODE_RULES, ModeFacts), (LEASE_RULES, LeaseFacts)]
-)
+@pytest.mark.parametrize(("rules", "facts"), TABLES)
 def test_every_rule_is_reachable(rules, facts):
     """Rules exclude each other, so a row that lets every fact it names be something fires somewhere."""
     for row in rules:
@@ -72,7 +77,7 @@ def test_every_rule_is_reachable(rules, facts):
 
 
 def test_the_exact_proof_agrees_with_a_sweep_of_every_cell_of_the_smaller_tables():
-    for rules, facts in ((MODE_RULES, ModeFacts), (LEASE_RULES, LeaseFacts)):
+    for rules, facts in ((MODE_RULES, ModeFacts), (LEASE_RULES, LeaseFacts), (CONSENT_RULES, ConsentFacts)):
         reached = set()
         for cell in cells(facts):
             rows = [row.id for row in rules if matches(row, cell)]

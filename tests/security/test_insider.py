@@ -1,0 +1,182 @@
+"""What one person with a login can do alone: nothing silently. The real daemon, real users, the real socket."""
+
+import asyncio
+import json
+import os
+import pwd
+import signal
+import socket
+import sqlite3
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.lab import Lab, exchange
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can speak as other users; CI runs as root")
+
+VIEWER, OPERATOR, APPROVER, SECOND = "games", "daemon", "bin", "sys"
+PEOPLE = {"operators": [OPERATOR], "approvers": [APPROVER, SECOND]}
+
+
+def speak(user: str, path: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """One request to the socket from a process of another user."""
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            entry = pwd.getpwnam(user)
+            os.setgroups([])
+            os.setgid(entry.pw_gid)
+            os.setuid(entry.pw_uid)
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(30)
+                connection.connect(os.fspath(path))
+                connection.sendall(json.dumps(request).encode() + b"\n")
+                with connection.makefile("rb") as answer:
+                    os.write(tell, answer.readline())
+        finally:
+            os._exit(0)
+    os.close(tell)
+    with os.fdopen(told, "rb") as reader:
+        line = reader.read()
+    os.waitpid(child, 0)
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+class Site:
+    """An armed site whose socket everybody can reach, so that only the roles stand in the way."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+
+    async def order(self, user: str, command: str, **more: Any) -> tuple[list[str], dict[str, Any]]:
+        """The ids of the rules that answered, and the whole answer."""
+        request = {"command": command, "reason": "mine", **more}
+        answer = await asyncio.to_thread(speak, user, self.lab.socket, request)
+        return [decision["rule"] for decision in answer.get("decisions", ())], answer
+
+    def journalled(self, who: str) -> set[str]:
+        """The rules by which this person's orders were answered, as the journal has them."""
+        lines = [line.record for line in self.lab.lines()]
+        orders = {record.order for record in lines if record.entry == "order" and record.who.split()[0] == who}
+        return {record.rule for record in lines if record.rule and record.order in orders}
+
+    async def paged(self, *words: str) -> None:
+        """Wait until a page with all of these words has arrived at the people on call."""
+        await self.lab.until(
+            lambda _: any(all(word in json.dumps(page) for word in words) for page in self.lab.on_call.pages),
+            20,
+            f"a page that says {words}",
+        )
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A directory other users can enter, which pytest's own is not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+async def site(folder: Path) -> AsyncIterator[Site]:
+    async with exchange(folder) as (_, edge), Lab(folder, [edge], people=PEOPLE) as lab:
+        lab.start()
+        await lab.armed()
+        lab.socket.chmod(0o666)
+        yield Site(lab)
+        assert await lab.end() == 0
+
+
+async def test_alone_nobody_gets_past_the_second_person(site: Site) -> None:
+    for command, more in (("shift", {}), ("restore", {}), ("hold", {}), ("disarm", {"break_glass": True})):
+        rules, answer = await site.order(VIEWER, command, **more)
+        assert (rules, answer["refused"]) == (["P10"], True)
+    await site.paged("P10", VIEWER)
+
+    rules, answer = await site.order(OPERATOR, "disarm")
+    assert (rules, answer["decisions"][0]["waits"]) == (["P20"], True)
+    (request,) = (await site.lab.status())["requests"]
+    assert (await site.order(OPERATOR, "approve", request=request))[0] == ["P31"]
+    await site.paged("P20", OPERATOR)
+    await site.paged("P31", OPERATOR)
+
+    assert (await site.order(APPROVER, "disarm"))[0] == ["P20"]
+    (mine,) = (await site.lab.status())["requests"].keys() - {request}
+    assert (await site.order(APPROVER, "approve", request=mine))[0] == ["P32"]
+
+    status = await site.lab.status()
+    assert (status["mode"], status["routes"]["outbound"]["percent"]) == ("automatic", 0)
+    assert (await site.order(SECOND, "approve", request=mine))[0] == ["P34", "M20"]
+    assert (await site.lab.status())["mode"] == "observe"
+    assert site.journalled(VIEWER) == {"P10"}
+    assert site.journalled(OPERATOR) == {"P20", "P31"}
+    approved = [line.record for line in site.lab.lines() if line.record.rule == "P34"]
+    assert [record.approvals for record in approved] == [(APPROVER, SECOND)]
+
+
+async def test_what_one_person_may_do_is_never_silent(site: Site) -> None:
+    assert (await site.order(OPERATOR, "hold"))[0] == ["M30"]
+    await site.paged("Held by order", OPERATOR)
+    assert (await site.order(OPERATOR, "resume"))[0] == ["M40"]
+    assert (await site.order(OPERATOR, "shift", route="outbound"))[0] == ["O10"]
+    await site.paged("outbound", "Ordered: new calls go to the backup")
+    rules, _ = await site.order(OPERATOR, "restore", route="outbound", override=True)
+    assert rules == ["P20"], "against the rules nobody brings them home alone"
+    assert (await site.order(OPERATOR, "disarm", break_glass=True))[0] == ["P21", "M20"]
+    await site.paged("P21", "Break-glass", OPERATOR)
+    assert site.journalled(OPERATOR) == {"M30", "M40", "O10", "P20", "P21", "M20"}
+
+
+async def test_roles_do_not_change_under_a_running_daemon(site: Site) -> None:
+    """Who can edit the file still needs a restart, which is in the journal."""
+    path = site.lab.folder / "envmon.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["people"]["approvers"].append(OPERATOR)
+    path.write_text(yaml.safe_dump(config))
+    assert site.lab.daemon is not None
+    site.lab.daemon.send_signal(signal.SIGHUP)
+    status = await site.lab.until(lambda s: s["daemon"]["reload_error"], 10, "a refused reload")
+    assert "people" in status["daemon"]["reload_error"]
+
+
+async def test_a_looser_policy_takes_force_by_two_people_only(site: Site) -> None:
+    before = (await site.lab.status())["policy"]
+    assert site.lab.daemon is not None
+    limits = {"limits": {"recommended_c": 27, "allowable_c": 32, "service_c": 55}}
+    config = yaml.safe_load((site.lab.folder / "envmon.yaml").read_text())
+    site.lab.configure(zones={**config["zones"], "hall_a": {**config["zones"]["hall_a"], **limits}})
+    site.lab.daemon.send_signal(signal.SIGHUP)
+    status = await site.lab.until(lambda s: s["daemon"]["reload_error"], 10, "a refused reload")
+    assert "hall_a.limits.service 40 -> 55" in status["daemon"]["reload_error"]
+    await site.paged("policy/looser", "hall_a.limits.service 40 -> 55")
+
+    assert (await site.order(OPERATOR, "accept"))[0] == ["P20"]
+    (request,) = (await site.lab.status())["requests"]
+    assert (await site.lab.status())["policy"] == before
+    assert (await site.order(APPROVER, "approve", request=request))[0] == ["P34", "G30"]
+    after = await site.lab.until(lambda s: not s["daemon"]["reload_error"], 10, "the rest of the file follows")
+    assert after["policy"] != before
+    assert after["looser_policy"] == []
+    assert {line.record.rule for line in site.lab.lines()} >= {"G20", "P20", "P34", "G30"}
+
+
+async def test_an_edited_journal_is_found_at_the_next_start(site: Site) -> None:
+    before = (await site.lab.status())["daemon"]["journal"]["head"]
+    assert await site.lab.end() == 0
+    with sqlite3.connect(site.lab.journal) as journal:
+        (seq,) = journal.execute("SELECT max(seq) FROM line WHERE rule = 'M10'").fetchone()
+        journal.execute("UPDATE line SET who = 'nobody' WHERE seq = ?", (seq,))
+    journal.close()
+    site.lab.start()
+    await site.paged("journal/broken", f"line {seq} was changed after it was written")
+    status = await site.lab.status()
+    assert status["daemon"]["counters"]["journal_broken"] is True
+    assert site.lab.on_call.pages[-1]["detail"].rpartition("journal ")[2].count(":") == 1, "pages carry the head"
+    assert int(before.partition(":")[0]) < status["daemon"]["journal"]["seq"]
