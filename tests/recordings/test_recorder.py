@@ -52,7 +52,7 @@ def test_an_episode_is_kept_with_the_file_before_it(tmp_path):
         room = RecordedRoom(to=to).armed()
         until(lambda: room.run(5) and len(list(tmp_path.glob("*.gz"))) > 3, "some quiet files")
         quiet = sorted(path.name for path in tmp_path.glob("*.gz"))
-        storm(room, 120)
+        storm(room, 400)
         assert "T10" in room.rules
     (kept,) = tmp_path.glob("episode-*")
     assert kept.name == f"episode-{room.route.episode}"
