@@ -8,7 +8,7 @@ Rules
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -33,8 +33,8 @@ from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
 from envmon.leases import LEASES
 from envmon.model.effect import Page
-from envmon.model.event import Target
-from envmon.pagers import PAGERS
+from envmon.model.event import Event, Target
+from envmon.pagers import open_pager
 from envmon.pagers.queue import PageQueue
 from envmon.probes.sip import SipProbe
 from envmon.profiles.bind import bind_at
@@ -51,7 +51,9 @@ from envmon.runtime.engine import Mind
 from envmon.runtime.notify import Notifier
 from envmon.runtime.parts import Frame, Parts, ReloadError
 from envmon.runtime.poller import PolledDevice
+from envmon.runtime.sky_watch import WeatherWatch
 from envmon.runtime.watch import ProbeTarget
+from envmon.weather import FEEDS
 from envmon.web.server import WebServer
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 PAGES = "pages.db"
 RECORDINGS = "recordings"
 MB = 1_000_000
-FIXED = "site, lease, people, edges, routes and their edges, publish.http, daemon.state_dir, .socket and .recordings_mb"
+FIXED = "site, lease, people, edges, routes and their edges, publish.http, daemon.state_dir, .socket, .recordings_mb"
 
 
 class Assembly:
@@ -83,6 +85,7 @@ class Assembly:
         self.recorder = self._new_recorder(settings, clock)
         self._config = config
         self._journal = journal
+        self._clock = clock
         self._mqtt: MqttPublisher | None = None
         self._pages: PageQueue | None = None
         self._traps: TrapListener | None = None
@@ -112,7 +115,7 @@ class Assembly:
         site = settings.policy.site
         lines = Lines()
         mqtt = MqttPublisher(settings.mqtt, site, self._own.publish_lag.observe) if settings.mqtt else None
-        pagers = {pager.id: PAGERS[pager.kind](pager) for pager in settings.pagers}
+        pagers = {pager.id: open_pager(pager) for pager in settings.pagers}
         traps = self._trap_listener(settings)
         pages = PageQueue(settings.daemon.state_dir / PAGES, site, pagers)
 
@@ -128,7 +131,7 @@ class Assembly:
             publishers=(self._metrics, mqtt) if mqtt else (self._metrics,),
             pages=pages,
             in_force=in_force,
-            services={"traps": traps.run} if traps else {},
+            services={**({"traps": traps.run} if traps else {}), **self._weather(settings)},
         )
 
     def _new_recorder(self, settings: Settings, clock: Clock) -> Recorder:
@@ -139,12 +142,27 @@ class Assembly:
         folder = settings.daemon.state_dir / RECORDINGS
         return Recorder(folder, settings.daemon.recordings_mb * MB, __version__, settings.policy.site, page)
 
+    def _weather(self, settings: Settings) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        return {
+            f"weather:{each.id}": WeatherWatch(
+                each.id,
+                FEEDS[each.kind](each, __version__),
+                self._clock,
+                self._post,
+                each.every_s,
+            ).run
+            for each in settings.weather
+        }
+
     def _trap_listener(self, settings: Settings) -> "TrapListener | None":
         if settings.traps is None:
             return None
         from envmon.drivers.traps import TrapListener  # noqa: PLC0415 - 16 MB that only who wants traps pays for
 
         return TrapListener(settings.traps, settings.policy.site, settings.devices, self._look)
+
+    def _post(self, event: Event) -> None:
+        self.daemon.post(event)
 
     def _look(self, device: str) -> None:
         self.daemon.look(device)
@@ -164,9 +182,9 @@ class Assembly:
             journal=self._journal,
             socket=self.settings.daemon.socket,
             version=__version__,
-            recorded=self.recorder.record,
             people=self.settings.people,
             verify=lambda: _journal_fault(self._journal.path),
+            recorded=self.recorder.record,
         )
 
     def _reload(self) -> Parts:
@@ -176,6 +194,8 @@ class Assembly:
             raise ReloadError("; ".join(str(fault) for fault in error.faults)) from None
         if _fixed(new.settings) != _fixed(self.settings):
             raise ReloadError(f"{FIXED}: only a restart can change these")
+        for note in new.notes:
+            log.warning("%s", note)
         return self.parts(new.settings, new.profiles)
 
     def _daemon_metrics(self) -> DaemonMetrics:
@@ -184,8 +204,8 @@ class Assembly:
         metrics.watch_mqtt(lambda: self._mqtt.counts if self._mqtt else None)
         metrics.watch_pages(lambda: {key: getattr(self._pages, key) for key in PAGE_NUMBERS} if self._pages else {})
         metrics.watch_traps(self._trap_numbers)
-        metrics.watch_recorder(lambda: {**asdict(self.recorder.counts), "failing": bool(self.recorder.failure)})
         metrics.watch_journal(self._journal_numbers)
+        metrics.watch_recorder(lambda: {**asdict(self.recorder.counts), "failing": bool(self.recorder.failure)})
         return metrics
 
     def _journal_numbers(self) -> Mapping[str, Any]:
@@ -240,9 +260,7 @@ def _fixed(settings: Settings) -> object:
         settings.people,
         settings.edges,
         settings.http,
-        daemon.state_dir,
-        daemon.socket,
-        daemon.recordings_mb,
+        (daemon.state_dir, daemon.socket, daemon.recordings_mb),
         routes,
     )
 

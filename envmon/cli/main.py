@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envmon import __version__
-from envmon.cli import journal, orders, rules
+from envmon.cli import aside, journal, orders, rules
 from envmon.cli.journal import JOURNAL
 from envmon.model.event import Command
 
@@ -20,6 +20,7 @@ STATE = Path("/var/lib/envmon")
 SAYS = {
     Command.SHIFT: "send new calls to the backup",
     Command.RESTORE: "bring new calls home",
+    Command.DRILL: "move a first share of real calls to the backup and home again, and measure it",
     Command.HOLD: "freeze automation, keep the position",
     Command.RESUME: "end a hold",
     Command.ARM: "let envmon act by its rules (mode automatic)",
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return journal.report(asked.path, asked.episode, asked.output, asked.users)
         case "rules":
             return rules.rules()
-        case "poll" | "identify" | "profiles" | "profile":
+        case "poll" | "identify" | "profiles" | "profile" | "commission":
             return _devices(asked)
         case "replay" | "rehearse":
             return _virtual(asked)
@@ -69,6 +70,8 @@ def _devices(asked: argparse.Namespace) -> int:
     from envmon.cli import devices, profiles  # noqa: PLC0415 - drivers and profiles, not needed to give an order
 
     match asked.command:
+        case "commission":
+            return _commission(asked)
         case "poll":
             return devices.poll(asked.config, asked.device, as_json=asked.json)
         case "identify":
@@ -78,6 +81,22 @@ def _devices(asked: argparse.Namespace) -> int:
             return profiles.profiles()
         case _:
             return profiles.check(asked.file)
+
+
+def _commission(asked: argparse.Namespace) -> int:
+    from envmon.cli.commission import Wish, commission  # noqa: PLC0415 - as above
+
+    wish = Wish(
+        asked.config,
+        asked.device,
+        asked.record,
+        asked.answers,
+        asked.by,
+        tuple(asked.points),
+        roles_only=asked.roles,
+        as_json=asked.json,
+    )
+    return commission(wish)
 
 
 def _virtual(asked: argparse.Namespace) -> int:
@@ -108,15 +127,19 @@ def _parser() -> argparse.ArgumentParser:
         order.add_argument("--socket", type=Path, default=SOCKET)
         if command in (Command.SHIFT, Command.RESTORE):
             order.add_argument("--route", default="", help="one route; all of them unless given")
+        if command is Command.DRILL:
+            order.add_argument("route", metavar="ROUTE", help="the route to drill")
             order.add_argument("--override", action="store_true", help="against a refusal; needs a second person")
         if command in (Command.SHIFT, Command.RESTORE, Command.DISARM, Command.ACCEPT):
             order.add_argument("--break-glass", action="store_true", help="without the second person; pages everybody")
         if command is Command.APPROVE:
             order.add_argument("request", help="its number, as the page and the status show it")
+    aside.add(commands, SOCKET)
     _journal(commands.add_parser("journal", help="what was decided and done"))
     _report(commands.add_parser("report", help="an episode as a readable file; without one, which there are"))
     commands.add_parser("rules", help="print the rule tables")
     _reading(commands)
+    _comparing(commands.add_parser("commission", help="compare a device with its panel and sign a record of it"))
     _replaying(commands)
     _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
     return parser
@@ -160,6 +183,17 @@ def _reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     what = profile.add_subparsers(dest="what", required=True, metavar="check")
     check = what.add_parser("check", help="tell every fault of a profile file, or what it reads")
     check.add_argument("file", type=Path)
+
+
+def _comparing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("device", help="its name in the configuration")
+    parser.add_argument("--config", type=Path, default=CONFIG)
+    parser.add_argument("--record", type=Path, help="where to write; commissioned/DEVICE.yaml beside the configuration")
+    parser.add_argument("--answers", type=Path, help="what the panel shows, as YAML: by: NAME, points: {name: shown}")
+    parser.add_argument("--by", default="", help="who signs")
+    parser.add_argument("--points", nargs="+", default=(), metavar="POINT", help="only these")
+    parser.add_argument("--roles", action="store_true", help="only the points that have a role: those that vote")
+    parser.add_argument("--json", action="store_true", help="print the record as JSON")
 
 
 def _replaying(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -3,6 +3,7 @@
 from hashlib import sha256
 from pathlib import Path
 
+from envmon.config.lever_entries import ALL_OR_NOTHING
 from envmon.config.settings import (
     DaemonSettings,
     DeviceSettings,
@@ -21,6 +22,7 @@ from envmon.config.settings import (
     Settings,
     SnmpSettings,
     TrapSettings,
+    WeatherSettings,
 )
 from envmon.config.shape import (
     LimitsEntry,
@@ -32,8 +34,9 @@ from envmon.config.shape import (
 )
 from envmon.config.shape_devices import DeviceEntry, SerialEntry, SnmpEntry, TrapsEntry
 from envmon.config.shape_levers import DispatcherEntry, DnsEntry, EdgeEntry, LeaseEntry
+from envmon.config.shape_weather import WeatherEntry
 from envmon.config.values import Address
-from envmon.model.policy import Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
+from envmon.model.policy import FeedPolicy, Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
 from envmon.model.reading import Role
 from envmon.model.verdict import Mode
 
@@ -61,6 +64,7 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
         backup_site=site.backup.site if site.backup else "",
         traps=_traps(site.traps) if site.traps else None,
         lease=_lease(site.lease),
+        weather=tuple(_weather(name, entry) for name, entry in site.weather.items()),
         people=PeopleSettings(tuple(site.people.operators), tuple(site.people.approvers)),
     )
 
@@ -70,7 +74,7 @@ def _policy(site: SiteFile, placement_faults: tuple[str, ...]) -> Policy:
     return Policy(
         site=site.site,
         zones=tuple(_zone(name, entry) for name, entry in site.zones.items()),
-        routes=tuple(_route(name, entry) for name, entry in site.routes.items()),
+        routes=tuple(_route(site, name, entry) for name, entry in site.routes.items()),
         devices=tuple(site.devices),
         stale_s=judgement.stale,
         quorum_kinds=judgement.quorum_kinds,
@@ -80,6 +84,7 @@ def _policy(site: SiteFile, placement_faults: tuple[str, ...]) -> Policy:
         edge_stands_s=judgement.edge_stands,
         start_automatic=site.mode == "automatic",
         placement_faults=placement_faults,
+        feeds=tuple(FeedPolicy(name, entry.every) for name, entry in site.weather.items()),
     )
 
 
@@ -102,7 +107,8 @@ def _limits(entry: LimitsEntry) -> Limits:
     return Limits(entry.recommended_c, entry.allowable_c, entry.service_c, entry.deadband_k)
 
 
-def _route(name: str, entry: RouteEntry) -> RoutePolicy:
+def _route(site: SiteFile, name: str, entry: RouteEntry) -> RoutePolicy:
+    kinds = {site.edges[edge].kind for edge in entry.edges}
     return RoutePolicy(
         id=name,
         edges=tuple(entry.edges),
@@ -113,6 +119,11 @@ def _route(name: str, entry: RouteEntry) -> RoutePolicy:
         margin_s=entry.margin,
         soak_s=entry.soak,
         proof_calls=entry.proof_calls,
+        stages=tuple(entry.stages) if kinds.isdisjoint(ALL_OR_NOTHING) else (100,),
+        dwell_s=entry.dwell,
+        drain_floor_s=entry.drain_floor,
+        quiet=entry.drill_window,
+        learns="simulated" not in kinds,
     )
 
 
@@ -135,7 +146,8 @@ def _device(name: str, entry: DeviceEntry) -> DeviceSettings:
         snmp=_snmp(entry.snmp) if entry.snmp else SnmpSettings(),
         fronts=tuple((number, *_zone_unit(served)) for number, served in fronts.items()),
         roles=tuple((point, Role(word)) for point, word in (entry.roles or {}).items()),
-        commissioned=entry.commissioned,
+        commissioned=entry.commissioned is True,
+        record=Path(entry.commissioned) if isinstance(entry.commissioned, str) else None,
     )
 
 
@@ -222,7 +234,8 @@ def _lease(entry: LeaseEntry) -> LeaseSettings:
 
 
 def _pager(name: str, entry: PagerEntry) -> PagerSettings:
-    return PagerSettings(name, entry.kind, entry.zone, entry.url, entry.token, entry.deadline)
+    argv, only = tuple(entry.command or ()), tuple(entry.only or ())
+    return PagerSettings(name, entry.kind, entry.zone, entry.url or "", entry.token, entry.deadline, argv, only)
 
 
 def _mqtt(entry: MqttEntry) -> MqttSettings:
@@ -242,6 +255,22 @@ def _mqtt(entry: MqttEntry) -> MqttSettings:
         tls=tls is not None,
         qos=entry.qos,
         queue=entry.queue,
+    )
+
+
+def _weather(name: str, entry: WeatherEntry) -> WeatherSettings:
+    return WeatherSettings(
+        id=name,
+        kind=entry.kind,
+        url=entry.url,
+        contact=entry.contact,
+        every_s=entry.every,
+        deadline_s=entry.deadline,
+        areas=tuple(entry.areas),
+        point=(entry.point.lat, entry.point.lon) if entry.point else None,
+        events=tuple(entry.events),
+        severity=entry.severity,
+        hosts=tuple(entry.hosts),
     )
 
 

@@ -14,17 +14,19 @@ from pydantic import BaseModel, ValidationError
 from envmon.config.document import Document
 from envmon.config.explain import is_mapping_of, models_in
 from envmon.config.fault import Fault, Path
-from envmon.config.lever_entries import dns_findings, edge_findings, lease_findings
+from envmon.config.lever_entries import lever_findings
 from envmon.config.shape import (
     JudgementEntry,
     LimitsEntry,
     MqttEntry,
+    PagerEntry,
     SiteFile,
     ZoneEntry,
 )
 from envmon.config.shape_devices import DeviceEntry, SnmpEntry
 from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry
 from envmon.config.shape_parts import TlsEntry
+from envmon.config.shape_weather import WeatherEntry
 from envmon.config.values import duration_text
 
 _RTU_UNITS = range(1, 248)  # MODBUS over Serial Line V1.02, 2.2
@@ -68,24 +70,27 @@ def _findings(entry: BaseModel) -> Iterator[Finding]:
             yield from _zone(entry)
         case DeviceEntry():
             yield from _device(entry)
-        case SnmpEntry(version="3"):
-            yield from _snmp_user(entry)
-        case SnmpEntry():
-            yield from _snmp_community(entry)
+        case SnmpEntry(version=version):
+            yield from _snmp_user(entry) if version == "3" else _snmp_community(entry)
         case MqttEntry(username=None, password=value) if value is not None:
             yield "password", "a password needs a username"
         case TlsEntry(cert=cert, key=key) if (cert is None) != (key is None):
             yield ("cert" if key is None else "key"), "cert and key go together; add the other one"
         case JudgementEntry(quorum_kinds=kinds, quorum_paths=paths) if paths > kinds:
             yield "quorum_paths", f"{paths} paths can never be seen by {kinds} kinds of evidence; at most {kinds}"
-        case EdgeEntry():
-            yield from edge_findings(entry)
-        case DnsEntry():
-            yield from dns_findings(entry)
-        case LeaseEntry():
-            yield from lease_findings(entry)
+        case WeatherEntry():
+            yield from _weather(entry)
+        case EdgeEntry() | DnsEntry() | LeaseEntry() | PagerEntry():
+            yield from lever_findings(entry)
         case _:
             return
+
+
+def _weather(feed: WeatherEntry) -> Iterator[Finding]:
+    if feed.point is None and not feed.areas:
+        yield "", "does not say where the site is; add point: {lat: ..., lon: ...} or areas: [CODE]"
+    if feed.events and "severity" in feed.model_fields_set:
+        yield "severity", "is of no use beside events; keep one of the two keys"
 
 
 def _limits(limits: LimitsEntry) -> Iterator[Finding]:

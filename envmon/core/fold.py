@@ -8,6 +8,8 @@ Rules
 from collections.abc import Mapping
 from dataclasses import replace
 
+from envmon.core.sky import configured, reported
+from envmon.core.tally import refutes, tally
 from envmon.core.trust import JUDGED, behave
 from envmon.core.world import (
     Baseline,
@@ -34,8 +36,10 @@ from envmon.model.event import (
     ReadinessReport,
     Stamp,
     Tick,
+    WeatherReport,
 )
 from envmon.model.reading import Reading
+from envmon.model.readings import judged
 from envmon.model.verdict import Phase
 
 
@@ -59,6 +63,8 @@ def fold(world: World, event: Event) -> World:
             return _lease(world, event)
         case EffectReport():
             return _effect(world, event)
+        case WeatherReport():
+            return replace(world, sky=reported(world.sky, event))
         case Tick() | OrderReceived() | DeviceBatch():
             return world
 
@@ -80,14 +86,15 @@ def _policy(world: World, event: PolicyLoaded) -> World:
         routes={route.id: world.routes.get(route.id, RouteState()) for route in policy.routes},
         devices={device: world.devices.get(device, "not polled yet") for device in policy.devices},
         silent_ns={device: at for device, at in world.silent_ns.items() if device in policy.devices},
+        sky=configured(world.sky, policy),
     )
 
 
 def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
     by_zone: dict[str, list[Reading]] = {}
-    for reading in event.readings:
+    for reading in judged(event.readings):
         zone = reading.point.zone
-        if reading.point.role is not None and zone is not None and zone in world.zones:
+        if zone is not None and zone in world.zones:
             by_zone.setdefault(zone, []).append(reading)
     zones = dict(world.zones)
     for zone, readings in by_zone.items():
@@ -152,16 +159,18 @@ def _confirm(state: RouteState, asked_ns: int, status: EdgeStatus, before: EdgeS
     if not known:
         return state
     start = state.baseline.get(edge)
-    if start is None or start.up_since != status.up_since:
-        start = Baseline(asked_ns, status.up_since, status.calls_primary, status.calls_backup)
-    elif before is not None and _wrong(state, status) > _wrong(state, before):
-        start = Baseline(asked_ns, status.up_since, status.calls_primary, status.calls_backup, asked_ns)
+    if start is None or start.start.up_since != status.up_since:
+        start = Baseline(asked_ns, status)
+    elif _strayed(state, start, status, before):
+        start = Baseline(asked_ns, status, asked_ns)
     return replace(state, baseline={**state.baseline, edge: start})
 
 
-def _wrong(state: RouteState, status: EdgeStatus) -> int:
-    """New calls counted at the site that was not commanded; none where both are."""
-    return {100: status.calls_primary, 0: status.calls_backup}.get(state.commanded or 0, 0)
+def _strayed(state: RouteState, start: Baseline, status: EdgeStatus, before: EdgeStatus | None) -> bool:
+    """Whether calls went otherwise than commanded: at an end since the last look, at a stage since its start."""
+    percent = state.commanded or 0
+    since = before if percent in (0, 100) and before is not None else start.start
+    return refutes(tally(since, status), percent, ends=status.ends)
 
 
 def _effect(world: World, event: EffectReport) -> World:
@@ -207,4 +216,8 @@ def _report(world: World, event: ReadinessReport) -> World:
 def _lease(world: World, event: LeaseReport) -> World:
     same = event.epoch == world.lease.epoch
     stamped_ns = world.lease.stamped_ns if same else 0
-    return replace(world, lease=LeaseState(event.held, event.epoch, event.detail, stamped_ns))
+    world = replace(world, lease=LeaseState(event.held, event.epoch, event.detail, stamped_ns))
+    if not event.held:
+        return world
+    ours = event.former in (0, world.last_epoch)
+    return replace(world, last_epoch=event.epoch, followed=world.followed if ours else event.former)

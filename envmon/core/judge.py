@@ -32,6 +32,7 @@ from envmon.core.evidence import (
 )
 from envmon.core.loss import AIR, corroborate, follow, restart_expected
 from envmon.core.margin import Capacity, capacity
+from envmon.core.power import Power, power, since
 from envmon.core.trust import doubts, middles
 from envmon.core.world import Doubt, Judgement, Sample, Seen, ZoneState, age_s
 from envmon.model.event import Stamp
@@ -56,15 +57,18 @@ class _Look:
     warm_supply: bool  # the air says that nothing cools
 
 
-def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp) -> ZoneState:
-    """Judge a zone at ``now`` and return it with its new judgement."""
-    fresh = _fresh(policy, state, now)
+def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: tuple[str, ...] = ()) -> ZoneState:
+    """Judge a zone at ``now`` and return it with its new judgement; ``out`` are its units in maintenance."""
+    fresh = speaking(policy, state, now)
+    units = capacity(zone, fresh, state.normal, out)
+    apart = _not_of(units.excused, fresh)
     state = _lapse(policy, state, now)
-    state = replace(state, doubts=doubts(fresh, state.doubts, state.middles, now))
-    look = _look(zone, state, fresh, now)
+    state = replace(state, doubts=doubts(apart, state.doubts, state.middles, now))
+    look = _look(zone, state, apart, units, now)
     state = _sense(zone, state, look, now)
     if look.units.margin_kw < 0:
         state = replace(state, short_ns=now.mono_ns)
+    state = replace(state, lost=tuple(name for name in state.lost if name not in units.excused))
     state = follow(zone, state, fresh, now, losing=_losing(look), lost=_lost(look))
     agreed = quorum(policy, look.votes)
     limit = _time_to_limit(zone, state, look, now)
@@ -72,6 +76,7 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp) -> Zon
     if agreed:
         witnesses = {vote.kind: vote.points for vote in look.votes}
         state = replace(state, quorum_ns=now.mono_ns, witnesses=witnesses, last_limit=limit)
+    source = power(policy, fresh)
     judgement = Judgement(
         verdict=_verdict(state, look.units, agreed=agreed, sighted=look.sighted),
         basis=Basis.MEASURED if look.sighted else Basis.PROJECTED,
@@ -84,21 +89,24 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp) -> Zon
         spare_units=look.units.spare_units,
         shortfall=1.0 if look.warm_supply else look.units.shortfall(zone.it_load_kw),
         lost_units=look.units.lost,
+        power_left_s=source.left_s,
+        power_borne_out=source.borne_out,
+        power_says=say_power(source),
     )
     judgement = replace(judgement, why=_why(zone, state, judgement, now))
     same = judgement.verdict is state.judgement.verdict and state.verdict_ns > 0
     return replace(
         state,
         good_since_ns=_good_since(state, judgement, now),
+        power_ns=since(state, fresh, now),
         judged_ns=now.mono_ns,
         verdict_ns=state.verdict_ns if same else now.mono_ns,
         judgement=judgement,
     )
 
 
-def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], now: Stamp) -> _Look:
+def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], units: Capacity, now: Stamp) -> _Look:
     trusted = tuple(s for s in fresh if s.reading.point.id not in state.doubts)
-    units = capacity(zone, fresh, state.normal)
     plant = plant_vote(zone, fresh, units)
     air = cooling_air_vote(trusted, state.normal)
     temperature = zone_temperature(trusted, (plant, air))
@@ -118,6 +126,13 @@ def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], now: Stam
         sighted=sighted,
         warm_supply=bool(warm_supply),
     )
+
+
+def _not_of(excused: tuple[str, ...], fresh: tuple[Seen, ...]) -> tuple[Seen, ...]:
+    """Leave out the air of units that stand still on purpose; the rack inlets beside them stay."""
+    if not excused:
+        return fresh
+    return tuple(s for s in fresh if s.reading.point.unit not in excused or s.reading.point.role in INLET)
 
 
 def _losing(look: _Look) -> bool:
@@ -156,7 +171,7 @@ def quorum_stands(policy: Policy, state: ZoneState, now: Stamp) -> bool:
     return bool(silent) and all(kind in silent or kind in voting for kind in state.witnesses)
 
 
-def _fresh(policy: Policy, state: ZoneState, now: Stamp) -> tuple[Seen, ...]:
+def speaking(policy: Policy, state: ZoneState, now: Stamp) -> tuple[Seen, ...]:
     """What speaks for now; sorted, for a replay may see the points arrive in another order."""
     return tuple(state.seen[point] for point in sorted(state.seen) if _speaks(policy, state.seen[point], now))
 
@@ -251,12 +266,22 @@ def _why(zone: ZonePolicy, state: ZoneState, judgement: Judgement, now: Stamp) -
     parts.extend(f"{vote.kind}: {vote.says}" for vote in judgement.votes if vote.kind is not Kind.INLET_AIR)
     if not judgement.votes and judgement.lost_units:
         parts.append(f"{', '.join(judgement.lost_units)} lost, {judgement.margin_kw:+g} kW margin")
+    if judgement.power_says:
+        parts.append(judgement.power_says)
     if restart_expected(state, now):
         parts.append(f"restart expected within {-age_s(now, state.restart_until_ns or 0):.0f} s")
     if state.doubts:
         parts.append("no vote: " + ", ".join(f"{name} ({doubt.why})" for name, doubt in state.doubts.items()))
     parts.append(say_limit(judgement.time_to_limit))
     return "; ".join(parts)
+
+
+def say_power(source: Power) -> str:
+    """What the zone runs on in words; "" for the utility."""
+    if not source.runs_on:
+        return ""
+    left = "nobody tells for how long" if source.left_s is None else f"{minutes(source.left_s)} left"
+    return f"runs on {source.runs_on}, {left}"
 
 
 def say_limit(limit: TimeToLimit) -> str:

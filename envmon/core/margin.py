@@ -3,11 +3,13 @@
 Rules
   - A unit is lost when a good, fresh reading says so; silence is not a loss (it pages as its own class).
   - Standby counts as capacity: it starts when asked.
+  - A unit in maintenance is no capacity. It is no loss either while the rest carries the load: after that it excuses
+    nothing, whoever ordered it.
   - An alarm loses a unit unless its own state says that it runs: a filter alarm cools as well as none.
   - Chilled units are worth no more than the chillers that feed them, and nothing without flow.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from envmon.core.world import Seen
@@ -28,24 +30,36 @@ class Capacity:
     spare_units: int
     lost: tuple[str, ...]
     witnesses: tuple[Seen, ...]
+    excused: tuple[str, ...] = ()  # in maintenance, and the rest carries the load
 
     def shortfall(self, load_kw: float) -> float:
         """The part of the IT load nothing cools, 0 to 1."""
         return 0.0 if load_kw <= 0 else min(1.0, max(0.0, 1.0 - self.available_kw / load_kw))
 
 
-def capacity(zone: ZonePolicy, fresh: tuple[Seen, ...], normal: Mapping[Role, float] | None = None) -> Capacity:
-    """Judge the units of a zone on its fresh good readings; ``normal`` tells the usual flow of chilled water."""
+def capacity(
+    zone: ZonePolicy,
+    fresh: tuple[Seen, ...],
+    normal: Mapping[Role, float] | None = None,
+    out: tuple[str, ...] = (),
+) -> Capacity:
+    """Judge the units of a zone on its fresh good readings.
+
+    ``normal`` tells the usual flow of chilled water, ``out`` are the units in maintenance.
+    """
     says = _lost(fresh)
     if (still := _no_flow(fresh, normal or {})) is not None:
         says[FLOW] = still
-    dry = _alive(tuple(unit for unit in zone.units if not unit.chilled), says)
-    wet = _alive(tuple(unit for unit in zone.units if unit.chilled), says) if FLOW not in says else []
-    plant = _alive(zone.plant, says)
+    gone = frozenset((*says, *out))
+    dry = _alive(tuple(unit for unit in zone.units if not unit.chilled), gone)
+    wet = _alive(tuple(unit for unit in zone.units if unit.chilled), gone) if FLOW not in says else []
+    plant = _alive(zone.plant, gone)
     available = sum(dry) + (min(sum(wet), sum(plant)) if zone.plant else sum(wet))
     spare = _spare(sorted([*dry, *wet], reverse=True), zone.it_load_kw)
     if zone.plant and wet:
         spare = min(spare, _spare(plant, zone.it_load_kw - sum(dry)))
+    excused = out if available >= zone.it_load_kw else ()
+    says = {name: seen for name, seen in says.items() if name not in excused}
     lost = tuple(unit.id for unit in (*zone.units, *zone.plant) if unit.id in says)
     lost += (FLOW,) if FLOW in says and any(unit.chilled for unit in zone.units) else ()
     return Capacity(
@@ -54,6 +68,7 @@ def capacity(zone: ZonePolicy, fresh: tuple[Seen, ...], normal: Mapping[Role, fl
         spare_units=spare if available >= zone.it_load_kw else -1,
         lost=lost,
         witnesses=tuple(says[name] for name in lost),
+        excused=excused,
     )
 
 
@@ -84,8 +99,8 @@ def _no_flow(fresh: tuple[Seen, ...], normal: Mapping[Role, float]) -> Seen | No
     return None
 
 
-def _alive(units: tuple[UnitPolicy, ...], says: Mapping[str, Seen]) -> list[float]:
-    return sorted((unit.sensible_kw for unit in units if unit.id not in says), reverse=True)
+def _alive(units: tuple[UnitPolicy, ...], gone: Collection[str]) -> list[float]:
+    return sorted((unit.sensible_kw for unit in units if unit.id not in gone), reverse=True)
 
 
 def _spare(alive: list[float], load_kw: float) -> int:

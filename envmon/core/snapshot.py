@@ -17,7 +17,7 @@ Theory of operation
 
 import json
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
@@ -122,6 +122,9 @@ def typed(hint: Any, value: Any, by_ns: int = 0) -> Any:
         item, *rest = get_args(hint)
         items = [item] * len(value) if rest == [Ellipsis] else [item, *rest]
         return tuple(typed(kind, part, by_ns) for kind, part in zip(items, value, strict=True))
+    if origin is Sequence:
+        (item,) = get_args(hint)
+        return tuple(typed(item, part, by_ns) for part in value)
     if origin is not None and issubclass(origin, Mapping):
         key, item = get_args(hint)
         return {typed(key, name, 0): typed(item, part, by_ns) for name, part in value.items()}

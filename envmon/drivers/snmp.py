@@ -10,9 +10,11 @@ Rules
 Theory of operation
   A request the agent cannot answer as a whole (tooBig, an answer beyond the receive buffer, a v1 agent that misses
   one object) is split in halves until the parts are answered; the split holds as long as the session. A batch that
-  met silence is asked last from then on. A session that worked and is suddenly refused is opened once more within
-  the same poll: the agent may have restarted. Values are read by GET even where an agent could do GETBULK: their OIDs
-  are known, and walking costs more on both sides. Only the rows of tables are found by walking (``snmp_tables``).
+  met silence is asked last from then on, and in halves when that does not help; after a poll that met nothing but
+  silence the next one begins with a single object. A session that worked and is suddenly refused is opened once more
+  within the same poll: the agent may have restarted. Values are read by GET even where an agent could do GETBULK:
+  their OIDs are known, and walking costs more on both sides. Only the rows of tables are found by walking
+  (``snmp_tables``).
 """
 
 import asyncio
@@ -22,10 +24,11 @@ from typing import Self
 from envmon.config.settings import DeviceSettings
 from envmon.drivers.backoff import Backoff
 from envmon.drivers.contract import DeviceError
-from envmon.drivers.snmp_read import Requests, Values, batches, want
+from envmon.drivers.snmp_read import Decoding, Requests, Values, batches, need_of
 from envmon.drivers.snmp_session import Session, open_session
 from envmon.drivers.snmp_tables import Rows, alarms
 from envmon.model.reading import Reading, Reason
+from envmon.model.readings import Readings
 from envmon.profiles.bind import BoundPoint, Place
 from envmon.profiles.schema import Profile, SnmpLimits
 
@@ -48,7 +51,7 @@ class SnmpDriver:
         jitter: Callable[[], float],
     ) -> None:
         self._limits = profile.snmp or SnmpLimits()
-        self._points = tuple(want(bound) for bound in points)
+        self._points = tuple((bound, need_of(bound.spec)) for bound in points)
         self._host = device.host
         self._port = device.port or self._limits.port
         self._settings = device.snmp
@@ -60,6 +63,9 @@ class SnmpDriver:
         self._rows = Rows(profile, at)
         self._alarms = alarms(profile, at)
         self._session: Session | None = None
+        self._deaf = False  # the last poll met nothing but silence
+        self._decoding: Decoding | None = None
+        self._decoded_rows = self._rows.points
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,9 +76,9 @@ class SnmpDriver:
     @property
     def bound(self) -> tuple[BoundPoint, ...]:
         """Every point with an address that is known so far; the rows of tables once they were found."""
-        return (*(point.bound for point in self._points), *self._rows.bound)
+        return (*(bound for bound, _ in self._points), *self._rows.bound)
 
-    async def poll(self) -> tuple[Reading, ...]:
+    async def poll(self) -> Readings:
         """Read every point once. Raises DeviceError when nothing answered or a backoff runs."""
         self._backoff.check()
         values: Values = {}
@@ -80,16 +86,20 @@ class SnmpDriver:
         fault = await self._collect(values, conditions)
         if fault is not None and (not values or fault.reason is not Reason.TIMEOUT):
             self._forget()
+        self._deaf = fault is not None and not values and fault.reason is Reason.TIMEOUT
         if fault is not None and not values:
             self._backoff.failed(fault)
             raise fault
         self._backoff.succeeded()
         left = fault.reason if fault is not None else Reason.ABSENT
-        return (
-            *(point.reading(values, left) for point in self._points),
-            *self._rows.readings(values, left),
-            *self._alarms.unread(conditions, left),
-        )
+        return self._known().readings(values, left, self._alarms.readings(conditions, left))
+
+    def _known(self) -> Decoding:
+        """Return how the points known now are decoded."""
+        if self._decoding is None or self._decoded_rows is not self._rows.points:
+            self._decoded_rows = self._rows.points
+            self._decoding = Decoding((*self._points, *self._rows.points.values()), self._alarms.points)
+        return self._decoding
 
     async def _collect(self, values: Values, conditions: list[Reading]) -> DeviceError | None:
         try:
@@ -123,10 +133,16 @@ class SnmpDriver:
 
     async def _open(self) -> Session:
         self._forget()
-        self._requests = Requests(batches((oid for point in self._points for oid in point.oids), self._limits.max_oids))
+        self._requests = Requests(
+            batches((oid for _, need in self._points for oid in need.oids), self._limits.max_oids)
+        )
+        if self._deaf and self._points:
+            self._requests.knock()
         self._session = await open_session(self._host, self._port, self._settings, self._where)
         return self._session
 
     def _forget(self) -> None:
-        self._session = None
+        if self._session is not None:
+            self._session.close()
+            self._session = None
         self._rows.forget_session()

@@ -87,6 +87,12 @@ TRAPS: Mapping[str, Row] = {
 }
 """By the name ``watch_traps`` is given the number."""
 
+JOURNAL: Mapping[str, Row] = {
+    "seq": Row("envmon_journal_seq", "The number of the newest line in the journal.", gauge=True),
+    "head": Row("envmon_journal_head", "The same by the line's hash: the head a journal is verified by.", "hash", True),
+}
+"""By the name ``watch_journal`` is given the number."""
+
 RECORDER: Mapping[str, Row] = {
     "events": Row("envmon_recorded_events", "Events written to a recording."),
     "lost": Row("envmon_unrecorded_events", "Events no recording holds: the disk was full or too slow."),
@@ -95,12 +101,6 @@ RECORDER: Mapping[str, Row] = {
     "failing": Row("envmon_recorder_failing", "1 while nothing can be recorded.", gauge=True),
 }
 """By the name ``watch_recorder`` is given the number."""
-
-JOURNAL: Mapping[str, Row] = {
-    "seq": Row("envmon_journal_seq", "The number of the newest line in the journal.", gauge=True),
-    "head": Row("envmon_journal_head", "The same by the line's hash: the head a journal is verified by.", "hash", True),
-}
-"""By the name ``watch_journal`` is given the number."""
 
 MQTT: Mapping[str, Row] = {
     "connected": Row("envmon_mqtt_connected", "1 while the broker is connected.", gauge=True),

@@ -17,6 +17,7 @@ from envmon.core.world import LeaseState, World
 from envmon.model import event as events
 from envmon.model.event import DeviceBatch, Event, Stamp, Tick
 from envmon.model.reading import Point, Quality, Reading, Reason, Severity
+from envmon.model.readings import Readings, Sheet, arrange, columns, sheet_of
 from envmon.recordings.encode import FORMAT
 
 SUFFIX = ".jsonl.gz"
@@ -155,8 +156,8 @@ class _Decoder:
         self._ns = 0
         self._started = False
         self._devices: list[str] = []
-        self._points: list[tuple[Point, ...]] = []
-        self._readings: list[list[Reading]] = []
+        self._sheets: list[Sheet] = []
+        self._last: list[Readings] = []
         self._grades: list[tuple[Quality, Reason, Severity]] = []
         self._decided: tuple[list[Any], list[Any]] = ([], [])
 
@@ -195,16 +196,20 @@ class _Decoder:
 
     def _shape(self, device: str, points: tuple[Point, ...]) -> None:
         self._devices.append(device)
-        self._points.append(points)
-        self._readings.append([Reading(point, None) for point in points])
+        self._sheets.append(sheet_of(points))
+        self._last.append(columns([Reading(point, None) for point in points]))
 
     def _batch(self, since: int, wall: float, device: int, error: str, changes: list[Any]) -> DeviceBatch:
-        points, readings = self._points[device], self._readings[device]
-        grades = self._grades
-        for at in range(0, len(changes), 3):
-            index = changes[at]
-            readings[index] = Reading(points[index], changes[at + 2], *grades[changes[at + 1]])
-        return DeviceBatch(self._stamp(since, wall), self._devices[device], tuple(readings), error)
+        sheet, last = self._sheets[device], self._last[device]
+        changed = {
+            index: Reading(sheet.points[index], value, *self._grades[grade])
+            for index, grade, value in zip(changes[::3], changes[1::3], changes[2::3], strict=True)
+        }
+        if changed:
+            numbers = [None if at in changed else number for at, number in enumerate(last.numbers)]
+            others = {**last.others, **changed}
+            self._last[device] = last = arrange(sheet, numbers, others.__getitem__)
+        return DeviceBatch(self._stamp(since, wall), self._devices[device], last, error)
 
     def _event(self, kind: str, plain: Mapping[str, Any]) -> Event:
         event: Event = typed(_KINDS[kind], plain)

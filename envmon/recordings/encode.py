@@ -21,6 +21,7 @@ Theory of operation
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from envmon.core.snapshot import canonical, dump
@@ -28,6 +29,7 @@ from envmon.core.world import World
 from envmon.model.effect import Decision, Effect
 from envmon.model.event import DeviceBatch, Event, PolicyLoaded, Tick
 from envmon.model.reading import Point, Reading
+from envmon.model.readings import Readings, columns
 
 FORMAT = 1
 _compact = json.JSONEncoder(separators=(",", ":")).encode
@@ -67,7 +69,7 @@ class Encoder:
         self._ns = now_ns
         self._devices: dict[str, int] = {}
         self._shapes = 0
-        self._last: dict[str, tuple[Reading, ...]] = {}
+        self._last: dict[str, Readings] = {}
         self._grades: dict[tuple[str, str, str], int] = {}
 
     def configuration(self, loaded: PolicyLoaded) -> str:
@@ -90,6 +92,8 @@ class Encoder:
         elif isinstance(event, Tick) and own_clock:
             tail = f'["t",{since},{event.at.wall!r}]'
         else:
+            if isinstance(event, DeviceBatch):
+                event = replace(event, readings=tuple(event.readings))
             tail = _ascii(f'["e","{type(event).__name__}",{canonical(event)}]')
         self._ns = event.at.mono_ns
         if answer:
@@ -97,19 +101,19 @@ class Encoder:
         yield tail
 
     def _batch(self, event: DeviceBatch, since: int) -> Iterator[str]:
-        before = self._last.get(event.device)
-        if before is None or not _same_points(before, event.readings):
-            yield self._shape(event.device, tuple(reading.point for reading in event.readings))
+        before, now = self._last.get(event.device), columns(event.readings)
+        if before is None or (before.sheet is not now.sheet and before.sheet.points != now.sheet.points):
+            yield self._shape(event.device, now.sheet.points)
             before = None
         changes: list[Any] = []
-        for index, reading in enumerate(event.readings):
-            if before is None or not _same(before[index], reading):
-                grade = (reading.quality.value, reading.reason.value, reading.severity.value)
-                if grade not in self._grades:
-                    self._grades[grade] = len(self._grades)
-                    yield _compact(["g", *grade])
-                changes += (index, self._grades[grade], reading.value)
-        self._last[event.device] = event.readings
+        for index in range(len(now)) if before is None else _changed(before, now):
+            reading = now[index]
+            grade = (reading.quality.value, reading.reason.value, reading.severity.value)
+            if grade not in self._grades:
+                self._grades[grade] = len(self._grades)
+                yield _compact(["g", *grade])
+            changes += (index, self._grades[grade], reading.value)
+        self._last[event.device] = now
         yield _compact(["b", since, event.at.wall, self._devices[event.device], event.error, changes])
 
     def _shape(self, device: str, points: tuple[Point, ...]) -> str:
@@ -118,10 +122,14 @@ class Encoder:
         return _ascii(f'["D",{_compact(device)},{canonical(points)}]')
 
 
-def _same_points(before: tuple[Reading, ...], after: tuple[Reading, ...]) -> bool:
-    return len(before) == len(after) and all(
-        a.point is b.point or a.point == b.point for a, b in zip(before, after, strict=True)
-    )
+def _changed(before: Readings, after: Readings) -> Iterator[int]:
+    """The positions at which something changed."""
+    for index, (then, now) in enumerate(zip(before.numbers, after.numbers, strict=True)):
+        if then is None or now is None:
+            if not _same(before[index], after[index]):
+                yield index
+        elif then is not now and (then != now or (not now and repr(then) != repr(now))):
+            yield index
 
 
 def _same(before: Reading, after: Reading) -> bool:

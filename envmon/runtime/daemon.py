@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any, Generic
 
 from envmon.model.effect import AskProbe, Page, PollFaster, Urgency
-from envmon.model.event import Command, DeviceBatch, EffectReport, Order, PolicyLoaded, Target
+from envmon.model.event import Command, DeviceBatch, EffectReport, Event, Order, PolicyLoaded, Target
 from envmon.runtime.audit import Audit
 from envmon.runtime.clock import Clock
 from envmon.runtime.conditions import Conditions
@@ -64,7 +64,7 @@ class Daemon(Generic[W]):
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._tasks = Supervisor(self.counters)
-        self._dispatcher = Dispatcher(frame.actuators, clock, self.counters, self._reported)
+        self._dispatcher = Dispatcher(frame.actuators, frame.lease, clock, self.counters, self._reported)
         outlets = Outlets(self._dispatcher.execute, self._page, self._hint, self._turned, frame.recorded)
         self._ledger = Ledger(frame.journal, self.counters)
         self._engine = Engine(mind, world, self._ledger, outlets, clock, self.counters)
@@ -82,6 +82,10 @@ class Daemon(Generic[W]):
     def reload(self) -> None:
         """Reload the configuration, as SIGHUP does."""
         self._reload.set()
+
+    def post(self, event: Event) -> None:
+        """Leave an event for the engine; returns at once."""
+        self._engine.post(event)
 
     def look(self, device: str) -> None:
         """Poll a device out of turn, as soon as its limits allow."""
@@ -280,7 +284,7 @@ class Daemon(Generic[W]):
     async def _order(self, order: Order) -> Answer:
         """Give an order; one that moves calls to the backup is judged on probe calls placed after it was given."""
         shift = self._engine.status().get("requests", {}).get(order.request, {"command": order.command})
-        if shift["command"] == Command.SHIFT:
+        if shift["command"] in (Command.SHIFT, Command.DRILL):
             route = shift.get("route", order.route)
             asked = [p for p in self._probes if p.target.target is Target.BACKUP and route in ("", p.target.route)]
             with suppress(TimeoutError):

@@ -16,12 +16,12 @@ body { margin: 1rem auto; max-width: 72rem; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; margin-bottom: 1.5rem; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8886; vertical-align: top; }
 .ok, .primary, .pass { color: #187a2e; }
-.degraded, .shifting, .restoring, .unread { color: #b35900; }
+.degraded, .shifting, .restoring, .unread, .storm { color: #b35900; }
 .critical, .backup, .split, .fail { color: #c4001a; font-weight: bold; }
 .unknown { color: #7a3fbf; font-weight: bold; }
 @media (prefers-color-scheme: dark) {
   .ok, .primary, .pass { color: #5fd07a; }
-  .degraded, .shifting, .restoring, .unread { color: #ffb25c; }
+  .degraded, .shifting, .restoring, .unread, .storm { color: #ffb25c; }
   .critical, .backup, .split, .fail { color: #ff6b7d; }
   .unknown { color: #c9a3ff; }
 }
@@ -60,7 +60,11 @@ def _head(status: Mapping[str, Any]) -> str:
     held = f"lease held, epoch {_text(lease.get('epoch'))}" if lease.get("held") else "lease not held"
     why = f": {_text(armed.get('why'))}" if armed.get("why") else ""
     mode = f"<p>Mode <b>{_text(status.get('mode'))}</b>: {_text(status.get('mode_why'))}</p>"
-    return f"{mode}<p>{can}{why}; {held}. As of {_time(status.get('time'))}.</p>"
+    storm = status.get("storm") or {}
+    posture = ""
+    if storm.get("posture", "calm") != "calm":
+        posture = f"<p>Posture {_marked(storm.get('posture'))}: {_text(storm.get('why'))}</p>"
+    return f"{mode}<p>{can}{why}; {held}. As of {_time(status.get('time'))}.</p>{posture}"
 
 
 def _zone(name: str, zone: Mapping[str, Any]) -> Iterable[str]:

@@ -142,6 +142,11 @@ def test_a_replay_from_every_recorded_world_is_identical(tmp_path, actions, ever
         assert part.events == len(events) + 1 - number
 
 
+def whole(event: Event) -> str:
+    """An event to the last sign; a poll's readings one by one, however they are kept."""
+    return repr(replace(event, readings=tuple(event.readings)) if isinstance(event, DeviceBatch) else event)
+
+
 def test_every_event_comes_back_as_it_was(tmp_path):
     with recorder(tmp_path) as to:
         room = RecordedRoom(to=to)
@@ -168,7 +173,7 @@ def test_every_event_comes_back_as_it_was(tmp_path):
         room.boot = "boot-2"
         room.run(3)
     came = [item.event for file in files(tmp_path) for item in read(file) if not isinstance(item, Start)]
-    assert [repr(event) for event in came[1:]] == [repr(event) for event in told]
+    assert [whole(event) for event in came[1:]] == [whole(event) for event in told]
 
 
 VALUES = st.sampled_from([0.0, -0.0, 1.0, 1, "", "ü", None, float("inf")])
