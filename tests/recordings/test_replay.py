@@ -1,6 +1,7 @@
 """What was recorded is replayed to the identical decisions, from every recorded world; a lie in it is found."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -188,6 +189,12 @@ READINGS = st.builds(
 )
 
 
+def signs(event: Event) -> str:
+    """All of a batch, 1 told from 1.0 and 0.0 from -0.0, however its readings are kept."""
+    assert isinstance(event, DeviceBatch)
+    return repr(replace(event, readings=tuple(event.readings)))
+
+
 @given(st.lists(st.tuples(READINGS, st.sampled_from(["", "no answer"]), st.integers(-5, 5)), max_size=12))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_every_batch_comes_back_to_the_last_sign(tmp_path, batches):
@@ -203,7 +210,7 @@ def test_every_batch_comes_back_to_the_last_sign(tmp_path, batches):
     for event in told:
         lines += encoder.event(event, (), ())
     came = [item.event for item in read(write(tmp_path / "x.jsonl.gz", lines)) if not isinstance(item, Start)]
-    assert [repr(event) for event in came] == [repr(event) for event in told]
+    assert list(map(signs, came)) == list(map(signs, told))
 
 
 @pytest.mark.parametrize("by", [-2.0, -0.5, 3.0])
@@ -225,7 +232,8 @@ def test_a_changed_reading_is_a_difference(tmp_path, lines, by):
     assert not found.identical
     assert str(found.recorded) != str(found.replayed)
     assert found.difference is not None
-    assert "degC" in found.difference.recorded + found.difference.replayed
+    assert found.difference.recorded != found.difference.replayed
+    assert re.search(r"degC|zones\.hall_a\.", found.difference.recorded + found.difference.replayed)
 
 
 def test_a_changed_decision_is_a_difference(tmp_path, lines):
