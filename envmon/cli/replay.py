@@ -17,6 +17,7 @@ from envmon.cli.story import Story, Told, as_json, clock, timeline
 from envmon.config import ConfigError
 from envmon.config.settings import Settings
 from envmon.core.advance import advance
+from envmon.core.fold import fold
 from envmon.core.step import Step
 from envmon.core.world import World
 from envmon.model.effect import SetPercent, StampEpoch
@@ -131,10 +132,8 @@ def under(paths: Iterable[Path], settings: Settings, since: int = 0) -> Iterator
                         f"{path}: it was recorded at {item.header.site!r}, the policy is for {settings.policy.site!r}"
                     )
                 if world is None and item.number >= since:
-                    loaded = PolicyLoaded(
-                        item.world.now, settings.policy, settings.digest, "envmon replay", approvals=("envmon replay",)
-                    )
-                    world = advance(item.world, loaded).world
+                    loaded = PolicyLoaded(item.world.now, settings.policy, settings.digest, "envmon replay")
+                    world = fold(item.world, loaded)  # in force without being asked for: nothing moves here
                 continue
             if world is None or isinstance(item.event, EffectReport | PolicyLoaded):
                 continue

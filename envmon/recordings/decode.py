@@ -15,8 +15,7 @@ from typing import Any
 from envmon.core.snapshot import load, typed
 from envmon.core.world import LeaseState, World
 from envmon.model import event as events
-from envmon.model.event import DeviceBatch, Event, PolicyLoaded, Stamp, Tick
-from envmon.model.policy import Policy
+from envmon.model.event import DeviceBatch, Event, Stamp, Tick
 from envmon.model.reading import Point, Quality, Reading, Reason, Severity
 from envmon.model.readings import Readings, Sheet, arrange, columns, sheet_of
 from envmon.recordings.encode import FORMAT
@@ -50,7 +49,6 @@ class Start:
     header: Header
     number: int
     world: World
-    policy: PolicyLoaded | None
     first: bool
     file: Path
 
@@ -157,7 +155,6 @@ class _Decoder:
         self._number = header.number
         self._ns = 0
         self._started = False
-        self._policy: PolicyLoaded | None = None
         self._devices: list[str] = []
         self._sheets: list[Sheet] = []
         self._last: list[Readings] = []
@@ -178,9 +175,8 @@ class _Decoder:
                 self._grades.append((Quality(line[1]), Reason(line[2]), Severity(line[3])))
             case "D":
                 self._shape(line[1], typed(tuple[Point, ...], line[2]))
-            case "p":
-                policy = typed(Policy, line[1])
-                self._policy = PolicyLoaded(Stamp(0, 0.0, ""), policy, line[2], line[3], line[4])
+            case "c":
+                pass
             case "s":
                 return self._world(line[1], line[2], line[3], line[4])
             case _:
@@ -218,8 +214,6 @@ class _Decoder:
     def _event(self, kind: str, plain: Mapping[str, Any]) -> Event:
         event: Event = typed(_KINDS[kind], plain)
         self._ns = event.at.mono_ns
-        if isinstance(event, PolicyLoaded):
-            self._policy = event
         return event
 
     def _world(self, number: int, plain: Mapping[str, Any], lease: Any, faster: Mapping[str, float]) -> Start:
@@ -234,4 +228,4 @@ class _Decoder:
         first, self._started = not self._started, True
         if first:
             self._ns = now.mono_ns
-        return Start(self._header, number, world, self._policy, first, self._file)
+        return Start(self._header, number, world, first, self._file)

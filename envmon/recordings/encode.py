@@ -2,13 +2,13 @@
 
 Rules
   - A file is gzip; a line is 8 hexadecimal digits of CRC-32, a space, JSON, a newline. Without a whole line it ends.
-  - Every file stands alone: it begins with the policy in force and the whole world, and can be replayed by itself.
+  - Every file stands alone: it begins with the whole world, the policy in it, and can be replayed by itself.
   - A batch holds only the readings that changed since the device's batch before it in the same file.
 
 Theory of operation
   Line 1 is ``{"envmon":"recording","format":1,"engine":VERSION,"site":S,"run":R,"boot_id":B,"number":N}``; ``run``
   names one life of a daemon, ``number`` the last event before the file. Then one array a line, its first item the kind:
-    p POLICY DIGEST WHO TEXT       the policy in force
+    c DIGEST WHO TEXT              the configuration last loaded: its SHA-256, by whom, as read; for people
     s NUMBER WORLD LEASE FASTER    the world after that event; the first one is where a replay starts
     D DEVICE POINTS                a device's points from here on; devices are counted from 0
     g QUALITY REASON SEVERITY      a grade of readings; grades are counted from 0
@@ -72,9 +72,9 @@ class Encoder:
         self._last: dict[str, Readings] = {}
         self._grades: dict[tuple[str, str, str], int] = {}
 
-    def policy(self, loaded: PolicyLoaded) -> str:
-        """The policy in force."""
-        return _ascii(f'["p",{canonical(loaded.policy)},{_compact([loaded.digest, loaded.who, loaded.text])[1:]}')
+    def configuration(self, loaded: PolicyLoaded) -> str:
+        """The configuration last loaded."""
+        return _compact(["c", loaded.digest, loaded.who, loaded.text])
 
     def world(self, number: int, world: World) -> str:
         """The world after event ``number``. Raises ValueError for one that holds a number that is not finite."""

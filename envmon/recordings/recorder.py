@@ -28,7 +28,6 @@ from typing import Any, Protocol, Self
 from envmon.core.world import World
 from envmon.model.effect import Decision, Effect, Page, Urgency
 from envmon.model.event import Event, PolicyLoaded, Tick
-from envmon.model.policy import Policy
 from envmon.recordings.encode import Encoder, header, sealed
 from envmon.recordings.shelf import Shelf
 
@@ -80,7 +79,7 @@ class _Entry:
     decisions: tuple[Decision, ...]
     effects: tuple[Effect, ...]
     world: World | None = None  # where a file begins or a snapshot is due
-    loaded: PolicyLoaded | None = None  # the policy in force, with ``world``
+    loaded: PolicyLoaded | None = None  # the last one, with ``world``
     gap: bool = False  # events before this one were lost
     trouble: "Trouble | None" = None  # on ticks
 
@@ -252,9 +251,7 @@ class Recorder:
         encoder = Encoder(world.now.boot_id, world.now.mono_ns)
         self._file = _File(path.name, FileIO(path, "x", opener=_private), encoder, time.monotonic())
         lines = [header(self._engine, self._site, self._run, world.now.boot_id, entry.number)]
-        if world.policy is not None:
-            lines.append(encoder.policy(_in_force(entry.loaded, world, world.policy)))
-        self._write(lines)
+        self._write([*lines, *([encoder.configuration(entry.loaded)] if entry.loaded else [])])
         if self._episode:
             self._shelf.keep(self._episode, self._since)
         self._shelf.prune(pinned=self._since, episode=self._episode)
@@ -311,13 +308,6 @@ class Recorder:
         if now.episode and not self._episode:
             self._episode = now.episode
             self._shelf.keep(self._episode, self._since)
-
-
-def _in_force(loaded: PolicyLoaded | None, world: World, policy: Policy) -> PolicyLoaded:
-    """The policy of a world; the last one loaded may have been refused, and its text is not this one's."""
-    if loaded is not None and loaded.digest == world.digest:
-        return loaded
-    return PolicyLoaded(world.now, policy, world.digest, "envmon")
 
 
 def _private(path: str, flags: int) -> int:

@@ -21,6 +21,8 @@ from envmon.model.event import DeviceBatch, Event
 from envmon.recordings.decode import Header, Start, Told, read
 from envmon.recordings.encode import decided
 
+_LONGEST = 500  # characters of a value that is shown
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -130,7 +132,7 @@ def _compare(found: Replay, told: Told, step: Step) -> None:
 def _compare_worlds(found: Replay, item: Start, world: World) -> None:
     found.worlds += 1
     if found.difference is None and (there := dump(item.world)) != (here := dump(world)):
-        then, now = _first_unlike(_members(there), _members(here))
+        then, now = _unlike(json.loads(there), json.loads(here), "") or ("", "")
         what = f"the world after event {item.number} is another ({item.file.name})"
         found.difference = Difference(item.number, world.now.wall, what, then, now)
 
@@ -147,10 +149,14 @@ def _first_unlike(then: list[str], now: list[str]) -> tuple[str, str]:
     return next((pair for pair in padded if pair[0] != pair[1]), ("", ""))
 
 
-def _members(text: str) -> list[str]:
-    """The members of a world, two levels deep, one a line."""
-    return [
-        f"{name}.{inner}: {json.dumps(value, sort_keys=True)[:500]}"
-        for name, part in json.loads(text).items()
-        for inner, value in (part.items() if isinstance(part, dict) else [("", part)])
-    ]
+def _unlike(then: Any, now: Any, path: str) -> tuple[str, str] | None:
+    """The first place where two plain values differ, with what stands there; None where they do not."""
+    match then, now:
+        case (dict(), dict()):
+            parts = [(f"{path}.{key}".lstrip("."), then.get(key), now.get(key)) for key in sorted({*then, *now})]
+        case (list(), list()) if len(then) == len(now):
+            parts = [(f"{path}[{at}]", *pair) for at, pair in enumerate(zip(then, now, strict=True))]
+        case _:
+            told = [f"{path}: {json.dumps(value)[:_LONGEST]}" for value in (then, now)]
+            return None if then == now else (told[0], told[1])
+    return next((found for name, a, b in parts if (found := _unlike(a, b, name))), None)
