@@ -75,7 +75,22 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: t
     if agreed:
         witnesses = {vote.kind: vote.points for vote in look.votes}
         state = replace(state, quorum_ns=now.mono_ns, witnesses=witnesses, last_limit=limit)
-    judgement = Judgement(
+    judgement = _judgement(zone, state, look, limit, now, agreed=agreed)
+    judgement = replace(judgement, why=_why(zone, state, judgement, now))
+    same = judgement.verdict is state.judgement.verdict and state.verdict_ns > 0
+    return replace(
+        state,
+        good_since_ns=_good_since(state, judgement, now),
+        judged_ns=now.mono_ns,
+        verdict_ns=state.verdict_ns if same else now.mono_ns,
+        judgement=judgement,
+    )
+
+
+def _judgement(
+    zone: ZonePolicy, state: ZoneState, look: _Look, limit: TimeToLimit, now: Stamp, *, agreed: bool
+) -> Judgement:
+    return Judgement(
         verdict=_verdict(state, look.units, agreed=agreed, sighted=look.sighted),
         basis=Basis.MEASURED if look.sighted else Basis.PROJECTED,
         temperature=look.temperature,
@@ -87,15 +102,6 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: t
         spare_units=look.units.spare_units,
         shortfall=1.0 if look.warm_supply else look.units.shortfall(zone.it_load_kw),
         lost_units=look.units.lost,
-    )
-    judgement = replace(judgement, why=_why(zone, state, judgement, now))
-    same = judgement.verdict is state.judgement.verdict and state.verdict_ns > 0
-    return replace(
-        state,
-        good_since_ns=_good_since(state, judgement, now),
-        judged_ns=now.mono_ns,
-        verdict_ns=state.verdict_ns if same else now.mono_ns,
-        judgement=judgement,
     )
 
 

@@ -1,6 +1,7 @@
 """From the world to the finite facts of a route."""
 
-from envmon.core.judge import minutes, quorum_stands
+from envmon.core.bar import astray, bars
+from envmon.core.judge import quorum_stands
 from envmon.core.loss import for_good, restart_expected
 from envmon.core.proof import left, proof
 from envmon.core.readiness import Item, reachable, readiness, ready, shown
@@ -108,7 +109,8 @@ def soaked(world: World, route: RoutePolicy) -> bool:
 def explain(world: World, policy: Policy, route: RoutePolicy) -> str:
     """The facts behind a decision on this route, in words."""
     parts = [f"{zone}: {world.zones[zone].judgement.why}" for zone in route.zones]
-    parts.append(f"evacuation takes {minutes(route.evacuate_s)}")
+    parts.extend(bars(world, policy, route))
+    parts.extend(astray(world, policy, route))
     items: tuple[Item, ...] = readiness(world, policy, route)
-    parts.extend(f"{item.name}: {item.why}" for item in items if item.passed is not True)
+    parts.extend(f"{item.name}: {item.why}" for item in items if item.passed is not True or "partial" in item.why)
     return "; ".join(parts)

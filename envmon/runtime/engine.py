@@ -62,11 +62,12 @@ class Stepped(Protocol[W_co]):
 
 @dataclass(frozen=True, slots=True)
 class Mind(Generic[W]):
-    """The pure functions of the core: ``advance``, ``snapshot.dump``, ``status.status``."""
+    """The pure functions of the core: ``advance``, ``snapshot.dump``, ``status.status``, ``explain.explain_now``."""
 
     advance: Callable[[W, Event], Stepped[W]]
     dump: Callable[[W], str]
     status: Callable[[W], dict[str, Any]]
+    explain: Callable[[W], list[dict[str, Any]]] = field(default=lambda _: [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,10 @@ class Engine(Generic[W]):
     def status(self) -> dict[str, Any]:
         """Return the core's status of the world as it is now."""
         return self._mind.status(self._world)
+
+    def explain(self) -> list[dict[str, Any]]:
+        """Return why the world is judged and decided as it is now, part by part."""
+        return self._mind.explain(self._world)
 
     def silence_s(self) -> float:
         """Return the seconds since the last tick was taken: small while the engine turns, growing while it hangs."""
