@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need and passes them: format, lint, types, every test, on this machine's Python and once
 # more on the newest one installed. Nothing is skipped; a missing server is a failure.
-#   tests/run.sh              everything
+#   tests/run.sh              everything; one line per Python at the end
 #   tests/run.sh tests/core   some tests, on the first Python only (pytest's own arguments)
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -54,19 +54,33 @@ fi
 
 newest=$(newest_python)
 minor='import sys; print(sys.version_info[:2])'
-if [ "$("$newest" -c "$minor")" = "$("$python" -c "$minor")" ]; then
-    exec "$python" -m pytest
+if [ "$("$newest" -c "$minor")" != "$("$python" -c "$minor")" ]; then
+    install_into "$root/.venv-newest" "$newest" test
+    newest="$root/.venv-newest/bin/python"
+else
+    newest=
 fi
 
-# Both at once: most tests wait for real servers and real calls, not for a processor.
-install_into "$root/.venv-newest" "$newest" test
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-"$root/.venv-newest/bin/python" -m pytest -p no:cacheprovider > "$log" 2>&1 &
-other=$!
-status=0
-"$python" -m pytest || status=1
-wait "$other" || status=1
-echo "--- the same on $("$newest" --version)"
-cat "$log"
-exit "$status"
+# Both Pythons at once, with two workers each: most tests wait for real servers and real calls, not for a processor.
+# The same examples (hypothesis) in every whole run: what fails here fails again. "Some tests" try new ones each time.
+logs=$(mktemp -d)
+other=
+trap 'test -z "$other" || kill "$other" 2> /dev/null || true; rm -rf "$logs"' EXIT
+set -- -n 2 --dist loadgroup --hypothesis-seed=0
+if [ -n "$newest" ]; then
+    "$newest" -m pytest -p no:cacheprovider "$@" --backwards > "$logs/newest" 2>&1 &
+    other=$!
+fi
+failed=0
+{ "$python" -m pytest "$@" 2>&1 || : > "$logs/failed"; } | tee "$logs/own"
+test ! -e "$logs/failed" || failed=1
+if [ -n "$newest" ]; then
+    wait "$other" || failed=1
+    other=
+    echo "--- the same on $("$newest" --version)"
+    cat "$logs/newest"
+fi
+echo "---"
+echo "$("$python" --version): $(tail -n 1 "$logs/own")"
+test -z "$newest" || echo "$("$newest" --version): $(tail -n 1 "$logs/newest")"
+exit "$failed"

@@ -23,10 +23,12 @@ from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
 from envmon.core import snapshot
 from envmon.core.advance import advance
 from envmon.core.explain import explain_now, plain
+from envmon.core.guard import objections
 from envmon.core.status import status
 from envmon.core.world import World, initial
 from envmon.drivers import longest_poll_s, open_driver
 from envmon.drivers.modbus_line import Lines
+from envmon.journal.reader import JournalReader
 from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
 from envmon.leases import LEASES
@@ -87,7 +89,7 @@ class Assembly:
         parts = self.parts(settings, profiles)
         parts.in_force()
         self.daemon = Daemon(
-            mind=Mind(advance, snapshot.dump, status, lambda world: plain(explain_now(world))),
+            mind=Mind(advance, snapshot.dump, status, objections, lambda world: plain(explain_now(world))),
             world=remembered(journal, clock),
             frame=self._frame(),
             parts=parts,
@@ -168,6 +170,7 @@ class Assembly:
             socket=self.settings.daemon.socket,
             version=__version__,
             people=self.settings.people,
+            verify=lambda: _journal_fault(self._journal.path),
         )
 
     def _reload(self) -> Parts:
@@ -185,8 +188,12 @@ class Assembly:
         metrics.watch_mqtt(lambda: self._mqtt.counts if self._mqtt else None)
         metrics.watch_pages(lambda: {key: getattr(self._pages, key) for key in PAGE_NUMBERS} if self._pages else {})
         metrics.watch_traps(self._trap_numbers)
-        metrics.journal_seq.set_function(lambda: self._journal.head.seq)
+        metrics.watch_journal(self._journal_numbers)
         return metrics
+
+    def _journal_numbers(self) -> Mapping[str, Any]:
+        head = self._journal.head
+        return {"seq": head.seq, "head": {head.hash: head.seq}}
 
     def _trap_numbers(self) -> Mapping[str, Any]:
         if self._traps is None:
@@ -271,6 +278,15 @@ async def serve(assembly: Assembly) -> None:
     """Run a daemon with its HTTP server until it is told to stop."""
     async with assembly.web() or nullcontext():
         await assembly.daemon.run()
+
+
+def _journal_fault(path: Path) -> str:
+    """Follow the whole chain with a reader of its own; the writer is not disturbed."""
+    try:
+        with JournalReader.open(path) as journal:
+            return journal.verify().fault
+    except JournalError as error:
+        return str(error)
 
 
 def open_journal(settings: Settings) -> Journal:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from envmon.cli.build import Assembly, open_journal, serve
-from envmon.cli.demo_broker import Broker, BrokerError, free_port
+from envmon.cli.demo_broker import Broker, BrokerError, kept_port
 from envmon.cli.demo_screen import Screen
 from envmon.cli.journal import JOURNAL
 from envmon.config import load
@@ -85,7 +85,7 @@ async def _play(storm: Storm, asked: argparse.Namespace, folder: Path) -> dict[s
 
 def _assemble(site: SimulatedSite, clock: ScaledClock, folder: Path, broker: Broker, stack: AsyncExitStack) -> Assembly:
     """The production daemon, configured for the simulated site."""
-    around = Around(http=f"127.0.0.1:{free_port()}", mqtt=f"127.0.0.1:{broker.port}")
+    around = Around(http=f"127.0.0.1:{stack.enter_context(kept_port())}", mqtt=f"127.0.0.1:{broker.port}")
     config = folder / "envmon.yaml"
     config.write_text(site.config_yaml(folder, around), encoding="utf-8")
     profiles = load_builtin()

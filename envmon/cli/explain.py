@@ -5,6 +5,7 @@ Rules
   - Exit code 0: explained; 1: nobody to ask, or no such decision.
 """
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,13 @@ from envmon.journal.chain import Line
 from envmon.journal.reader import JournalReader
 from envmon.journal.record import JournalError
 from envmon.runtime.ask import AskError, ask
+
+
+def explain(asked: argparse.Namespace) -> int:
+    """Explain what the command line asks for."""
+    if asked.decision:
+        return decision(asked.path, asked.decision, as_json=asked.json)
+    return now(asked.socket, as_json=asked.json)
 
 
 def now(socket: Path, *, as_json: bool) -> int:

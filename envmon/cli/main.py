@@ -24,6 +24,7 @@ SAYS = {
     Command.RESUME: "end a hold",
     Command.ARM: "let envmon act by its rules (mode automatic)",
     Command.DISARM: "let envmon only observe; needs a second person",
+    Command.ACCEPT: "let a looser policy take force; needs a second person",
     Command.APPROVE: "be the second person of an order that needs two",
 }
 
@@ -42,14 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return check(asked.config, asked.schema)
         case "status":
             return orders.status(asked.socket, as_json=asked.json)
-        case "explain" if asked.decision:
-            return explain.decision(asked.path, asked.decision, as_json=asked.json)
         case "explain":
-            return explain.now(asked.socket, as_json=asked.json)
+            return explain.explain(asked)
         case "journal" if asked.what == "show":
             return journal.show(asked.path, as_lines=asked.json, since=asked.since)
+        case "journal" if asked.what == "export":
+            return journal.export(asked.path, asked.output)
         case "journal":
             return journal.verify(asked.path, asked.head)
+        case "report":
+            return journal.report(asked.path, asked.episode, asked.output, asked.users)
         case "rules":
             return rules.rules()
         case "poll" | "identify" | "profiles" | "profile":
@@ -103,12 +106,13 @@ def _parser() -> argparse.ArgumentParser:
         if command in (Command.SHIFT, Command.RESTORE):
             order.add_argument("--route", default="", help="one route; all of them unless given")
             order.add_argument("--override", action="store_true", help="against a refusal; needs a second person")
-        if command in (Command.SHIFT, Command.RESTORE, Command.DISARM):
+        if command in (Command.SHIFT, Command.RESTORE, Command.DISARM, Command.ACCEPT):
             order.add_argument("--break-glass", action="store_true", help="without the second person; pages everybody")
         if command is Command.APPROVE:
             order.add_argument("request", help="its number, as the page and the status show it")
     aside.add(commands, SOCKET)
     _journal(commands.add_parser("journal", help="what was decided and done"))
+    _report(commands.add_parser("report", help="an episode as a readable file; without one, which there are"))
     commands.add_parser("rules", help="print the rule tables")
     _reading(commands)
     _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
@@ -116,14 +120,23 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _journal(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_subparsers(dest="what", required=True, metavar="show|verify")
+    what = parser.add_subparsers(dest="what", required=True, metavar="show|verify|export")
     show = what.add_parser("show", help="print the lines")
     show.add_argument("--json", action="store_true", help="one JSON object a line")
     show.add_argument("--since", type=int, default=0, help="first line number")
     verify = what.add_parser("verify", help="check the hash chain")
     verify.add_argument("--head", help="a head published earlier, NUMBER:HASH")
-    for each in (show, verify):
+    export = what.add_parser("export", help="write all of it to a file that can be verified elsewhere")
+    export.add_argument("-o", "--output", type=Path, required=True, help="a new file, JSON Lines")
+    for each in (show, verify, export):
         each.add_argument("--path", type=Path, default=STATE / JOURNAL)
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("episode", nargs="?", default="")
+    parser.add_argument("-o", "--output", type=Path, help="FILE.md or FILE.html; printed unless given")
+    parser.add_argument("--users", type=int, default=0, help="whom the calls belong to, for the thresholds")
+    parser.add_argument("--path", type=Path, default=STATE / JOURNAL, help="the journal")
 
 
 def _reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

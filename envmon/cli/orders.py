@@ -67,6 +67,8 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
         for item, check in route["readiness"].items():
             mark = {True: "pass", False: "FAIL", None: "unknown"}[check["pass"]]
             yield f"   {item}: {mark}, {check['why']}"
+    if told.get("looser_policy"):
+        yield f"a looser policy waits for two people (envmon accept): {'; '.join(told['looser_policy'])}"
     for name, asked in told.get("requests", {}).items():
         what = f"{asked['command']} {asked['route']}".rstrip() + (" against the rules" if asked["override"] else "")
         yield f"waits for a second person, {asked['left_s']} s: {asked['who']} orders {what} ({asked['reason']})"

@@ -12,7 +12,7 @@ Theory of operation
 
 from dataclasses import replace
 
-from envmon.core import pages
+from envmon.core import guard, pages
 from envmon.core.aside import units_out
 from envmon.core.consent import consent, expire
 from envmon.core.fold import fold
@@ -25,7 +25,7 @@ from envmon.core.traffic import step_route
 from envmon.core.world import World
 from envmon.core.zone_rules import tell_zone
 from envmon.model.effect import Decision, PollFaster
-from envmon.model.event import Command, Event, Order, OrderReceived, Tick
+from envmon.model.event import Command, Event, Order, OrderReceived, PolicyLoaded, Tick
 from envmon.model.policy import Policy
 from envmon.model.verdict import Verdict
 
@@ -36,6 +36,8 @@ ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE})
 
 def advance(world: World, event: Event) -> Step:
     """Take in one event and decide what follows from it."""
+    if isinstance(event, PolicyLoaded) and (looser := guard.objections(world, event)):
+        return guard.refuse(world, event, looser)
     world = fold(world, event)
     policy = world.policy
     if policy is None:
@@ -85,6 +87,8 @@ def _judge_zones(world: World, policy: Policy) -> Step:
 def _order(world: World, policy: Policy, order: Order) -> Step:
     if order.command in ASIDE_ORDERS:
         return order_aside(world, policy, order)
+    if order.command is Command.ACCEPT:
+        return guard.accept(world, order)
     if order.command not in ROUTE_ORDERS:
         return step_mode(world, policy, order)
     routes = [route for route in policy.routes if order.route in ("", route.id)]

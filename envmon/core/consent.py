@@ -3,10 +3,11 @@
 Rules
   - What a second person approves is the state the first one saw; it is kept as text, so a refusal says what changed.
   - A request runs out after ten minutes; a daemon that restarts meanwhile still knows it.
+  - What a request is for is part of that state: a looser policy that changes again is asked for again.
   - What two people or a broken glass do, and who tried what they may not, is paged for an hour.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 
@@ -64,7 +65,8 @@ def consent(world: World, policy: Policy, order: Order) -> tuple[Step, Order | N
 
 def need(world: World, order: Order) -> Need:
     """Two people for what one could abuse; in observe nothing moves, so nothing can be."""
-    abusable = order.command is Command.DISARM or order.override
+    looser = order.command is Command.ACCEPT and world.proposal is not None
+    abusable = order.command is Command.DISARM or order.override or looser
     return Need.TWO if abusable and world.mode is not Mode.OBSERVE else Need.ONE
 
 
@@ -90,6 +92,8 @@ def expire(world: World) -> World:
 def state_of(world: World, policy: Policy) -> tuple[str, ...]:
     """What somebody who approves an order relies on, a line each."""
     lines = [f"mode {world.mode}", f"policy {world.digest[:12]}"]
+    if world.proposal is not None:
+        lines.append(f"looser policy {world.proposal.digest[:12]}: {'; '.join(world.proposal.looser)}")
     lines.extend(f"zone {zone.id} {world.zones[zone.id].judgement.verdict}" for zone in policy.zones)
     for route in policy.routes:
         state = world.routes[route.id]
@@ -145,11 +149,17 @@ def _why(order: Order, request: Request | None, state: tuple[str, ...], act: Con
     parts = [_told(request.order if request is not None else order)]
     if request is not None:
         parts.append(f"{order.who} approves: {order.reason}")
-        changed = [f"{now} (was: {then})" for then, now in zip(request.state, state, strict=False) if then != now]
-        parts.extend(changed)
+        parts.extend(_changed(request.state, state))
     if act is ConsentAct.ASK:
         parts.append(f"within {REQUEST_S / 60:.0f} min: envmon approve {order.id[:8]} --reason ...")
     return "; ".join(parts)
+
+
+def _changed(then: tuple[str, ...], now: tuple[str, ...]) -> Iterator[str]:
+    if len(then) == len(now):
+        yield from (f"{new} (was: {old})" for old, new in zip(then, now, strict=True) if old != new)
+    else:
+        yield from (f"now: {line}" for line in now if line not in then)
 
 
 def _told(order: Order) -> str:

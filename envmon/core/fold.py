@@ -76,6 +76,7 @@ def _policy(world: World, event: PolicyLoaded) -> World:
         world,
         policy=policy,
         digest=event.digest,
+        proposal=None,
         zones={
             name: replace(zone, seen={p: s for p, s in zone.seen.items() if s.reading.point.device in known})
             for name, zone in zones.items()

@@ -10,7 +10,7 @@ Rules
 
 from dataclasses import replace
 
-from envmon.core import consent
+from envmon.core import consent, guard
 from envmon.core.aside import edge_out, place_out, units_out
 from envmon.core.mode_rules import MODE_RULES
 from envmon.core.readiness import reachable, readiness, ready
@@ -80,6 +80,7 @@ def wanted(world: World, policy: Policy) -> list[Page]:
     found.extend(_mode(world, policy))
     found.extend(storm_pages(world, policy))
     found.extend(consent.pages(world, policy))
+    found.extend(guard.pages(world, policy))
     return found
 
 

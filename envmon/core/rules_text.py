@@ -1,11 +1,12 @@
 """The rule tables as a document for people: ``envmon rules`` prints it, RULES.md keeps it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
 from envmon.core.aside_rules import ASIDE_RULES
 from envmon.core.consent_rules import CONSENT_RULES
+from envmon.core.guard import GUARD_RULES
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES
 from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.storm_rules import STORM_RULES
@@ -30,10 +31,14 @@ def rules_text() -> str:
         _table("Storm posture", STORM_RULES),
         _table("Maintenance and shelved pages", ASIDE_RULES),
         _table("Who may order what", CONSENT_RULES),
-        "## Verdict of a zone\n\n| id | says |\n| --- | --- |\n"
-        + "".join(f"| {rule} | {sentence} |\n" for rule, sentence in ZONE_RULES.values()),
+        _list("Policy", GUARD_RULES.items()),
+        _list("Verdict of a zone", ZONE_RULES.values()),
     ]
     return "\n".join(parts)
+
+
+def _list(title: str, rules: Iterable[tuple[str, str]]) -> str:
+    return f"## {title}\n\n| id | says |\n| --- | --- |\n" + "".join(f"| {rule} | {says} |\n" for rule, says in rules)
 
 
 def _table(title: str, rows: Sequence[Row[A]]) -> str:

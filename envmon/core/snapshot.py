@@ -1,8 +1,8 @@
 """The world as text, and back: what survives a restart, and where a replay can start.
 
 Rules
-  - Everything is kept but the policy, which re-enters as an event, the lease, which is never remembered but taken,
-    and the poll hints, which whoever polls must be told again.
+  - Everything is kept but the lease, which is never remembered but taken, and the poll hints, which whoever polls
+    must be told again. The policy is kept so that a looser one is seen as such after a restart.
   - After a reboot every ``*_ns`` field is carried over: shifted by the new clock's start and by the time the machine
     was away (by the wall clock, never backwards). 0 means never, and stays.
   - The text is canonical: one world, one text, so its SHA-256 names the state a decision was taken on.
@@ -29,7 +29,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from envmon.core.world import NEVER, SECOND, Seen, World, initial
 from envmon.model.event import Stamp
 
-LEFT_OUT = frozenset({"policy", "lease", "faster"})
+LEFT_OUT = frozenset({"lease", "faster"})
 
 
 def dump(world: World) -> str:

@@ -30,6 +30,7 @@ def status(world: World) -> dict[str, Any]:
         "mode": world.mode.value,
         "mode_why": " ".join(filter(None, (SENTENCES.get(world.mode_rule, ""), world.mode_why))),
         "policy": world.digest,
+        "looser_policy": list(world.proposal.looser) if world.proposal else [],
         "armed": _armed(world, policy),
         "lease": {"held": world.lease.held, "epoch": world.lease.epoch, "detail": world.lease.detail},
         "zones": {zone.id: _zone(world.zones[zone.id], here=zone.here) for zone in policy.zones},

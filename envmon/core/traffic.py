@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from envmon.core.aside import edge_out
 from envmon.core.consent import waived
+from envmon.core.proof import calls_left
 from envmon.core.readiness import shown
 from envmon.core.route_facts import explain, route_facts, threat
 from envmon.core.route_rules import ROUTE_RULES, Act, Ask, Edges, RouteFacts, Threat
@@ -76,7 +77,7 @@ def _apply(
         subject=f"route:{route.id}",
         sentence=found.sentence,
         why=why,
-        facts=(*tell(facts), *_numbers(world, route)),
+        facts=(*tell(facts), *_numbers(world, policy, route)),
         effects=tuple(effect.id for effect in traffic),
         order=order.id if order is not None else "",
         episode=state.episode,
@@ -205,7 +206,7 @@ def _put(world: World, route: RoutePolicy, state: RouteState) -> World:
     return replace(world, routes={**world.routes, route.id: state})
 
 
-def _numbers(world: World, route: RoutePolicy) -> tuple[tuple[str, str], ...]:
+def _numbers(world: World, policy: Policy, route: RoutePolicy) -> tuple[tuple[str, str], ...]:
     """The measured numbers behind the facts, for the journal."""
     found: list[tuple[str, str]] = [("time_to_evacuate_s", f"{route.evacuate_s:.0f}")]
     for zone in route.zones:
@@ -216,4 +217,10 @@ def _numbers(world: World, route: RoutePolicy) -> tuple[tuple[str, str], ...]:
             (f"{zone}.temperature_c", "none" if judgement.temperature is None else f"{judgement.temperature:.2f}")
         )
         found.append((f"{zone}.time_to_limit_s", judgement.time_to_limit.sight if lower is None else f"{lower:.0f}"))
+    counted = [status for status in shown(world, policy, route).values() if status.counts]
+    if counted:
+        left = calls_left(world, policy, route, world.routes[route.id])
+        found.append(("calls_primary", str(sum(status.calls_primary for status in counted))))
+        found.append(("calls_backup", str(sum(status.calls_backup for status in counted))))
+        found.append(("calls_left", "not known" if left is None else str(left)))
     return tuple(found)

@@ -238,12 +238,23 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """A policy that was refused because it is looser, and in what."""
+
+    policy: Policy
+    digest: str
+    who: str
+    looser: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """The whole memory. ``effects`` counts the traffic effects ever issued and names the next one."""
 
     now: Stamp = NEVER
     policy: Policy | None = None
     digest: str = ""
+    proposal: Proposal | None = None
     mode: Mode = Mode.OBSERVE
     mode_rule: str = ""  # the rule that put us into this mode
     mode_why: str = ""

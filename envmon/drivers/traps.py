@@ -24,7 +24,7 @@ from typing import Any, Final
 from envmon.config.settings import DeviceSettings, SnmpSettings, TrapSettings
 from envmon.drivers.contract import DeviceError
 from envmon.drivers.trap_engine import TrapEngine
-from envmon.drivers.trap_gate import Gate, Outcome
+from envmon.drivers.trap_gate import Allowance, Gate, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,7 @@ class TrapListener:
         self._engines: dict[SnmpSettings, TrapEngine] = {}
         self._told: set[str] = set()
         self._dropped = 0
+        self._reads = Allowance(READS_PER_S, _BATCH)
         self._socket: socket.socket | None = None
 
     @property
@@ -97,9 +98,11 @@ class TrapListener:
             loop.remove_reader(sock)
 
     def _readable(self, sock: socket.socket) -> None:
-        """Read a batch; after a full one let the kernel wait and drop."""
+        """Read a batch, as far as the allowance goes; after it let the kernel wait and drop."""
         loop = asyncio.get_running_loop()
         for _ in range(_BATCH):
+            if not self._reads.take(loop.time()):
+                break
             try:
                 data, ancillary, _, sender = sock.recvmsg(_MOST_BYTES, 64)
             except BlockingIOError:

@@ -24,13 +24,17 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class PolicyLoaded:
-    """A policy takes force; ``text`` is the configuration as read, ``digest`` its SHA-256."""
+    """A policy wants force; ``text`` is the configuration as read, ``digest`` its SHA-256.
+
+    ``approvals`` are those who let it be looser than the one in force.
+    """
 
     at: Stamp
     policy: Policy
     digest: str
     who: str
     text: str = ""
+    approvals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,7 @@ class Command(StrEnum):
     MAINTENANCE_END = "maintenance_end"
     SHELVE = "shelve"
     UNSHELVE = "unshelve"
+    ACCEPT = "accept"  # a looser policy
     APPROVE = "approve"  # what somebody else asked for and one alone may not do
 
 

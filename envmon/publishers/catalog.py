@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from envmon.publishers.daemon_metrics import PAGES, RUNTIME, TRAPS, DaemonMetrics, Row
+from envmon.publishers.daemon_metrics import JOURNAL, PAGES, RUNTIME, TRAPS, DaemonMetrics, Row
 from envmon.publishers.families import FAMILIES, Family
 from envmon.publishers.mqtt import MqttCounts
 
@@ -23,6 +23,7 @@ def catalog() -> str:
     daemon.watch_mqtt(MqttCounts)
     daemon.watch_runtime(lambda: _zeros(RUNTIME))
     daemon.watch_pages(lambda: _zeros(PAGES))
+    daemon.watch_journal(lambda: _zeros(JOURNAL))
     daemon.watch_traps(lambda: _zeros(TRAPS))
     return "\n".join([_INTRO, _table("Plant, zones and routes", iter(FAMILIES)), _table("The daemon", _own(daemon))])
 

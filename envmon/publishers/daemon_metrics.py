@@ -11,7 +11,6 @@ from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
-    Gauge,
     Histogram,
     Info,
     ProcessCollector,
@@ -61,6 +60,7 @@ RUNTIME: Mapping[str, Row] = {
     "superseded_writes": Row("envmon_superseded_edge_writes", "Writes to edges given up for a newer one."),
     "journal_failures": Row("envmon_journal_failures", "Attempts to write the journal that failed."),
     "journal_failing": Row("envmon_journal_failing", "1 while the journal cannot be written.", gauge=True),
+    "journal_broken": Row("envmon_journal_broken", "1 when the journal is not what was written.", gauge=True),
     "journal_lost": Row("envmon_journal_lost", "Lines given up while the journal could not be written."),
     "orders": Row("envmon_orders", "Orders received."),
     "refused_requests": Row("envmon_refused_requests", "Requests on the control socket that were refused."),
@@ -87,6 +87,12 @@ TRAPS: Mapping[str, Row] = {
 }
 """By the name ``watch_traps`` is given the number."""
 
+JOURNAL: Mapping[str, Row] = {
+    "seq": Row("envmon_journal_seq", "The number of the newest line in the journal.", gauge=True),
+    "head": Row("envmon_journal_head", "The same by the line's hash: the head a journal is verified by.", "hash", True),
+}
+"""By the name ``watch_journal`` is given the number."""
+
 MQTT: Mapping[str, Row] = {
     "connected": Row("envmon_mqtt_connected", "1 while the broker is connected.", gauge=True),
     "waiting": Row("envmon_mqtt_waiting", "States the broker has not yet acknowledged.", gauge=True),
@@ -106,9 +112,6 @@ class DaemonMetrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads
         self._registry = registry = CollectorRegistry()
         Info("envmon_build", "The version that runs.", registry=registry).info({"version": version})
-        self.journal_seq = Gauge(
-            "envmon_journal_seq", "The number of the newest line in the journal.", registry=registry
-        )
         self.publish_lag = Histogram(
             "envmon_mqtt_publish_lag_seconds",
             "From the answer of a device to the broker's acknowledgement of its state.",
@@ -125,6 +128,10 @@ class DaemonMetrics:
             return {} if told is None else {key: getattr(told, key) for key in MQTT}
 
         self._registry.register(_Watched(MQTT, numbers))
+
+    def watch_journal(self, numbers: Callable[[], Mapping[str, Any]]) -> None:
+        """Show these numbers from now on: a key of ``JOURNAL`` each."""
+        self._registry.register(_Watched(JOURNAL, numbers))
 
     def watch_runtime(self, counters: Callable[[], Mapping[str, Any]]) -> None:
         """Show these numbers from now on: a key of ``RUNTIME`` each, any other is not shown."""

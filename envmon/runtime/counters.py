@@ -30,6 +30,7 @@ class Counters:
     superseded_writes: int = 0
     journal_failures: int = 0
     journal_failing: bool = False  # gauge
+    journal_broken: bool = False  # gauge: its chain does not hold
     journal_lost: int = 0  # records given up while the journal could not be written
     orders: int = 0
     refused_requests: int = 0

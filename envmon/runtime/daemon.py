@@ -2,7 +2,8 @@
 
 Rules
   - SIGTERM and SIGINT end it and leave traffic where it is; nothing is written to an edge on the way out.
-  - SIGHUP reloads; a configuration that cannot take force changes nothing, and the status says why.
+  - SIGHUP reloads; a configuration that cannot take force changes nothing, and the status says why. One that is looser
+    is read again when two people have accepted its policy.
   - The watchdog is fed only when the engine has taken a tick since the last feed.
   - Publishers start first and end last, so that they can tell how it ended; the poller ends before the engine.
 """
@@ -12,11 +13,14 @@ import logging
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from typing import Any, Generic
 
-from envmon.model.effect import AskProbe, Page, PollFaster
+from envmon.model.effect import AskProbe, Page, PollFaster, Urgency
 from envmon.model.event import Command, DeviceBatch, EffectReport, Event, Order, PolicyLoaded, Target
+from envmon.runtime.audit import Audit
 from envmon.runtime.clock import Clock
+from envmon.runtime.conditions import Conditions
 from envmon.runtime.counters import Counters
 from envmon.runtime.dispatcher import Dispatcher
 from envmon.runtime.engine import Answer, Engine, Mind, Outlets, W
@@ -31,6 +35,7 @@ from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeWatch
 log = logging.getLogger(__name__)
 
 PROVE_S = 10.0  # real seconds an order waits for its probe calls
+RELOAD = "envmon (reload)"
 FEEDS = 4  # looks at the engine within one watchdog interval
 
 
@@ -54,7 +59,7 @@ class Daemon(Generic[W]):
         self._reload_parts = reload
         self._clock = clock
         self._notifier = notifier
-        self._reload_error = self._told_manager = ""
+        self._reload_error = self._told_manager = self._wanted = ""
         self._alive = asyncio.Event()  # the engine has turned
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
@@ -66,6 +71,8 @@ class Daemon(Generic[W]):
         self._edges = [EdgeWatch(name, edge, clock, self._engine.post) for name, edge in frame.actuators.items()]
         self._probes = [ProbeWatch(to, frame.probe, clock, self._engine.post, frame.probe_s) for to in frame.targets]
         self._desk = OrderDesk(frame.socket, self._order, self.told, self.counters, frame.people)
+        self._conditions = Conditions(self._page, lambda: str(self._engine.status().get("site", "")))
+        self._audit = Audit(frame.verify, self._audited)
         self._poller = self._new_poller({})
 
     def stop(self) -> None:
@@ -126,7 +133,7 @@ class Daemon(Generic[W]):
         why = "cancelled"
         try:
             await self._engine.begin(self._frame.version)
-            self._load_policy("envmon")
+            self._engine.post(self._policy_of(self._parts, "envmon"))
             self._start()
             await self._serve()
             why = "told to"
@@ -155,6 +162,7 @@ class Daemon(Generic[W]):
         for name, run in self._frame.services.items():
             self._tasks.start(name, run)
         self._tasks.start("orders", self._desk.run)
+        self._tasks.start("audit", self._audit.run)
         self._tasks.start("reload", self._reload_when_asked)
         if self._notifier.watchdog_s > 0:
             self._tasks.start("watchdog", self._feed_watchdog)
@@ -183,6 +191,11 @@ class Daemon(Generic[W]):
                 parts = await asyncio.to_thread(self._read_new_parts)
             except Exception as error:  # noqa: BLE001 - whatever it was, the old configuration stays
                 self._refuse_reload(error)
+                continue
+            if looser := self._engine.objections(self._policy_of(parts, RELOAD)):
+                self._engine.post(self._policy_of(parts, RELOAD))  # refused in the journal, and paged
+                self._wanted = parts.digest
+                self._refuse_reload(ReloadError(f"looser, and nobody has approved it: {'; '.join(looser)}"))
                 continue
             await self._replace(parts)
             parts.in_force()
@@ -215,7 +228,7 @@ class Daemon(Generic[W]):
             await self._tasks.stop(name)
         self._poller = self._new_poller(self._poller.hints)
         self._start_listeners()
-        self._load_policy("envmon (reload)")
+        self._engine.post(self._policy_of(parts, RELOAD))
         self._start_polling()
 
     def _start_polling(self) -> None:
@@ -231,10 +244,8 @@ class Daemon(Generic[W]):
     def _listener_names(self) -> list[str]:
         return ["pages", *(f"publisher:{number}" for number in range(len(self._parts.publishers)))]
 
-    def _load_policy(self, who: str) -> None:
-        self._engine.post(
-            PolicyLoaded(self._clock.stamp(), self._parts.policy, self._parts.digest, who, self._parts.text)
-        )
+    def _policy_of(self, parts: Parts, who: str) -> PolicyLoaded:
+        return PolicyLoaded(self._clock.stamp(), parts.policy, parts.digest, who, parts.text)
 
     def _new_poller(self, hints: Mapping[str, float]) -> Poller:
         sinks = (self._engine.post, self._publish)
@@ -248,6 +259,11 @@ class Daemon(Generic[W]):
         self._alive.set()
         status = self.status()
         self._tell_manager(status)
+        room = "" if self._frame.journal.has_room else "the disk has no room for the journal of one episode: free some"
+        self._conditions.tell("journal/room", room, "the journal has its room again", Urgency.WARNING)
+        if self._wanted and status.get("policy") == self._wanted:
+            self._wanted = ""
+            self.reload()  # two people have accepted the policy: the rest of its file may follow
         for publisher in self._parts.publishers:
             publisher.offer_status(status)
 
@@ -260,7 +276,14 @@ class Daemon(Generic[W]):
             self._notifier.status(text)
 
     def _page(self, page: Page) -> None:
-        self._parts.pages.offer(page, self._clock.stamp().wall)
+        """Page, with the journal's head: who keeps the page can prove later what the journal held."""
+        detail = f"{page.detail}\njournal {self._ledger.head}".lstrip()
+        self._parts.pages.offer(replace(page, detail=detail), self._clock.stamp().wall)
+
+    def _audited(self, fault: str) -> None:
+        self.counters.journal_broken = bool(fault)
+        text = f"the journal is not what was written, keep it as evidence: {fault}" if fault else ""
+        self._conditions.tell("journal/broken", text, "the journal's chain is whole", Urgency.CRITICAL)
 
     async def _order(self, order: Order) -> Answer:
         """Give an order; one that moves calls to the backup is judged on probe calls placed after it was given."""

@@ -27,11 +27,11 @@ from envmon.model.effect import (
     SetPercent,
     StampEpoch,
     TrafficEffect,
-    Urgency,
 )
-from envmon.model.event import EffectReport, Event, Order, OrderReceived, Outcome, Tick
+from envmon.model.event import EffectReport, Event, Order, OrderReceived, Outcome, PolicyLoaded, Tick
 from envmon.runtime import scribe
 from envmon.runtime.clock import Beat, Clock
+from envmon.runtime.conditions import Conditions
 from envmon.runtime.counters import Counters
 from envmon.runtime.inbox import Inbox
 from envmon.runtime.ledger import Ledger
@@ -62,11 +62,12 @@ class Stepped(Protocol[W_co]):
 
 @dataclass(frozen=True, slots=True)
 class Mind(Generic[W]):
-    """The pure functions of the core: ``advance``, ``snapshot.dump``, ``status.status``, ``explain.explain_now``."""
+    """The pure functions of the core: advance, snapshot.dump, status.status, guard.objections, explain.explain_now."""
 
     advance: Callable[[W, Event], Stepped[W]]
     dump: Callable[[W], str]
     status: Callable[[W], dict[str, Any]]
+    objections: Callable[[W, PolicyLoaded], tuple[str, ...]] = field(default=lambda *_: ())
     explain: Callable[[W], list[dict[str, Any]]] = field(default=lambda _: [])
 
 
@@ -106,7 +107,7 @@ class Engine(Generic[W]):
         self._inbox = Inbox(counters)
         self._asked: dict[str, asyncio.Future[Answer]] = {}
         self._withheld: list[EffectReport] = []
-        self._paged = False
+        self._conditions = Conditions(outlets.page, lambda: str(self.status().get("site", "")))
         self._saved_at = self._ticked_at = clock.now()
 
     def post(self, event: Event) -> None:
@@ -120,6 +121,10 @@ class Engine(Generic[W]):
     def explain(self) -> list[dict[str, Any]]:
         """Return why the world is judged and decided as it is now, part by part."""
         return self._mind.explain(self._world)
+
+    def objections(self, event: PolicyLoaded) -> tuple[str, ...]:
+        """Return why a policy would be refused now, as the core sees it."""
+        return self._mind.objections(self._world, event)
 
     def silence_s(self) -> float:
         """Return the seconds since the last tick was taken: small while the engine turns, growing while it hangs."""
@@ -254,12 +259,6 @@ class Engine(Generic[W]):
         return lambda: dump(world)
 
     def _tell_journal(self) -> None:
-        """Page once when the journal begins to fail, resolve it once when it has recovered."""
-        failing = bool(self._ledger.failure)
-        if failing != self._paged:
-            self._paged = failing
-            site = self.status().get("site", "")
-            summary = f"{site}: envmon cannot write its journal and will move no call: {self._ledger.failure}"
-            resolved = f"{site}: envmon can write its journal again"
-            key = f"envmon/{site}/journal/failed"
-            self._outlets.page(Page(key, failing, Urgency.ERROR, summary if failing else resolved))
+        failure = self._ledger.failure
+        fault = f"envmon cannot write its journal and will move no call: {failure}" if failure else ""
+        self._conditions.tell("journal/failed", fault, "envmon can write its journal again")

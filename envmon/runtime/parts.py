@@ -71,6 +71,7 @@ class Frame:
     socket: Path
     version: str
     people: PeopleSettings = PeopleSettings()
+    verify: Callable[[], str] = field(default=lambda: "")  # follows the journal's chain: its first fault
     services: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     recorded: Callable[[Event], None] = field(default=lambda _: None)
     probe_s: float = 20.0

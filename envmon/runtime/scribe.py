@@ -72,7 +72,7 @@ def _of_event(event: Event) -> Record | None:
             return replace(_record(Entry.LEASE, at, "lease", text), epoch=epoch)
         case PolicyLoaded(at=at, digest=digest, who=who, text=text):
             told = {"sha256": digest, "text": text}
-            return _record(Entry.POLICY, at, "policy", "a policy takes force", who=who, extra=told)
+            return _record(Entry.POLICY, at, "policy", "a policy is loaded", who=who, extra=told)
         case _:
             return None
 

@@ -179,6 +179,7 @@ class SimulatedSite:
 
     async def run(self) -> Score:
         """Live through the storm, let every call be judged, and say how it went."""
+        self.rooms.advance(self._clock.now())  # until here nobody was late: the site was being built
         placing = [asyncio.create_task(caller.run()) for caller in self.callers]
         try:
             while not self._over():

@@ -30,7 +30,8 @@ from envmon.actuators.dispatcher import DispatcherEdge
 from envmon.actuators.simulated import SimulatedEdge
 from envmon.config.secret import Secret
 from envmon.config.settings import DispatcherSettings, DispatcherTargets, DnsRecord, DnsSettings, EdgeSettings
-from tests.telephony.rig import HOST, SHIPPED, free_ports, until
+from tests.ports import HOST, free_port, free_ports
+from tests.telephony.rig import SHIPPED, until
 
 ROUTES = ("outbound", "inbound")
 ZONE = "voice.test"
@@ -81,7 +82,7 @@ class Process:
         process = self._process
         assert process is not None
         process.send_signal(signal.SIGTERM)
-        await until(lambda: process.poll() is not None, 10, "the server to end")
+        await until(lambda: process.poll() is not None, 20, "the server to end")
         self.kill()
 
     def freeze(self) -> None:
@@ -98,7 +99,7 @@ class Bind(Process):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self.port = next(free_ports(1))
+        self.port = free_port()
         self.secret = directory / "secret"
 
     async def start(self) -> None:
@@ -122,10 +123,10 @@ class Bind(Process):
                 f"  update-policy {{ {grants}grant {KEY} name _envmon-edge0.{ZONE}. TXT; }}; }};\n"
             )
         self.launch("named", "-g", "-4", "-n", "1", "-c", str(home / "named.conf"))
-        for _ in range(200):
+        for _ in range(400):
             with suppress(OSError, dns.exception.Timeout):
                 query = dns.message.make_query(ZONE, "SOA")
-                if dns.query.udp(query, HOST, port=self.port, timeout=0.1).answer:
+                if dns.query.udp(query, HOST, port=self.port, timeout=0.5).answer:
                     return
             self.must_run()
             await asyncio.sleep(0.05)
@@ -146,11 +147,11 @@ class Bind(Process):
         update.delete(f"{name}.", kind)
         for text in texts:
             update.add(f"{name}.", 30, kind, text)
-        assert dns.query.tcp(update, HOST, port=self.port, timeout=2).rcode() == 0
+        assert dns.query.tcp(update, HOST, port=self.port, timeout=10).rcode() == 0
 
     def srv(self, route: str) -> list[str]:
         query = dns.message.make_query(f"_sip._udp.{route}.{ZONE}", "SRV")
-        return sorted(str(rdata) for rdata in dns.query.udp(query, HOST, port=self.port, timeout=2).answer[0])
+        return sorted(str(rdata) for rdata in dns.query.udp(query, HOST, port=self.port, timeout=10).answer[0])
 
 
 class Dispatcher(Process):
@@ -158,7 +159,7 @@ class Dispatcher(Process):
 
     def __init__(self, directory: Path, token: str = "rpc-token") -> None:
         super().__init__(directory)
-        self.port = next(free_ports(1))
+        self.port = free_port()
         self.token = token
         (directory / "token").write_text(token)
         sites = free_ports(4)
@@ -182,7 +183,7 @@ class Dispatcher(Process):
         )
         self.launch("kamailio", "-DD", "-E", "-m", "16", "-M", "4", "-Y", str(home), "-f", str(home / "kamailio.cfg"))
         async with DispatcherEdge(self.settings()) as edge:
-            for _ in range(200):
+            for _ in range(400):
                 with suppress(EdgeError):
                     await edge.status()
                     return
@@ -220,11 +221,11 @@ class Receiver:
         (directory / "hook-key").write_text(f"{key}\n")
         self._secret = Secret(f"file:{directory}/hook-key")
         self.edge = SimulatedEdge(EdgeSettings("edge0", "simulated", "elsewhere", "", "", 0, None), ROUTES)
-        self.port = next(free_ports(1))
+        self.port = free_port()
         self.silent = False
         self.seen: list[web.Request] = []
         self._newest: dict[str, float] = {}
-        self._runner = web.AppRunner(web.Application(), access_log=None, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(web.Application(), access_log=None, shutdown_timeout=0.5)
 
     async def __aenter__(self) -> Self:
         self._runner.app.router.add_route("*", "/{path:.*}", self._answer)

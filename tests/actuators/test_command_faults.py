@@ -54,29 +54,29 @@ async def test_it_and_its_children_end_at_the_deadline_and_when_we_are_cancelled
     program: Program, tmp_path: Path
 ) -> None:
     script = f"sleep 60 & echo $! > {tmp_path}/child; wait"
-    async with CommandEdge(program.settings("/bin/sh", "-c", script, deadline_s=0.5)) as edge:
-        with pytest.raises(EdgeError, match=r"no answer within 0\.5 s; it was killed"):
+    async with CommandEdge(program.settings("/bin/sh", "-c", script, deadline_s=2)) as edge:
+        with pytest.raises(EdgeError, match=r"no answer within 2 s; it was killed"):
             await edge.status()
     child = int((tmp_path / "child").read_text())
-    await until(lambda: not alive(child), 5, "the child to end")
+    await until(lambda: not alive(child), 20, "the child to end")
     (tmp_path / "child").unlink()
     async with CommandEdge(program.settings("/bin/sh", "-c", script, deadline_s=30)) as edge:
         asking = asyncio.create_task(edge.status())
-        await until(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text() != "", 5, "the child")
+        await until(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text() != "", 20, "the child")
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
     child = int((tmp_path / "child").read_text())
-    await until(lambda: not alive(child), 5, "the child to end")
+    await until(lambda: not alive(child), 20, "the child to end")
 
 
-@pytest.mark.parametrize("child", ["sleep 20", "setsid sleep 6"])
+@pytest.mark.parametrize("child", ["sleep 30", "setsid sleep 12"])
 async def test_a_child_that_keeps_the_streams_open_does_not_hold_us(program: Program, child: str) -> None:
     began = time.monotonic()
     async with CommandEdge(program.settings("/bin/sh", "-c", f"{child} & exit 0", deadline_s=0.5)) as edge:
         with pytest.raises(EdgeError, match=r"no answer within 0\.5 s"):
             await edge.status()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8
 
 
 async def test_it_does_not_speak_for_the_daemon(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:

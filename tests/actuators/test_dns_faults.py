@@ -14,7 +14,7 @@ from envmon.actuators.dns_update import DnsEdge
 from envmon.config.secret import Secret
 from envmon.config.settings import EdgeSettings
 from tests.actuators.levers import ZONE, Bind
-from tests.telephony.rig import HOST, free_ports
+from tests.ports import HOST, free_port
 
 NAME = f"_sip._udp.outbound.{ZONE}"
 UPDATE = 5  # opcode, RFC 2136
@@ -33,7 +33,7 @@ def at(settings: EdgeSettings, port: int) -> EdgeSettings:
 
 @asynccontextmanager
 async def server(serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[int]:
-    port = next(free_ports(1))
+    port = free_port()
     started = await asyncio.start_server(serve, HOST, port)
     try:
         yield port
@@ -183,16 +183,16 @@ async def test_servers_that_are_none(bind: Bind) -> None:
         await reader.read()
         writer.close()
 
-    settings = bind.settings(deadline_s=0.4)
+    settings = bind.settings(deadline_s=1.5)
     for serve, says in (
         (hang_up, "its answer is not DNS|connect"),
         (babble, "its answer is not DNS"),
-        (silence, r"no answer within 0\.4 s"),
+        (silence, r"no answer within 1\.5 s"),
     ):
         async with server(serve) as port, DnsEdge(at(settings, port)) as edge:
             with pytest.raises(EdgeError, match=says) as fault:
                 await edge.status()
             assert str(fault.value).startswith("edge edge0 at 127.0.0.1 (DNS, zone voice.test): ")
-    async with DnsEdge(at(settings, next(free_ports(1)))) as edge:
+    async with DnsEdge(at(settings, free_port())) as edge:
         with pytest.raises(EdgeError, match="cannot connect"):
             await edge.status()

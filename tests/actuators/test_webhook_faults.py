@@ -15,7 +15,7 @@ from envmon.actuators.webhook import WebhookEdge, signature
 from envmon.config.secret import Secret
 from envmon.config.settings import EdgeSettings
 from tests.actuators.levers import Receiver, status_json
-from tests.telephony.rig import HOST, free_ports
+from tests.ports import HOST, free_port
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def lying(answers: dict[str, Any], tmp_path: Path) -> AsyncIterator[EdgeSe
     runner = web.AppRunner(web.Application(), access_log=None, shutdown_timeout=0.1)
     runner.app.router.add_route("*", "/", answer)
     await runner.setup()
-    port = next(free_ports(1))
+    port = free_port()
     await web.TCPSite(runner, HOST, port).start()
     (tmp_path / "key").write_text("key-of-the-receiver")
     try:

@@ -40,6 +40,7 @@ from envmon.profiles.units import Scaling
 from envmon.wire.ber import parse_oid
 from envmon.wire.modbus import FrameBuffer, Request, decode_request
 from envmon.wire.snmp import Message, PduType, Tag, Value, VarBind, Version, decode_message, encode_message
+from tests.ports import free_port
 
 BASE = "1.3.6.1.4.1.99999.1"
 PASSWORDS = {"community": "public", "auth": "authpass12", "privacy": "privpass12", "wrong": "wrongpass12", "short": "a"}
@@ -113,12 +114,6 @@ def told(readings: tuple[Reading, ...]) -> dict[str, float | str]:
     return {r.point.name: r.reason.value if r.value is None else r.value for r in readings}
 
 
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 # --- Modbus ----------------------------------------------------------------------------------------------------------
 
 
@@ -126,7 +121,7 @@ class PymodbusDevice:
     """A foreign Modbus TCP server. Holding registers 0-3 and 5, input registers, two coils, two discrete inputs."""
 
     def __init__(self) -> None:
-        self.port = free_port(socket.SOCK_STREAM)
+        self.port = free_port()
         self._server: ModbusTcpServer | None = None
 
     async def start(self) -> None:
@@ -241,7 +236,7 @@ class Snmpd:
         assert program is not None, "snmpd is not installed: apt install snmpd"
         self._program = program
         self._directory = directory
-        self.port = free_port(socket.SOCK_DGRAM)
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._state = directory / "state" / "snmpd.conf"
         self._state.parent.mkdir()
@@ -266,7 +261,7 @@ class Snmpd:
 
     def _wait(self) -> None:
         request = encode_message(Message(Version.V2C, b"public", PduType.GET, 1, (VarBind(parse_oid(f"{BASE}.1.0")),)))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 20
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.settimeout(0.1)
             probe.connect(("127.0.0.1", self.port))
@@ -275,12 +270,12 @@ class Snmpd:
                     probe.send(request)
                     if decode_message(probe.recv(1500)).kind is PduType.RESPONSE:
                         return
-        raise AssertionError(f"snmpd did not answer within 10 s: {Path(self.log).read_text()}")
+        raise AssertionError(f"snmpd did not answer within 20 s: {Path(self.log).read_text()}")
 
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(20)
             self._process = None
 
     def set_boots(self, boots: int) -> None:

@@ -9,13 +9,14 @@ import tty
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
-from driver_rig import free_port, settings
+from driver_rig import settings
 from pymodbus.framer import FramerType
 from pymodbus.framer.rtu import FramerRTU
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from envmon.config.settings import DeviceSettings, SerialSettings
+from tests.ports import free_port
 
 Write = Callable[[bytes], object]
 
@@ -149,7 +150,7 @@ async def foreign(*, serial: bool) -> AsyncIterator[DeviceSettings]:
         [SimData(8, values=[0x41AC, 0x0000], datatype=words)],
     )
     other = (*blocks[:2], [SimData(0, values=[199, 0, 250], datatype=words)], blocks[3])
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     server = ModbusTcpServer(
         [SimDevice(1, blocks), SimDevice(2, other)], framer=FramerType.RTU, address=("127.0.0.1", port)
     )

@@ -164,7 +164,7 @@ async def test_a_device_that_dies_and_comes_back(bench: Bench):
         try:
             with pytest.raises(DeviceError) as dead:
                 await device.poll()
-            assert time.monotonic() - began < 2.0
+            assert time.monotonic() - began < 5.0
             assert dead.value.reason in {Reason.UNREACHABLE, Reason.TIMEOUT}
             with pytest.raises(DeviceError, match=r"next try in 1\.0 s") as waiting:
                 await device.poll()

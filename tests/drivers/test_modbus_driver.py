@@ -14,7 +14,6 @@ from driver_rig import (
     PymodbusDevice,
     ScriptedModbus,
     driver,
-    free_port,
     mode,
     profile,
     register,
@@ -28,6 +27,7 @@ from envmon.model.reading import Reading, Reason
 from envmon.profiles.schema import ModbusLimits, Oid, ProfilePoint, RegisterType
 from envmon.profiles.units import Scaling
 from envmon.wire.modbus import Request, encode_exception, encode_response
+from tests.ports import free_port
 
 Script = Callable[[Request, asyncio.StreamWriter], Awaitable[None] | None]
 
@@ -37,7 +37,7 @@ def three(limits: ModbusLimits | None = None, addresses: tuple[int, ...] = (0, 1
 
 
 def open_(
-    peer: ScriptedModbus, kind: Any = None, clock: Clock | None = None, deadline_s: float = 0.3, unit_id: int = 1
+    peer: ScriptedModbus, kind: Any = None, clock: Clock | None = None, deadline_s: float = 3.0, unit_id: int = 1
 ) -> Driver:
     return driver(settings(peer.port, deadline_s=deadline_s, unit_id=unit_id), kind or three(), clock)
 
@@ -124,10 +124,10 @@ async def test_a_unit_that_is_not_there_is_refused(pymodbus_device: PymodbusDevi
 
 
 async def test_a_device_that_never_answers_ends_within_the_deadline():
-    async with ScriptedModbus(silence) as peer, open_(peer) as device:
+    async with ScriptedModbus(silence) as peer, open_(peer, deadline_s=0.3) as device:
         began = time.monotonic()
         fault = await failed(device)
-        assert 0.25 < time.monotonic() - began < 1.0
+        assert 0.25 < time.monotonic() - began < 5.0
     assert fault.reason is Reason.TIMEOUT
     assert str(fault) == f"modbus 127.0.0.1:{peer.port} unit 1: no answer within 0.3 s"
 
@@ -142,7 +142,7 @@ async def test_a_device_that_never_accepts_ends_within_the_deadline():
             async with driver(settings(port, deadline_s=0.3), three()) as device:
                 began = time.monotonic()
                 fault = await failed(device)
-                assert time.monotonic() - began < 1.0
+                assert time.monotonic() - began < 5.0
     assert fault.reason is Reason.TIMEOUT
 
 
@@ -173,7 +173,7 @@ async def test_a_late_answer_is_never_taken_for_the_next_one():
             held[0] = b""
         writer.write(right(request))
 
-    async with ScriptedModbus(script) as peer, open_(peer, three(addresses=(0, 9))) as device:
+    async with ScriptedModbus(script) as peer, open_(peer, three(addresses=(0, 9)), deadline_s=1.0) as device:
         assert told(await device.poll()) == {"t0": 0.0, "t9": "timeout"}
         assert told(await device.poll()) == {"t0": 0.0, "t9": 9.0}
         assert peer.connections == 1
@@ -184,7 +184,7 @@ async def test_a_wrong_transaction_identifier_is_not_an_answer():
         frame = right(request)
         writer.write(bytes((frame[0] ^ 0x55,)) + frame[1:])
 
-    async with ScriptedModbus(script) as peer, open_(peer) as device:
+    async with ScriptedModbus(script) as peer, open_(peer, deadline_s=1.0) as device:
         fault = await failed(device)
     assert fault.reason is Reason.TIMEOUT
     assert "1 answers on this connection came late or with a wrong transaction identifier" in str(fault)
@@ -197,10 +197,10 @@ async def test_a_flood_of_other_frames_ends_at_the_deadline():
             writer.write((b"\xff\xff" + frame[2:]) * 50)
             await writer.drain()
 
-    async with ScriptedModbus(script) as peer, open_(peer) as device:
+    async with ScriptedModbus(script) as peer, open_(peer, deadline_s=0.3) as device:
         began = time.monotonic()
         assert (await failed(device)).reason is Reason.TIMEOUT
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < 5.0
 
 
 async def test_one_block_that_meets_silence_does_not_starve_the_others():
@@ -209,7 +209,7 @@ async def test_one_block_that_meets_silence_does_not_starve_the_others():
             writer.write(right(request))
 
     clock = Clock()
-    async with ScriptedModbus(script) as peer, open_(peer, three(addresses=(0, 5, 9)), clock) as device:
+    async with ScriptedModbus(script) as peer, open_(peer, three(addresses=(0, 5, 9)), clock, 0.7) as device:
         assert (await failed(device)).reason is Reason.TIMEOUT
         clock.now += 2
         assert told(await device.poll()) == {"t0": "timeout", "t5": 5.0, "t9": 9.0}
@@ -256,7 +256,7 @@ async def test_garbage_closes_the_connection(make: Callable[[Request], bytes], s
         assert fault.reason is Reason.GARBAGE
         assert says in str(fault)
         assert "connection closed" in str(fault)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             await peers[0].wait_closed()
         peer.answer = answer
         clock.now += 2
@@ -270,7 +270,7 @@ async def test_garbage_after_good_answers_spoils_only_what_was_not_read():
 
     async with ScriptedModbus(script) as peer, open_(peer, three(addresses=(0, 9))) as device:
         assert told(await device.poll()) == {"t0": 0.0, "t9": "garbage"}
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             await peer.hung_up.wait()
         assert told(await device.poll()) == {"t0": 0.0, "t9": "garbage"}
         assert peer.connections == 2
@@ -328,7 +328,7 @@ async def test_a_gateway_without_its_target_speaks_for_the_device(code: int, rea
 
 async def test_a_dead_port_is_tried_less_and_less():
     clock = Clock()
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     async with driver(settings(port), three(), clock) as device:
         fault = await failed(device)
         assert fault.reason is Reason.UNREACHABLE
@@ -348,7 +348,7 @@ async def test_a_device_by_name():
 
 
 async def test_while_backing_off_nothing_is_sent():
-    async with ScriptedModbus(silence) as peer, open_(peer) as device:
+    async with ScriptedModbus(silence) as peer, open_(peer, deadline_s=0.3) as device:
         await failed(device)
         asked = len(peer.asked)
         for _ in range(10):
@@ -403,7 +403,7 @@ async def test_leaving_closes_the_connection():
         async with open_(peer) as device:
             await device.poll()
             assert not peer.hung_up.is_set()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             await peer.hung_up.wait()
 
 
@@ -442,7 +442,7 @@ async def test_pauses_are_kept_between_requests_and_after_connecting():
 
 async def test_pauses_that_do_not_fit_the_deadline_leave_a_partial_answer():
     limits = ModbusLimits(pause_ms=5000)
-    async with ScriptedModbus(answer) as peer, open_(peer, three(limits, (0, 9))) as device:
+    async with ScriptedModbus(answer) as peer, open_(peer, three(limits, (0, 9)), deadline_s=1.0) as device:
         assert told(await device.poll()) == {"t0": 0.0, "t9": "timeout"}
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-import socket
+import re
 import termios
 import time
 from collections.abc import AsyncIterator, Callable
@@ -12,18 +12,20 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from driver_rig import Clock, ScriptedModbus, free_port, mode, profile, register, settings, temperature, told
+from driver_rig import Clock, ScriptedModbus, mode, profile, register, settings, temperature, told
 from rtu_rig import Asked, Units, Write, answer, foreign, over_pty, over_tcp, right, sealed, serial_device
 
 from envmon.config.settings import DeviceSettings, SerialSettings
 from envmon.drivers import longest_poll_s, open_driver
 from envmon.drivers.contract import DeviceError, Driver
+from envmon.drivers.modbus_framing import RtuFraming
 from envmon.drivers.modbus_line import Lines
 from envmon.drivers.modbus_serial import control_flags, gap_s
 from envmon.model.reading import Reason
 from envmon.profiles.bind import bind
 from envmon.profiles.schema import ModbusLimits, Profile, RegisterType
 from envmon.wire.modbus import Request, encode_response
+from tests.ports import free_port
 
 RTU = pytest.mark.parametrize("opened", [over_tcp, over_pty], ids=["gateway", "serial"])
 Opened = Callable[[Units], contextlib.AbstractAsyncContextManager[DeviceSettings]]
@@ -44,7 +46,7 @@ def at(
     clock: Clock | None = None,
     **changes: Any,
 ) -> Driver:
-    device = replace(device, **{"deadline_s": 0.5, **changes})
+    device = replace(device, **{"deadline_s": 3.0, **changes})
     kind = kind or some()
     points = bind(kind, site="dallas", device=device.id, path=device.path, zone=device.zone, serves=device.serves)
     return open_driver(device, kind, points, lines=lines, clock=clock or Clock(), jitter=lambda: 1.0)
@@ -83,11 +85,11 @@ async def test_every_function_from_a_foreign_server(serial: bool):
         ModbusLimits(),
     )
     expected = {"coil": "running", "input bit": "running", "supply": 21.5, "broken": "sentinel"}
-    async with foreign(serial=serial) as device, several(device, 1, 2, deadline_s=2.0) as (first, second):
+    async with foreign(serial=serial) as device, several(device, 1, 2) as (first, second):
         for _ in range(3):
             assert told(await first.poll()) == {"t0": 21.5, "t1": 0.1, "t2": "sentinel"}
             assert told(await second.poll()) == {"t0": 19.9, "t1": 0.0, "t2": 25.0}
-    async with foreign(serial=serial) as device, at(device, kind, deadline_s=2.0) as driver:
+    async with foreign(serial=serial) as device, at(device, kind) as driver:
         readings = told(await driver.poll())
     assert expected.items() <= readings.items()
     assert readings["gone"] in {"absent", "refused"}
@@ -107,10 +109,7 @@ async def test_units_take_turns_with_one_request_in_flight(opened: Opened):
     async with opened(units) as device:
         lines = Lines()
         async with contextlib.AsyncExitStack() as stack:
-            drivers = [
-                await stack.enter_async_context(at(device, kind, lines, unit_id=unit, deadline_s=1.0))
-                for unit in range(1, 9)
-            ]
+            drivers = [await stack.enter_async_context(at(device, kind, lines, unit_id=unit)) for unit in range(1, 9)]
             for _ in range(3):
                 polls = await asyncio.gather(*(driver.poll() for driver in drivers))
                 for unit, readings in enumerate(polls, 1):
@@ -129,14 +128,14 @@ async def test_one_dead_unit_costs_the_others_its_deadline_and_no_more(opened: O
             write(right(asked))
 
     units = Units(script)
-    async with opened(units) as device, several(device, 1, 2, 3, 4, deadline_s=0.3) as drivers:
+    async with opened(units) as device, several(device, 1, 2, 3, 4, deadline_s=0.7) as drivers:
         began = time.monotonic()
         polls = await asyncio.gather(*(driver.poll() for driver in drivers), return_exceptions=True)
-        assert 0.28 < time.monotonic() - began < 0.9
+        assert 0.68 < time.monotonic() - began < 2.0  # not twice
     dead = polls.pop(1)
     assert isinstance(dead, DeviceError)
     assert dead.reason is Reason.TIMEOUT
-    assert "unit 2: no answer within 0.3 s" in str(dead)
+    assert "unit 2: no answer within 0.7 s" in str(dead)
     for unit, readings in zip((1, 3, 4), polls, strict=True):
         assert not isinstance(readings, BaseException)
         assert told(readings) == good(unit)
@@ -154,8 +153,9 @@ async def test_a_dead_unit_gets_no_more_than_its_share_of_the_line(opened: Opene
                 )
             assert "no answer" in str(await failed(driver))
             clock.now += 2.9  # thirty others, 0.1 s on the line
-            assert "next try in" in str(await failed(driver))
-            clock.now += 0.5
+            wait = re.search(r"next try in (\S+) s", str(await failed(driver)))
+            assert wait
+            clock.now += float(wait[1]) + 0.1
             assert "next try" not in str(await failed(driver))
 
 
@@ -166,13 +166,13 @@ async def test_a_poll_without_a_turn_says_so_and_is_not_the_devices_fault(opened
         lines = Lines()
         async with (
             at(device, lines=lines, unit_id=2, deadline_s=5.0) as hog,
-            at(device, lines=lines, unit_id=1, deadline_s=0.1, interval_s=0.3) as waiting,
+            at(device, lines=lines, unit_id=1, deadline_s=1.0, interval_s=1.0) as waiting,
         ):
             task = asyncio.create_task(hog.poll())
             await units.first.wait()
             fault = await failed(waiting)
             assert fault.reason is Reason.TIMEOUT
-            assert "no turn within 0.3 s; 1 others use its line, poll them less often" in str(fault)
+            assert "no turn within 1 s; 1 others use its line, poll them less often" in str(fault)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             assert told(await waiting.poll()) == good(), "there is no backoff"
@@ -182,11 +182,13 @@ async def test_a_poll_without_a_turn_says_so_and_is_not_the_devices_fault(opened
 async def test_a_late_answer_never_meets_the_next_question(opened: Opened):
     """Unit 1 answers one poll late with what was true before: nothing in the frame tells it from the right answer."""
     moments: list[float] = []
+    gave_up = asyncio.Event()
 
     async def script(asked: Asked, write: Write) -> None:
         moments.append(asked.at)
         if len(moments) == 1:
-            await asyncio.sleep(0.35)
+            await gave_up.wait()
+            await asyncio.sleep(0.1)
             write(sealed(bytes((1, 3, 6)) + b"\x03\xe7" * 3))
         else:
             write(right(asked))
@@ -195,17 +197,16 @@ async def test_a_late_answer_never_meets_the_next_question(opened: Opened):
     async with opened(units) as device:
         clock, lines = Clock(), Lines()
         async with (
-            at(device, lines=lines, clock=clock, deadline_s=0.25, interval_s=2.0) as slow,
-            at(device, lines=lines, unit_id=3, deadline_s=0.25) as other,
+            at(device, lines=lines, clock=clock, deadline_s=1.0, interval_s=20.0) as slow,
+            at(device, lines=lines, unit_id=3, deadline_s=1.0, interval_s=20.0) as other,
         ):
             assert (await failed(slow)).reason is Reason.TIMEOUT
+            gave_up.set()
             clock.now += 5
-            began = time.monotonic()
             both = await asyncio.gather(slow.poll(), other.poll())
             assert [told(readings) for readings in both] == [good(1), good(3)]
-            assert time.monotonic() - began < 1.0
     assert [asked.unit for asked in units.asked] == [1, 3, 1], "the other goes first, the late one is left alone"
-    assert moments[2] - moments[0] >= 0.49
+    assert moments[2] - moments[0] >= 1.9
 
 
 NOISE: dict[str, Callable[[Asked], bytes]] = {
@@ -229,7 +230,9 @@ async def test_what_stands_before_an_answer_is_passed_over(opened: Opened, befor
 
 
 @RTU
-async def test_an_answer_in_single_bytes(opened: Opened):
+async def test_an_answer_in_single_bytes(opened: Opened, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(RtuFraming, "silence_s", 3.0)  # the writer below may be kept waiting by a busy machine
+
     async def script(asked: Asked, write: Write) -> None:
         for byte in right(asked):
             write(bytes((byte,)))
@@ -268,10 +271,10 @@ async def test_somebody_babbling_ends_within_the_deadline(opened: Opened):
                 write(b"\x55" * 500)
             await asyncio.sleep(0.005)
 
-    async with opened(Units(script)) as device, at(device) as driver:
+    async with opened(Units(script)) as device, at(device, deadline_s=0.5) as driver:
         began = time.monotonic()
         fault = await failed(driver)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 5.0
     assert fault.reason in {Reason.GARBAGE, Reason.TIMEOUT}
 
 
@@ -288,7 +291,7 @@ async def test_refusals_concern_their_points(opened: Opened):
 @RTU
 async def test_a_cancelled_poll_leaves_the_line_to_the_others(opened: Opened):
     units = Units(lambda asked, write: write(right(asked)) if asked.unit != 2 else None)
-    async with opened(units) as device, several(device, 1, 2, deadline_s=5.0) as (well, silent):
+    async with opened(units) as device, several(device, 1, 2, deadline_s=30.0) as (well, silent):
         task = asyncio.create_task(silent.poll())
         await units.first.wait()
         task.cancel()
@@ -308,34 +311,37 @@ async def test_a_unit_no_line_can_have_is_one_clear_error(opened: Opened):
 
 
 @RTU
-async def test_a_line_is_never_asked_faster_than_its_profile_says(opened: Opened):
+async def test_a_line_is_never_asked_faster_than_its_profile_says(opened: Opened, monkeypatch: pytest.MonkeyPatch):
+    since: list[float] = []  # as it is sent: it may be heard late, and the next one in time
+    ask = RtuFraming.ask
+
+    def noted(framing: RtuFraming, *request: Any) -> bytes:
+        since.append(time.monotonic())
+        return ask(framing, *request)
+
+    monkeypatch.setattr(RtuFraming, "ask", noted)
     units = Units(answer)
     kind = some(ModbusLimits(max_requests_per_s=25), (0, 5))
     async with opened(units) as device:
         lines = Lines()
         async with contextlib.AsyncExitStack() as stack:
-            drivers = [
-                await stack.enter_async_context(at(device, kind, lines, unit_id=unit, deadline_s=1.0))
-                for unit in (1, 2, 3)
-            ]
+            drivers = [await stack.enter_async_context(at(device, kind, lines, unit_id=unit)) for unit in (1, 2, 3)]
             for _ in range(2):
                 polls = await asyncio.gather(*(driver.poll() for driver in drivers))
                 assert [told(readings) for readings in polls] == [good(unit, (0, 5)) for unit in (1, 2, 3)]
-    assert len(units.asked) == 12
-    since = [asked.at - units.asked[0].at for asked in units.asked]  # as it arrives: the first may come a little late
-    assert all(at >= number * 0.04 - 0.02 for number, at in enumerate(since)), since
-    assert all(later > earlier + 0.015 for earlier, later in pairwise(since)), since
+    assert len(units.asked) == len(since) == 12
+    assert all(later > earlier + 0.038 for earlier, later in pairwise(since)), since
 
 
 @RTU
 async def test_waiting_for_the_ceiling_on_a_shared_line_costs_no_deadline(opened: Opened):
     units = Units(answer)
-    kind = some(ModbusLimits(max_requests_per_s=10), (0, 5))
+    kind = some(ModbusLimits(max_requests_per_s=2), (0, 5))
     async with opened(units) as device:
         lines = Lines()
         async with (
-            at(device, kind, lines, unit_id=1, deadline_s=0.1) as first,
-            at(device, kind, lines, unit_id=2, deadline_s=0.1) as second,
+            at(device, kind, lines, unit_id=1, deadline_s=1.0, interval_s=20.0) as first,
+            at(device, kind, lines, unit_id=2, deadline_s=1.0, interval_s=20.0) as second,
         ):
             polls = await asyncio.gather(first.poll(), second.poll())
             assert [told(readings) for readings in polls] == [good(1, (0, 5)), good(2, (0, 5))]
@@ -371,7 +377,7 @@ async def test_a_silent_unit_does_not_close_the_connection_of_the_others():
     clock = Clock()
     async with (
         ScriptedModbus(script) as peer,
-        several(settings(peer.port), 1, 2, 3, deadline_s=0.1, clock=clock) as all_,
+        several(settings(peer.port), 1, 2, 3, deadline_s=0.5, clock=clock) as all_,
     ):
         first, dead, third = all_
         for _ in range(3):
@@ -389,7 +395,7 @@ async def test_a_connection_that_only_meets_silence_is_opened_anew():
     ):
         await failed(first)
         await failed(second)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             await peer.hung_up.wait()
         peer.answer = tcp
         async with at(settings(peer.port), unit_id=3) as third:
@@ -399,7 +405,7 @@ async def test_a_connection_that_only_meets_silence_is_opened_anew():
 
 async def test_a_dead_gateway_is_every_units_loss_and_comes_back_for_all():
     clock = Clock()
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     async with several(settings(port), 1, 2, clock=clock) as drivers:
         for driver in drivers:
             assert (await failed(driver)).reason is Reason.UNREACHABLE
@@ -419,7 +425,7 @@ async def test_the_last_to_leave_closes_the_line():
                 await leaves.poll()
             assert told(await stays.poll()) == good()
             assert (peer.connections, peer.hung_up.is_set()) == (1, False)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             await peer.hung_up.wait()
 
 
@@ -460,7 +466,7 @@ async def test_an_adapter_that_is_unplugged_ends_the_poll_at_once():
     async with at(device, deadline_s=5.0) as driver:
         began = time.monotonic()
         fault = await failed(driver)
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < 4.0  # not its deadline
     assert fault.reason is Reason.UNREACHABLE
     assert "connection lost" in str(fault)
 

@@ -161,8 +161,8 @@ async def test_conditions_come_and_go_and_an_empty_table_after_a_restart_is_not_
 
 async def test_a_slow_card_is_looked_up_over_several_polls_and_its_own_points_do_not_wait(tmp_path: Path) -> None:
     device = recording(*((f"Rack {n}", 200 + n) for n in range(12)))
-    device.trouble.delay_ms = 60
-    async with polled(device, community(tmp_path), bulk=False, deadline_s=0.5) as driver:
+    device.trouble.delay_ms = 80
+    async with polled(device, community(tmp_path), bulk=False, deadline_s=1.2) as driver:
         polls = 0
         while len(values := told(await driver.poll())) < 15:
             assert values["state"] == "running"

@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-from driver_rig import free_port, settings
+from driver_rig import settings
 
 from envmon.config.secret import Secret
 from envmon.config.settings import DeviceSettings, SnmpSettings, TrapSettings
 from envmon.drivers.traps import TrapListener
+from tests.ports import free_port
 
 LINK_DOWN = "1.3.6.1.6.3.1.1.5.3"  # SNMPv2-MIB linkDown
 ENGINE = "0x80001f8804656e766d6f6e74657374"  # of the device that sends
@@ -28,7 +29,7 @@ async def listening(
     *devices: DeviceSettings, community: Secret | None = None, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[tuple[TrapListener, list[str]]]:
     noticed: list[str] = []
-    traps = TrapSettings(host, port or free_port(socket.SOCK_DGRAM), community)
+    traps = TrapSettings(host, port or free_port(), community)
     listener = TrapListener(traps, "dallas", devices, noticed.append)
     task = asyncio.create_task(listener.run())
     try:
@@ -39,7 +40,7 @@ async def listening(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def reached(condition, what: str, seconds: float = 10.0) -> None:
+async def reached(condition, what: str, seconds: float = 20.0) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while not condition():

@@ -218,10 +218,10 @@ class Lab:
 
     async def armed(self) -> None:
         """Wait until the daemon could act, and arm it."""
-        await self.until(lambda s: s["routes"]["outbound"]["ready"] == "yes" and s["lease"]["held"], 30, "readiness")
+        await self.until(lambda s: s["routes"]["outbound"]["ready"] == "yes" and s["lease"]["held"], 60, "readiness")
         code, said = await self.order("arm")
         assert code == 0, said
-        await self.until(lambda s: s["armed"]["now"], 10, "armed")
+        await self.until(lambda s: s["armed"]["now"], 30, "armed")
 
     async def until(self, condition: Callable[[dict[str, Any]], bool], seconds: float, what: str) -> dict[str, Any]:
         """Poll the status until a condition holds."""

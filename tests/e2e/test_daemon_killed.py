@@ -102,7 +102,7 @@ async def test_the_daemon_continues_after_kill_9(tmp_path: Path, step: str) -> N
 
 async def until_shown(rig: Rig, wanted: set[tuple[int, int]]) -> None:
     """Wait until the new life has stamped its epoch on every edge."""
-    for _ in range(100):
+    for _ in range(200):
         if await shown(rig) == wanted:
             return
         await asyncio.sleep(0.2)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-SPEED = "20"  # both Pythons may run this at once, on two cores
+SPEED = "12"  # both Pythons may run this at once, on two cores
 
 
 def play(*arguments: str) -> tuple[int, dict[str, Any]]:
     command = [sys.executable, "-m", "envmon.cli.main", "demo", "--headless", "--speed", SPEED, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, json.loads(done.stdout.splitlines()[-1])
 
@@ -26,9 +26,11 @@ async def test_the_storm_is_survived_and_lost_without_envmon(tmp_path: Path) -> 
         asyncio.to_thread(play, "--seed", "7", "--without-envmon"),
     )
     code, result = watched
-    assert (code, result["scenario"], result["verdict"], result["proof"]) == (0, "june-2015", "survived", "proven")
+    assert (code, result["scenario"], result["verdict"], result["proof"]) == (0, "june-2015", "survived", "proven"), (
+        result
+    )
     assert result["calls"]["offered"] >= 1_000
-    assert result["calls"]["failed"] == 0
+    assert result["calls"]["failed"] == 0, result
     assert result["seconds_before_limit"] > 0
     told = [decision["rule"] for decision in result["decisions"]]
     assert [rule for rule in told if rule in {"T10", "T20", "T23"}] == ["T10", "T20", "T23"]

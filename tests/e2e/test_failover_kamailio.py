@@ -7,28 +7,28 @@ from pathlib import Path
 from tests.e2e.lab import Lab, position
 from tests.telephony.rig import Rig, until
 
-RATE, CALLS, HOLD_MS = 20, 1_100, 10_000
+RATE, CALLS, HOLD_MS = 40, 1_100, 10_000
 
 
 async def test_a_cooling_loss_moves_calls_and_loses_none(tmp_path: Path) -> None:
-    """Over a minute: 1,100 calls of 10 s at 20 per second. One edge loses its memory and restarts meanwhile."""
+    """1,100 calls of 10 s at 40 per second. One edge loses its memory and restarts meanwhile."""
     async with Rig(tmp_path, edges=2) as rig, Lab(tmp_path, [rig.edge(0), rig.edge(1)]) as lab:
         lab.start()
         await lab.armed()
         traffic = asyncio.create_task(rig.call(RATE, CALLS, HOLD_MS))
-        await until(lambda: len(rig.answered("primary")) >= 200, 40, "200 calls at the primary")
+        await until(lambda: len(rig.answered("primary")) >= 200, 60, "200 calls at the primary")
         lab.lose_the_cooling()
-        await lab.until(position("shifting"), 30, "the decision")
+        await lab.until(position("shifting"), 60, "the decision")
         await rig.stop_edge(1)
         (rig.directory(1) / "envmon.sqlite").unlink()
         await rig.start_edge(1)
         loop = asyncio.get_running_loop()
         restarted = loop.time()
-        await lab.until(lambda s: s["routes"]["outbound"]["edges"]["edge1"] == 100, 10, "the edge written again")
-        assert loop.time() - restarted < 5.0
+        await lab.until(lambda s: s["routes"]["outbound"]["edges"]["edge1"] == 100, 30, "the edge written again")
+        assert loop.time() - restarted < 15.0
         await lab.until(position("backup"), 60, "the proof")
         stats = await traffic
-        await lab.until(lambda s: s["routes"]["outbound"]["calls_left"] == 0, 30, "the last call to leave")
+        await lab.until(lambda s: s["routes"]["outbound"]["calls_left"] == 0, 60, "the last call to leave")
         await lab.end()
         rules = lab.rules()
     assert (stats.offered, stats.setup_failed, stats.bye_failed) == (CALLS, 0, 0)
@@ -48,7 +48,7 @@ async def test_a_frozen_backup_stops_the_move_by_rule_and_by_order(tmp_path: Pat
         assert "O14" in said
         assert "did not answer the probe call" in said
         lab.lose_the_cooling()
-        status = await lab.until(lambda s: "not ready" in s["routes"]["outbound"]["why"], 40, "the refusal")
+        status = await lab.until(lambda s: "not ready" in s["routes"]["outbound"]["why"], 60, "the refusal")
         assert "did not answer" in status["routes"]["outbound"]["readiness"]["probe_call"]["why"]
         assert status["routes"]["outbound"]["percent"] == 0
         rig.thaw("backup")
@@ -58,7 +58,7 @@ async def test_a_frozen_backup_stops_the_move_by_rule_and_by_order(tmp_path: Pat
 async def test_an_operator_shifts_and_restores_and_sigterm_moves_nothing(tmp_path: Path) -> None:
     async with Rig(tmp_path) as rig, Lab(tmp_path, [rig.edge()]) as lab:
         lab.start()
-        await lab.until(lambda s: s["routes"]["outbound"]["ready"] == "yes", 30, "readiness")
+        await lab.until(lambda s: s["routes"]["outbound"]["ready"] == "yes", 60, "readiness")
         code, said = await lab.order("shift")
         assert (code, "O11" in said) == (2, True), said
         await lab.armed()
@@ -67,15 +67,14 @@ async def test_an_operator_shifts_and_restores_and_sigterm_moves_nothing(tmp_pat
         await lab.until(position("backup"), 60, "the shift")
         assert await lab.end(signal.SIGTERM) == 0
         lab.start()
-        status = await lab.until(position("backup"), 20, "the position after a restart")
+        status = await lab.until(position("backup"), 40, "the position after a restart")
         assert status["mode"] == "automatic"
-        await lab.until(lambda s: s["armed"]["now"] or "latched" in s["armed"]["why"], 30, "readiness")
-        await lab.until(lambda s: s["routes"]["outbound"]["edges_say"] == "agree", 10, "agreement")
-        code, said = await lab.order("restore")
-        if code == 2:
-            assert "O25" in said
-            await asyncio.sleep(6)  # the soak of this configuration is 5 s
-            code, said = await lab.order("restore")
-        assert code == 0, said
+        await lab.until(lambda s: s["armed"]["now"] or "latched" in s["armed"]["why"], 60, "readiness")
+        await lab.until(lambda s: s["routes"]["outbound"]["edges_say"] == "agree", 30, "agreement")
+        async with asyncio.timeout(60):
+            while (answer := await lab.order("restore"))[0] == 2:  # the soak of this configuration is 5 s
+                assert "O25" in answer[1]
+                await asyncio.sleep(0.5)
+        assert answer[0] == 0, answer[1]
         status = await lab.until(position("primary"), 60, "the return")
         assert status["routes"]["outbound"]["percent"] == 0

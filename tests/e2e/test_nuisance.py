@@ -8,12 +8,13 @@ from pathlib import Path
 
 import aiohttp
 
-from envmon.cli.demo_broker import Broker, free_port
+from envmon.cli.demo_broker import Broker
 from tests.e2e.lab import EVERY_S, Lab, position
+from tests.ports import free_port
 from tests.telephony.rig import Rig
 
-FROZEN_S = 30.0
-SLACK_S = 1.0  # on two busy cores; a device that waited for another would be seconds late
+FROZEN_S = 20.0
+SLACK_S = 2.0  # on two busy cores; a device that waited for the broker would be later still
 SCRAPERS = 20
 
 
@@ -61,14 +62,14 @@ async def test_frozen_and_dead_brokers_scrapers_and_bad_devices_delay_nobody(tmp
                 start = loop.time()
                 lab.lose_the_cooling(rise=8.0)
                 lab.devices["crac_2"].trouble.garbage = False
-                await lab.until(position("shifting"), 20, "the decision")
+                await lab.until(position("shifting"), 40, "the decision")
                 decided = loop.time() - start
-                await lab.until(position("backup"), 40, "the proof")
+                await lab.until(position("backup"), 60, "the proof")
                 dead = lab.gaps(start)
             status = await lab.status()
         late = {name: gap for name, gap in {**frozen, **dead}.items() if name in others and gap > EVERY_S + SLACK_S}
     assert late == {}
-    assert decided < 15.0
+    assert decided < 25.0
     assert len(sizes) > SCRAPERS * 10
     assert min(sizes) > 5_000
     assert status["devices"]["crac_3"]["up"] is False

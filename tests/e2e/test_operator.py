@@ -55,7 +55,7 @@ async def living(folder: Path, **more: Any) -> AsyncIterator[Lab]:
     """The same, with a daemon that answers."""
     async with site(folder, **more) as lab:
         lab.start()
-        await lab.until(lambda _: True, 20, "status")
+        await lab.until(lambda _: True, 40, "status")
         yield lab
 
 
@@ -75,7 +75,7 @@ async def reloaded(lab: Lab, count: str) -> dict[str, Any]:
     before = (await lab.status())["daemon"]["counters"][count]
     assert lab.daemon is not None
     lab.daemon.send_signal(signal.SIGHUP)
-    return await lab.until(lambda s: s["daemon"]["counters"][count] > before, 10, count)
+    return await lab.until(lambda s: s["daemon"]["counters"][count] > before, 30, count)
 
 
 # --- starting ----------------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ async def test_missing_secrets_are_named_at_the_start_and_stop_nothing_else(tmp_
         lab.start()
         status = await lab.until(
             lambda s: "nope" in s["devices"]["crac_1"]["error"] and s["devices"]["crac_3"]["up"],
-            10,
+            30,
             "the other devices",
         )
         log = lab.log()
@@ -143,13 +143,13 @@ async def test_a_socket_whose_daemon_lives_and_one_whose_daemon_died(tmp_path: P
         daemon = {"zone": "noc_room", "socket": str(lab.socket)}
         lab.configure(daemon={**daemon, "state_dir": str(lab.folder / "other")})
         assert "another envmon answers there; stop it first" in await refuses_to_start(lab)
-        await lab.until(lambda _: True, 1, "the first daemon still answering")
+        await lab.until(lambda _: True, 20, "the first daemon still answering")
         lab.configure()
         assert await lab.end(signal.SIGKILL) == -signal.SIGKILL
         assert lab.socket.is_socket(), "kill -9 leaves the socket behind"
         assert (await envmon("status", "--socket", lab.socket)).code == 1
         lab.start()
-        await lab.until(lambda _: True, 10, "an answer on the same path")
+        await lab.until(lambda _: True, 30, "an answer on the same path")
         assert lab.socket.stat().st_mode & 0o777 == 0o660
         assert await lab.end() == 0
         assert not lab.socket.exists()
@@ -184,7 +184,7 @@ async def test_a_state_directory_that_cannot_be_used(tmp_path: Path) -> None:
 
 async def test_a_reload_that_cannot_take_force_keeps_the_old_configuration_and_says_why(tmp_path: Path) -> None:
     async with living(tmp_path) as lab:
-        old = (await lab.until(lambda s: s["policy"], 10, "a policy"))["policy"]
+        old = (await lab.until(lambda s: s["policy"], 30, "a policy"))["policy"]
         lab.configure(bogus=1)
         status = await reloaded(lab, "failed_reloads")
         assert re.search(r"envmon\.yaml:\d+:1: bogus: unknown key", status["daemon"]["reload_error"])
@@ -198,7 +198,7 @@ async def test_a_reload_that_cannot_take_force_keeps_the_old_configuration_and_s
         assert "edges" in status["daemon"]["reload_error"]
         assert "only a restart can change these" in status["daemon"]["reload_error"]
         assert status["policy"] == old
-        await lab.until(lambda s: all(device["up"] for device in s["devices"].values()), 10, "every device, as before")
+        await lab.until(lambda s: all(device["up"] for device in s["devices"].values()), 30, "every device, as before")
         (lab.folder / "envmon.yaml").unlink()
         status = await reloaded(lab, "failed_reloads")
         assert "there is no such file" in status["daemon"]["reload_error"]
@@ -211,7 +211,7 @@ async def test_a_reload_that_cannot_take_force_keeps_the_old_configuration_and_s
 
 async def test_a_reload_polls_what_is_new_and_forgets_what_is_gone(tmp_path: Path) -> None:
     async with living(tmp_path) as lab, ModbusServer({1: lab.devices["probes"]}) as server:
-        await lab.until(lambda s: len([d for d in s["devices"].values() if d["up"]]) == 7, 10, "every device")
+        await lab.until(lambda s: len([d for d in s["devices"].values() if d["up"]]) == 7, 30, "every device")
         config = yaml.safe_load((lab.folder / "envmon.yaml").read_text())
         devices = config["devices"]
         devices["probes_2"] = {**devices["probes"], "address": f"127.0.0.1:{server.port}", "path": "path_probes_2"}
@@ -219,12 +219,12 @@ async def test_a_reload_polls_what_is_new_and_forgets_what_is_gone(tmp_path: Pat
         lab.configure(devices=devices)
         status = await reloaded(lab, "reloads")
         before = status["policy"]
-        status = await lab.until(lambda s: s["devices"].get("probes_2", {}).get("up"), 10, "the new device")
+        status = await lab.until(lambda s: s["devices"].get("probes_2", {}).get("up"), 30, "the new device")
         assert "bprobes" not in status["devices"]
         assert status["policy"] == before
         asked = len(lab.devices["bprobes"].polls)
         polled = len(lab.devices["crac_1"].polls)
-        await lab.until(lambda _: len(lab.devices["crac_1"].polls) >= polled + 2, 10, "two more rounds")
+        await lab.until(lambda _: len(lab.devices["crac_1"].polls) >= polled + 2, 30, "two more rounds")
         assert len(lab.devices["bprobes"].polls) == asked, "a device that is gone is asked no more"
         policies = [line.record for line in lab.lines() if line.record.entry == "policy"]
     assert [record.who for record in policies] == ["envmon", "envmon (reload)"]
@@ -241,7 +241,7 @@ async def test_status_for_people_and_for_programs(tmp_path: Path) -> None:
             s["routes"]["outbound"]["ready"] == "yes" and s["zones"]["hall_a"]["verdict"] != "unknown"
             and "no answer" in s["devices"]["crac_3"]["error"]
         )  # fmt: skip
-        await lab.until(ready, 15, "readiness")
+        await lab.until(ready, 40, "readiness")
         people = await envmon("status", "--socket", lab.socket)
         programs = await envmon("status", "--socket", lab.socket, "--json")
     assert (people.code, people.err, programs.code, programs.err) == (0, "", 0, "")
@@ -281,7 +281,7 @@ async def test_an_order_loads_only_what_it_needs(tmp_path: Path) -> None:
 async def test_a_refused_order_names_its_rule_and_its_facts(tmp_path: Path) -> None:
     """One life of the daemon, every order in the wrong moment."""
     async with living(tmp_path) as lab:
-        await lab.until(lambda s: s["routes"]["outbound"]["position"] == "primary", 15, "the position")
+        await lab.until(lambda s: s["routes"]["outbound"]["position"] == "primary", 40, "the position")
         refused: dict[str, str] = {}
 
         async def refuse(rule: str, command: str, *arguments: str) -> None:
@@ -471,10 +471,10 @@ async def test_an_engine_that_hangs_is_not_covered_up(tmp_path: Path) -> None:
         await _told(told, lambda: told.count("WATCHDOG=1") >= 3)
         assert lab.daemon is not None
         lab.daemon.send_signal(signal.SIGUSR1)
-        status = await lab.until(lambda s: s["daemon"]["engine_silence_s"] > 1.5, 10, "the silence to be told")
+        status = await lab.until(lambda s: s["daemon"]["engine_silence_s"] > 1.5, 30, "the silence to be told")
         fed = told.count("WATCHDOG=1")
         polled = status["daemon"]["counters"]["polls"]
-        status = await lab.until(lambda s: s["daemon"]["engine_silence_s"] > 3.0, 10, "more silence")
+        status = await lab.until(lambda s: s["daemon"]["engine_silence_s"] > 3.0, 30, "more silence")
         assert told.count("WATCHDOG=1") == fed
         assert status["daemon"]["counters"]["polls"] > polled
         await lab.end(signal.SIGKILL)

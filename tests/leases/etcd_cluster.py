@@ -18,9 +18,8 @@ from typing import Any, Self
 import aiohttp
 
 from envmon.config.settings import LeaseMember, LeaseSettings
-from tests.telephony.rig import free_ports
+from tests.ports import HOST, free_ports
 
-HOST = "127.0.0.1"
 NAMES = ("one", "two", "three")
 
 
@@ -105,7 +104,7 @@ class Cluster:
     async def ask(self, path: str, body: dict[str, Any], name: str = NAMES[0], token: str = "") -> Any:
         """One request to the JSON gateway of one member, certificates unchecked."""
         url = f"{self._scheme}://{HOST}:{self._client[name]}/v3/{path}"
-        timeout = aiohttp.ClientTimeout(total=2)
+        timeout = aiohttp.ClientTimeout(total=5)
         async with (
             aiohttp.ClientSession(timeout=timeout, headers={"Authorization": token} if token else {}) as session,
             session.post(url, json=body, ssl=False) as answer,
@@ -115,7 +114,7 @@ class Cluster:
     async def ready(self) -> None:
         """Return when every member can read with the majority's word."""
         for name in NAMES:
-            for _ in range(400):
+            for _ in range(1_200):
                 with suppress(aiohttp.ClientError, TimeoutError):
                     if "header" in await self.ask("kv/range", {"key": "AA=="}, name):
                         break

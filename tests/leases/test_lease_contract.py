@@ -20,7 +20,9 @@ from envmon.leases.etcd import EtcdLease
 from envmon.leases.local import LocalLease
 from tests.leases.etcd_cluster import Cluster
 
-TTL_S = 2.0
+pytestmark = pytest.mark.xdist_group("leases")  # its tests share one cluster
+
+TTL_S = 4.0
 PAUSE_S = 0.05
 
 
@@ -135,7 +137,7 @@ async def test_kill_9_frees_the_lease_and_no_epoch_comes_twice(kind: str, tmp_pa
             holder.kill()
             given += [int(line) for line in holder.stdout if line.endswith("\n")]
         async with KINDS[kind](tmp_path) as lease:
-            given.append(await taken(lease, 0, 2.5 * TTL_S))
+            given.append(await taken(lease, 0, 40.0))
     assert given == sorted(set(given)), "grows, never repeats"
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from envmon.config.secret import Secret
 from envmon.config.settings import PagerSettings
 from envmon.model.effect import Page, Urgency
 from envmon.pagers.contract import Envelope
+from tests.ports import free_port
 
 CHILD_ENV = {**os.environ, "PYTHONPATH": f"{Path(envmon.__file__).parents[1]}:{Path(__file__).parent}"}
 
@@ -28,17 +28,11 @@ def envelope(number: int, of: Page | None = None) -> Envelope:
     return Envelope(number, 1_772_366_527.25, "dallas", of or page())
 
 
-def settings(url: str, *, name: str = "a", token: Secret | None = None, deadline_s: float = 2.0) -> PagerSettings:
+def settings(url: str, *, name: str = "a", token: Secret | None = None, deadline_s: float = 10.0) -> PagerSettings:
     return PagerSettings(id=name, kind="webhook", zone="z", url=url, token=token, deadline_s=deadline_s)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def until(condition: Callable[[], bool], what: str, within_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], what: str, within_s: float = 20.0) -> None:
     """Wait for the condition; fail with ``what`` when it does not come true."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within_s

@@ -113,7 +113,7 @@ async def test_a_dead_pager_never_delays_the_other(tmp_path: Path) -> None:
         async with running(queue):
             for number in range(10):
                 queue.offer(page(f"k{number}"), 100.0)
-            await until(lambda: queue.depth == {"dead": 10, "alive": 0}, "the living pager has all", within_s=5.0)
+            await until(lambda: queue.depth == {"dead": 10, "alive": 0}, "the living pager has all")
             assert len(alive.taken) == 10
 
 
@@ -193,7 +193,7 @@ async def test_what_only_memory_held_reaches_the_disk_of_the_next_run(tmp_path: 
     queue = quick(tmp_path / "later", {"a": WebhookPager(settings(server.url))})
     task = asyncio.create_task(queue.run())
     queue.offer(page("k1"), 100.0)
-    await until(lambda: queue.retried["a"] >= 1, "it runs without a disk", within_s=5.0)
+    await until(lambda: queue.retried["a"] >= 1, "it runs without a disk")
     task.cancel()
     await asyncio.wait({task})
     (tmp_path / "later").mkdir()
@@ -365,14 +365,15 @@ def locked(path: Path) -> Iterator[subprocess.Popen[str]]:
         it.stdin.close()
 
 
-async def test_pages_never_wait_for_the_disk(tmp_path: Path) -> None:
+async def test_pages_never_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envmon.pagers.spool.BUSY_S", 30.0)
     pager = SimulatedPager(settings("simulated:"))
     queue = quick(tmp_path, {"a": pager, "down": WebhookPager(settings(PageServer().url))})
     async with running(queue):
         with locked(tmp_path):
             for number in range(50):
                 queue.offer(page(f"k{number}"), 100.0)
-            await until(lambda: len(pager.delivered) == 50, "delivered without the disk", within_s=1.5)
+            await until(lambda: len(pager.delivered) == 50, "delivered without the disk")
             assert not queue.saved
         await until(lambda: queue.saved, "on disk when the lock is gone")
     assert len(rows(tmp_path)) == 50
@@ -381,12 +382,13 @@ async def test_pages_never_wait_for_the_disk(tmp_path: Path) -> None:
 async def test_a_disk_that_hangs_at_the_start_holds_up_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("envmon.pagers.queue.OPEN_S", 0.05)
     monkeypatch.setattr("envmon.pagers.spool.RETRY_S", 0.05)
+    monkeypatch.setattr("envmon.pagers.spool.BUSY_S", 30.0)
     pager = SimulatedPager(settings("simulated:"))
     queue = quick(tmp_path, {"a": pager, "down": WebhookPager(settings(PageServer().url))})
     with locked(tmp_path):
         task = asyncio.create_task(queue.run())
         queue.offer(page(), 100.0)
-        await until(lambda: len(pager.delivered) == 1, "delivered without the disk", within_s=1.5)
+        await until(lambda: len(pager.delivered) == 1, "delivered without the disk")
         assert not queue.durable
     await until(lambda: queue.saved, "on disk when the lock is gone")
     task.cancel()

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from page_server import PageServer, envelope, free_port, page, settings
+from page_server import PageServer, envelope, page, settings
 
 from envmon.config.secret import Secret
 from envmon.model.effect import Page, Urgency
 from envmon.pagers.contract import Envelope, PagerError
 from envmon.pagers.webhook import WebhookPager, body, dedup_key
+from tests.ports import free_port
 
 TOKEN = "s3cret-token"
 
@@ -24,7 +25,7 @@ def token(tmp_path: Path) -> Secret:
     return Secret(f"file:{file}")
 
 
-async def refusal(server_url: str, token: Secret | None = None, deadline_s: float = 2.0) -> PagerError:
+async def refusal(server_url: str, token: Secret | None = None, deadline_s: float = 10.0) -> PagerError:
     async with WebhookPager(settings(server_url, token=token, deadline_s=deadline_s)) as pager:
         with pytest.raises(PagerError) as caught:
             await pager.send(envelope(1))
@@ -114,7 +115,7 @@ async def test_nobody_listens() -> None:
 
 
 async def test_a_slow_server_is_left_at_the_deadline() -> None:
-    async with PageServer(delay_s=5.0) as server:
+    async with PageServer(delay_s=30.0) as server:
         error = await refusal(server.url, deadline_s=0.2)
         assert (error.retry, str(error)) == (True, f"127.0.0.1:{server.port}: no answer in 0.2 s")
 

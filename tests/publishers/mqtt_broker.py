@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.ports import free_port
+
 
 def needed(program: str) -> str:
     found = shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin")
@@ -19,13 +21,7 @@ def needed(program: str) -> str:
     return found
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def until(condition: Callable[[], object], what: str, seconds: float = 15.0) -> None:
+async def until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
@@ -48,7 +44,7 @@ class Broker:
             self.write(f"listener {self.port} 127.0.0.1", "allow_anonymous true")
         with (self.directory / "mosquitto.log").open("ab") as log:
             self.process = subprocess.Popen([needed("mosquitto"), "-c", str(configuration)], stderr=log)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 20
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return

@@ -228,7 +228,7 @@ def test_mqtt_and_daemon_counters() -> None:
     metrics = MetricsPublisher("dallas", daemon)
     daemon.watch_mqtt(lambda: MqttCounts(connected=True, sent=5, refused=2, dropped=1, connects=3))
     daemon.watch_pages(lambda: {"depth": {"duty": 3}, "failures": {"duty": 1}})
-    daemon.journal_seq.set(12)
+    daemon.watch_journal(lambda: {"seq": 12, "head": {"ab12": 12}})
     daemon.watch_runtime(lambda: {"late_polls": {"card_1": 4}, "journal_failing": True, "unheard_of": 1})
     daemon.publish_lag.observe(0.02)
     samples = page(metrics)
@@ -241,6 +241,7 @@ def test_mqtt_and_daemon_counters() -> None:
         "envmon_late_polls_total": 4.0,
         "envmon_journal_failing": 1.0,
         "envmon_journal_seq": 12.0,
+        "envmon_journal_head": 12.0,
         "envmon_page_queue_depth": 3.0,
         "envmon_page_failures_total": 1.0,
         "envmon_mqtt_publish_lag_seconds_count": 1.0,

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from mqtt_broker import free_port
 from publish_samples import SUPPLY, batch, point, unit_readings
 
 from envmon.config.settings import MqttSettings
@@ -23,6 +22,7 @@ from envmon.publishers.daemon_metrics import DaemonMetrics
 from envmon.publishers.documents import encode, loop_document, loop_key
 from envmon.publishers.metrics import MetricsPublisher
 from envmon.publishers.mqtt import MqttPublisher
+from tests.ports import free_port
 
 AT = Stamp(10**12, 1_800_000_000.0, "boot")
 INLETS = [point(f"inlet_{n}", "degC", device="probes", unit=None, role=Role.RACK_INLET_TEMP) for n in range(3)]

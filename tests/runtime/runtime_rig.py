@@ -21,7 +21,7 @@ from envmon.probes.contract import ProbeResult
 STAMP = Stamp(1_000_000_000, 1_700_000_000.0, "boot-a")
 
 
-async def until(condition: Callable[[], object], what: str, seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
     """Wait for a condition; fail with its name when it does not come true."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -61,7 +61,7 @@ async def open_desk(path: Path, submit: Submitted | None = None, **more: Any) ->
 async def raw(path: Path, data: bytes) -> dict[str, Any]:
     reader, writer = await asyncio.open_unix_connection(path)
     writer.write(data)
-    line = await asyncio.wait_for(reader.readline(), 5)
+    line = await asyncio.wait_for(reader.readline(), 20)
     writer.close()
     await writer.wait_closed()
     answer: dict[str, Any] = json.loads(line)
@@ -117,13 +117,13 @@ async def test_an_order_carries_the_kernels_word_for_who_gave_it(tmp_path: Path)
         (b'{"command":"hold","reason":"x","override":true}\n', "override is for shift and restore, not for hold"),
         (b'{"command":"shift","reason":"x","override":"yes"}\n', "override must be true or false, not str"),
         (b"x" * 5000 + b"\n", "at most 4096 bytes"),
-        (b"", "no request within 0.3 s"),
+        (b"", "no request within 2 s"),
     ],
 )
 async def test_garbage_gets_one_clear_line_and_the_desk_stays_open(tmp_path: Path, line: bytes, says: str) -> None:
     submit = Submitted()
     path = tmp_path / "s"
-    async with open_desk(path, submit, idle_s=0.3):
+    async with open_desk(path, submit, idle_s=2.0):
         answer = await raw(path, line)
         assert answer["ok"] is False
         assert says in answer["error"]
@@ -146,13 +146,13 @@ async def test_several_requests_on_one_connection_and_a_torn_one(tmp_path: Path)
 
 async def test_idlers_cannot_lock_others_out_for_ever(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    async with open_desk(path, idle_s=0.5):
+    async with open_desk(path, idle_s=2.0):
         idlers = [await asyncio.open_unix_connection(path) for _ in range(CLIENTS)]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
         answer = await raw(path, b"")
         assert answer == {"ok": False, "error": f"{CLIENTS} clients are connected already; try again"}
         for reader, writer in idlers:
-            assert b"no request" in await asyncio.wait_for(reader.readline(), 5)
+            assert b"no request" in await asyncio.wait_for(reader.readline(), 20)
             writer.close()
             await writer.wait_closed()
         assert (await asyncio.to_thread(ask, path, {"command": "status"}))["ok"]

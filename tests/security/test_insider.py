@@ -6,6 +6,7 @@ import os
 import pwd
 import signal
 import socket
+import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -143,3 +144,39 @@ async def test_roles_do_not_change_under_a_running_daemon(site: Site) -> None:
     site.lab.daemon.send_signal(signal.SIGHUP)
     status = await site.lab.until(lambda s: s["daemon"]["reload_error"], 10, "a refused reload")
     assert "people" in status["daemon"]["reload_error"]
+
+
+async def test_a_looser_policy_takes_force_by_two_people_only(site: Site) -> None:
+    before = (await site.lab.status())["policy"]
+    assert site.lab.daemon is not None
+    limits = {"limits": {"recommended_c": 27, "allowable_c": 32, "service_c": 55}}
+    config = yaml.safe_load((site.lab.folder / "envmon.yaml").read_text())
+    site.lab.configure(zones={**config["zones"], "hall_a": {**config["zones"]["hall_a"], **limits}})
+    site.lab.daemon.send_signal(signal.SIGHUP)
+    status = await site.lab.until(lambda s: s["daemon"]["reload_error"], 10, "a refused reload")
+    assert "hall_a.limits.service 40 -> 55" in status["daemon"]["reload_error"]
+    await site.paged("policy/looser", "hall_a.limits.service 40 -> 55")
+
+    assert (await site.order(OPERATOR, "accept"))[0] == ["P20"]
+    (request,) = (await site.lab.status())["requests"]
+    assert (await site.lab.status())["policy"] == before
+    assert (await site.order(APPROVER, "approve", request=request))[0] == ["P34", "G30"]
+    after = await site.lab.until(lambda s: not s["daemon"]["reload_error"], 10, "the rest of the file follows")
+    assert after["policy"] != before
+    assert after["looser_policy"] == []
+    assert {line.record.rule for line in site.lab.lines()} >= {"G20", "P20", "P34", "G30"}
+
+
+async def test_an_edited_journal_is_found_at_the_next_start(site: Site) -> None:
+    before = (await site.lab.status())["daemon"]["journal"]["head"]
+    assert await site.lab.end() == 0
+    with sqlite3.connect(site.lab.journal) as journal:
+        (seq,) = journal.execute("SELECT max(seq) FROM line WHERE rule = 'M10'").fetchone()
+        journal.execute("UPDATE line SET who = 'nobody' WHERE seq = ?", (seq,))
+    journal.close()
+    site.lab.start()
+    await site.paged("journal/broken", f"line {seq} was changed after it was written")
+    status = await site.lab.status()
+    assert status["daemon"]["counters"]["journal_broken"] is True
+    assert site.lab.on_call.pages[-1]["detail"].rpartition("journal ")[2].count(":") == 1, "pages carry the head"
+    assert int(before.partition(":")[0]) < status["daemon"]["journal"]["seq"]

@@ -12,7 +12,7 @@ from envmon.wire.sip_dialog import respond
 async def test_calls_are_placed_at_the_virtual_rate_and_all_end():
     async with network() as net, net.caller(speed=100, rate=1.0, shortest_s=5, longest_s=30) as caller:
         placing = asyncio.create_task(caller.run())
-        await until(lambda: caller.tally.offered >= 100, 10)
+        await until(lambda: caller.tally.offered >= 100)
         spent = caller._clock.now()
         placing.cancel()
         await caller.hang_up()
@@ -24,7 +24,7 @@ async def test_calls_are_placed_at_the_virtual_rate_and_all_end():
 
 
 async def test_a_dead_far_end_fails_its_calls_and_every_new_one():
-    async with network() as net, net.caller(shortest_s=100, longest_s=200, deadline_s=0.4) as caller:
+    async with network() as net, net.caller(shortest_s=100, longest_s=200, deadline_s=2.0) as caller:
         for _ in range(10):
             caller.place()
         await until(lambda: caller.live[PRIMARY] == 10)
@@ -59,7 +59,7 @@ async def test_only_the_calls_of_the_dead_site_are_lost():
 
 
 async def test_a_call_whose_bye_is_not_answered_has_failed():
-    async with network() as net, net.caller(shortest_s=10, longest_s=20, deadline_s=0.4) as caller:
+    async with network() as net, net.caller(shortest_s=10, longest_s=20, deadline_s=2.0) as caller:
         caller.place()
         await until(lambda: caller.live[PRIMARY] == 1)
         net.primary.freeze()

@@ -4,13 +4,14 @@ import asyncio
 import math
 
 import pytest
-from switchboard import HERE, free_port, network, sipp, until
+from switchboard import HERE, network, sipp, until
 
 from envmon.sim.telephony import BACKUP, PRIMARY, SipSocket
 from envmon.sim.telephony_edge import SipEdge
 from envmon.wire.sip import Request, Response, cseq, entries, header
 from envmon.wire.sip_dialog import cancel, dialog, refused, within
 from envmon.wire.sip_values import address
+from tests.ports import free_port
 
 
 class Phone(SipSocket):
@@ -53,9 +54,9 @@ async def test_sipp_calls_through_the_edge_without_a_failure(tmp_path):
         where = f"{net.edge.address[0]}:{net.edge.address[1]}"
         caller = await sipp(
             where, "-sf", str(HERE / "sipp_uac.xml"), "-p", str(free_port()), "-m", "150", "-r", "75", "-d", "300",
-            "-timeout", "15", "-timeout_error", cwd=tmp_path,
+            "-timeout", "40", "-timeout_error", cwd=tmp_path,
         )  # fmt: skip
-        _, errors = await asyncio.wait_for(caller.communicate(), 20)
+        _, errors = await asyncio.wait_for(caller.communicate(), 60)
         assert caller.returncode == 0, errors.decode()
         told = await net.outbound()
         assert told["calls_primary"] + told["calls_backup"] == 150
@@ -77,9 +78,9 @@ async def test_our_callers_reach_a_sipp_far_end_through_the_edge(tmp_path):
                 async with net.caller(shortest_s=5, longest_s=40) as caller:
                     for _ in range(30):
                         caller.place()
-                    await until(lambda: caller.tally.ended == 30, 10)
+                    await until(lambda: caller.tally.ended == 30)
                     assert (caller.tally.answered, caller.tally.failed) == (30, 0)
-        _, errors = await asyncio.wait_for(far_end.communicate(), 10)
+        _, errors = await asyncio.wait_for(far_end.communicate(), 40)
         assert far_end.returncode == 0, errors.decode()
     finally:
         if far_end.returncode is None:
@@ -95,7 +96,7 @@ async def test_the_percent_is_the_share_of_new_calls_that_goes_to_the_backup(per
             for _ in range(200):
                 caller.place()
                 await asyncio.sleep(0.002)  # one after the other: a socket's buffer holds some 150 datagrams
-            await until(lambda: caller.tally.ended == 200, 10)
+            await until(lambda: caller.tally.ended == 200)
         share, spread = 2.0 * percent, 4 * math.sqrt(200 * percent / 100 * (1 - percent / 100))
         assert abs(net.backup.answered - share) <= spread
         assert net.primary.answered + net.backup.answered == 200
@@ -111,7 +112,7 @@ async def test_a_call_stays_where_it_is_when_the_percent_changes():
         await until(lambda: caller.live[BACKUP] == 1)
         told = await net.outbound()
         assert (told["active_primary"], told["active_backup"]) == (20, 1)
-        await until(lambda: caller.tally.ended == 21, 10)
+        await until(lambda: caller.tally.ended == 21)
         assert caller.tally.failed == 0
         assert (net.primary.answered, net.backup.answered) == (20, 1)
         assert not net.primary.calls and not net.backup.calls

@@ -177,7 +177,7 @@ async def test_a_site_that_was_moved_in_time_survives(tmp_path):
         compiled = settings(running, tmp_path)
 
         async def act() -> None:
-            await until(lambda: running.rooms.second > running.draw.cut_at + 60, 20)
+            await until(lambda: running.rooms.second > running.draw.cut_at + 60, 60)
             for edge in compiled.edges:
                 assert (await SipProbe().call(edge.sip_host, edge.sip_port, edge.probe_user)).answered
                 async with ACTUATORS[edge.kind](edge) as actuator:
@@ -231,6 +231,16 @@ async def test_a_site_that_cannot_start_leaves_nothing_open(monkeypatch):
     port = running._ports["crac_2"]
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_what_passed_before_the_site_is_lived_in_is_not_told_as_slowness():
+    async with site() as running:
+        await asyncio.sleep(1.0)  # 400 virtual seconds
+        living = asyncio.create_task(running.run())
+        await until(lambda: running.rooms.second > 440)
+        living.cancel()
+        await asyncio.wait((living,))
+        assert running.score.late_s < 300
 
 
 async def test_a_machine_too_slow_for_the_speed_is_told():

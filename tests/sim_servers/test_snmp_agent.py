@@ -5,9 +5,9 @@ import os
 import re
 import shutil
 import socket
-import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +27,8 @@ SUPPLY = f"{BASE}.2.2.2.9.0"
 
 
 @pytest.fixture
-async def agent() -> AsyncIterator[SnmpAgent]:
+async def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SnmpAgent]:
+    monkeypatch.setenv("SNMP_PERSISTENT_DIR", str(tmp_path))
     async with SnmpAgent(SimulatedDevice(PROFILES["apc-inrow-rc"])) as running:
         yield running
 
@@ -36,12 +37,14 @@ def found(out: str) -> dict[str, str]:
     return dict(re.findall(r"^\.(\S+) (\S+)$", out, re.MULTILINE))
 
 
-async def tool(agent: SnmpAgent, name: str, *arguments: str, version: str = "2c", community: str = "public") -> str:
+async def tool(
+    agent: SnmpAgent, name: str, *arguments: str, version: str = "2c", community: str = "public", wait_s: int = 10
+) -> str:
     assert shutil.which(name), f"{name} is not installed: apt install snmp"
     process = await asyncio.create_subprocess_exec(
-        *(name, "-v", version, "-c", community, "-On", "-Oq", "-t", "1", "-r", "0", f"127.0.0.1:{agent.port}"),
+        *(name, "-v", version, "-c", community, "-On", "-Oq", "-t", str(wait_s), "-r", "0", f"127.0.0.1:{agent.port}"),
         *arguments,
-        env={**os.environ, "MIBS": "", "SNMPCONFPATH": os.devnull, "SNMP_PERSISTENT_DIR": tempfile.gettempdir()},
+        env={**os.environ, "MIBS": "", "SNMPCONFPATH": os.devnull},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -49,7 +52,7 @@ async def tool(agent: SnmpAgent, name: str, *arguments: str, version: str = "2c"
     return out.decode()
 
 
-async def ask(agent: SnmpAgent, message: Message | bytes, wait: float = 2.0) -> bytes:
+async def ask(agent: SnmpAgent, message: Message | bytes, wait: float = 10.0) -> bytes:
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
@@ -108,7 +111,7 @@ async def test_an_absent_point(agent: SnmpAgent) -> None:
 
 
 async def test_a_wrong_community_gets_no_answer_and_is_no_poll(agent: SnmpAgent) -> None:
-    assert "Timeout" in await tool(agent, "snmpget", MODE, community="secret")
+    assert "Timeout" in await tool(agent, "snmpget", MODE, community="secret", wait_s=1)
     assert agent.device.requests == 0
 
 
@@ -169,13 +172,13 @@ async def test_an_answer_never_outgrows_the_agent() -> None:
 
 async def test_some_cards_do_not_know_bulk() -> None:
     async with SnmpAgent(SimulatedDevice(PROFILES["rfc1628-ups"]), bulk=False) as plain:
-        assert "Timeout" in await tool(plain, "snmpbulkwalk", "1.3.6.1.2.1.33")
+        assert "Timeout" in await tool(plain, "snmpbulkwalk", "1.3.6.1.2.1.33", wait_s=1)
         assert len(found(await tool(plain, "snmpwalk", "1.3.6.1.2.1.33"))) == len(plain.device.variables)
 
 
 async def test_a_set_gets_no_answer_and_changes_nothing(agent: SnmpAgent) -> None:
     before = dict(agent.device.variables)
-    assert "Timeout" in await tool(agent, "snmpset", MODE, "i", "1")
+    assert "Timeout" in await tool(agent, "snmpset", MODE, "i", "1", wait_s=1)
     assert agent.device.variables == before
 
 

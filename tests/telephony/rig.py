@@ -10,13 +10,11 @@ Every program is started by the rig, on free ports, and ended by its own process
 import asyncio
 import hashlib
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,10 +24,10 @@ from envmon.actuators.contract import EdgeError
 from envmon.actuators.kamailio import KamailioEdge
 from envmon.config.secret import Secret
 from envmon.config.settings import EdgeSettings
+from tests.ports import HOST, free_ports
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "kamailio"
 SCENARIOS = Path(__file__).parent / "scenarios"
-HOST = "127.0.0.1"
 SITES = ("primary", "backup")
 
 
@@ -131,7 +129,7 @@ class Rig:
         if not ready:
             return
         async with KamailioEdge(self.edge(index)) as edge:
-            deadline = asyncio.get_running_loop().time() + 15
+            deadline = asyncio.get_running_loop().time() + 30
             while True:
                 try:
                     await edge.status()
@@ -260,7 +258,7 @@ class Rig:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, kind)
         try:
-            await until(lambda: process.poll() is not None, 8, f"{name} to end")
+            await until(lambda: process.poll() is not None, 20, f"{name} to end")
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -290,22 +288,7 @@ async def until(condition: Callable[[], bool], seconds: float, what: str) -> Non
     while not condition():
         if asyncio.get_running_loop().time() > deadline:
             raise TimeoutError(f"waited {seconds:.0f} s for {what}")
-        await asyncio.sleep(0.02)
-
-
-def free_ports(count: int) -> Iterator[int]:
-    """Ports that are free for UDP and TCP now, below the range the kernel gives away by itself."""
-    with ExitStack() as held:
-        found: list[int] = []
-        while len(found) < count:
-            port = random.randrange(20_000, 32_000)
-            udp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            tcp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            with suppress(OSError):
-                udp.bind((HOST, port))
-                tcp.bind((HOST, port))
-                found.append(port)
-    return iter(found)
+        await asyncio.sleep(0.05)
 
 
 def _tail(log: Path) -> str:
