@@ -23,6 +23,7 @@ from envmon.config import ConfigError
 from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
 from envmon.core import snapshot
 from envmon.core.advance import advance
+from envmon.core.explain import explain_now, plain
 from envmon.core.guard import objections
 from envmon.core.status import status
 from envmon.core.world import World, initial
@@ -94,7 +95,7 @@ class Assembly:
         parts = self.parts(settings, profiles)
         parts.in_force()
         self.daemon = Daemon(
-            mind=Mind(advance, snapshot.dump, status, objections),
+            mind=Mind(advance, snapshot.dump, status, objections, lambda world: plain(explain_now(world))),
             world=remembered(journal, clock),
             frame=self._frame(),
             parts=parts,
@@ -108,7 +109,7 @@ class Assembly:
         """The HTTP server, where one is configured."""
         if self.settings.http is None:
             return None
-        return WebServer(self.settings.http, self._metrics.scrape, self.daemon.status, self._health)
+        return WebServer(self.settings.http, self._metrics.scrape, self.daemon.told, self._health)
 
     def parts(self, settings: Settings, profiles: Mapping[str, Profile]) -> Parts:
         """What a reload replaces. Nothing of ours changes before it takes force."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envmon import __version__
-from envmon.cli import aside, journal, orders, rules
+from envmon.cli import aside, explain, journal, orders, rules
 from envmon.cli.journal import JOURNAL
 from envmon.model.event import Command
 
@@ -55,6 +55,8 @@ def _command(asked: argparse.Namespace) -> int:
             return check(asked.config, asked.schema)
         case "status":
             return orders.status(asked.socket, as_json=asked.json)
+        case "explain":
+            return explain.explain(asked)
         case "journal" if asked.what == "show":
             return journal.show(asked.path, as_lines=asked.json, since=asked.since)
         case "journal" if asked.what == "export":
@@ -132,6 +134,11 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="what the daemon sees and would do")
     status.add_argument("--socket", type=Path, default=SOCKET)
     status.add_argument("--json", action="store_true")
+    why = commands.add_parser("explain", help="why: what is true, which rule fired or is next, what it waits for")
+    why.add_argument("--decision", metavar="N|ID", help="a line of the journal, or the newest of a rule or an order")
+    why.add_argument("--socket", type=Path, default=SOCKET)
+    why.add_argument("--path", type=Path, default=STATE / JOURNAL)
+    why.add_argument("--json", action="store_true")
     for command, says in SAYS.items():
         order = commands.add_parser(command, help=says)
         order.add_argument("--reason", required=True, help="why; it goes into the journal")

@@ -1,7 +1,8 @@
 """From the world to the finite facts of a route."""
 
 from envmon.core import clock
-from envmon.core.judge import minutes, quorum_stands
+from envmon.core.bar import astray, bars
+from envmon.core.judge import quorum_stands
 from envmon.core.loss import for_good, restart_expected
 from envmon.core.power import ends_s
 from envmon.core.proof import left, proof, say, stage
@@ -142,9 +143,10 @@ def _quiet(world: World, route: RoutePolicy) -> bool:
 def explain(world: World, policy: Policy, route: RoutePolicy) -> str:
     """The facts behind a decision on this route, in words."""
     parts = [f"{zone}: {world.zones[zone].judgement.why}" for zone in route.zones]
-    parts.append(f"evacuation takes {minutes(clock.evacuate_s(route, world.routes[route.id]))}")
     if counted := say(world, policy, route, world.routes[route.id]):
         parts.append(counted)
+    parts.extend(bars(world, policy, route))
+    parts.extend(astray(world, policy, route))
     items: tuple[Item, ...] = readiness(world, policy, route)
-    parts.extend(f"{item.name}: {item.why}" for item in items if item.passed is not True)
+    parts.extend(f"{item.name}: {item.why}" for item in items if item.passed is not True or "partial" in item.why)
     return "; ".join(parts)

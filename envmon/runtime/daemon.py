@@ -70,7 +70,7 @@ class Daemon(Generic[W]):
         self._engine = Engine(mind, world, self._ledger, outlets, clock, self.counters)
         self._edges = [EdgeWatch(name, edge, clock, self._engine.post) for name, edge in frame.actuators.items()]
         self._probes = [ProbeWatch(to, frame.probe, clock, self._engine.post, frame.probe_s) for to in frame.targets]
-        self._desk = OrderDesk(frame.socket, self._order, self.status, self.counters, frame.people)
+        self._desk = OrderDesk(frame.socket, self._order, self.told, self.counters, frame.people)
         self._conditions = Conditions(self._page, lambda: str(self._engine.status().get("site", "")))
         self._audit = Audit(frame.verify, self._audited)
         self._poller = self._new_poller({})
@@ -107,6 +107,10 @@ class Daemon(Generic[W]):
             "reload_error": self._reload_error,
         }
         return {**self._engine.status(), "daemon": daemon}
+
+    def told(self) -> dict[str, Any]:
+        """Return the status with its explanation, for whoever asks: too much to make every second."""
+        return {**self.status(), "explain": self._engine.explain()}
 
     async def run(self) -> None:
         """Run until told to stop. Raises DeskError at the start, VitalTaskError when the engine crashes."""

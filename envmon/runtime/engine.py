@@ -62,12 +62,13 @@ class Stepped(Protocol[W_co]):
 
 @dataclass(frozen=True, slots=True)
 class Mind(Generic[W]):
-    """The pure functions of the core: ``advance``, ``snapshot.dump``, ``status.status``, ``guard.objections``."""
+    """The pure functions of the core: advance, snapshot.dump, status.status, guard.objections, explain.explain_now."""
 
     advance: Callable[[W, Event], Stepped[W]]
     dump: Callable[[W], str]
     status: Callable[[W], dict[str, Any]]
     objections: Callable[[W, PolicyLoaded], tuple[str, ...]] = field(default=lambda *_: ())
+    explain: Callable[[W], list[dict[str, Any]]] = field(default=lambda _: [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,10 @@ class Engine(Generic[W]):
     def status(self) -> dict[str, Any]:
         """Return the core's status of the world as it is now."""
         return self._mind.status(self._world)
+
+    def explain(self) -> list[dict[str, Any]]:
+        """Return why the world is judged and decided as it is now, part by part."""
+        return self._mind.explain(self._world)
 
     def objections(self, event: PolicyLoaded) -> tuple[str, ...]:
         """Return why a policy would be refused now, as the core sees it."""

@@ -46,6 +46,8 @@ def page(status: Mapping[str, Any], health: Mapping[str, str]) -> str:
     if silent := [(name, device) for name, device in (status.get("devices") or {}).items() if not device.get("up")]:
         rows = ((_text(name), _text(device.get("error"))) for name, device in silent)
         body.append("<h2>Devices that do not answer</h2>" + _table(("device", "error"), rows))
+    if parts := status.get("explain"):
+        body.append("<h2>Why</h2>" + "".join(_part(part) for part in parts))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5">'
         '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/style.css">'
@@ -93,6 +95,11 @@ def _check(item: str, check: Mapping[str, Any]) -> str:
     result = {True: "pass", False: "fail"}.get(check.get("pass"), "unknown")  # type: ignore[arg-type]
     why = f": {_text(check.get('why'))}" if check.get("why") else ""
     return f'{_text(item)} <span class="{result}">{result}</span>{why}'
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    lines = "".join(f"<li>{_text(line)}</li>" for line in part.get("lines") or ())
+    return f"<details><summary>{_text(part.get('title'))}</summary><ul>{lines}</ul></details>"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
