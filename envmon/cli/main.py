@@ -57,14 +57,8 @@ def _command(asked: argparse.Namespace) -> int:
             return orders.status(asked.socket, as_json=asked.json)
         case "explain":
             return explain.explain(asked)
-        case "journal" if asked.what == "show":
-            return journal.show(asked.path, as_lines=asked.json, since=asked.since)
-        case "journal" if asked.what == "export":
-            return journal.export(asked.path, asked.output)
-        case "journal":
-            return journal.verify(asked.path, asked.head)
-        case "report":
-            return journal.report(asked.path, asked.episode, asked.output, asked.users)
+        case "journal" | "report":
+            return _told(asked)
         case "rules":
             return rules.rules()
         case "poll" | "identify" | "profiles" | "profile" | "commission":
@@ -77,6 +71,18 @@ def _command(asked: argparse.Namespace) -> int:
             return demo(asked)
         case _:
             return orders.order(asked.socket, orders.request(vars(asked)))
+
+
+def _told(asked: argparse.Namespace) -> int:
+    if asked.command == "report":
+        return journal.report(asked.path, asked.episode, asked.output, asked.users)
+    match asked.what:
+        case "show":
+            return journal.show(asked.path, as_lines=asked.json, since=asked.since)
+        case "export":
+            return journal.export(asked.path, asked.output)
+        case _:
+            return journal.verify(asked.path, asked.head)
 
 
 def _devices(asked: argparse.Namespace) -> int:
@@ -139,6 +145,19 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("--socket", type=Path, default=SOCKET)
     why.add_argument("--path", type=Path, default=STATE / JOURNAL)
     why.add_argument("--json", action="store_true")
+    _ordering(commands)
+    aside.add(commands, SOCKET)
+    _journal(commands.add_parser("journal", help="what was decided and done"))
+    _report(commands.add_parser("report", help="an episode as a readable file; without one, which there are"))
+    commands.add_parser("rules", help="print the rule tables")
+    _reading(commands)
+    _comparing(commands.add_parser("commission", help="compare a device with its panel and sign a record of it"))
+    _replaying(commands)
+    _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
+    return parser
+
+
+def _ordering(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     for command, says in SAYS.items():
         order = commands.add_parser(command, help=says)
         order.add_argument("--reason", required=True, help="why; it goes into the journal")
@@ -152,15 +171,6 @@ def _parser() -> argparse.ArgumentParser:
             order.add_argument("--break-glass", action="store_true", help="without the second person; pages everybody")
         if command is Command.APPROVE:
             order.add_argument("request", help="its number, as the page and the status show it")
-    aside.add(commands, SOCKET)
-    _journal(commands.add_parser("journal", help="what was decided and done"))
-    _report(commands.add_parser("report", help="an episode as a readable file; without one, which there are"))
-    commands.add_parser("rules", help="print the rule tables")
-    _reading(commands)
-    _comparing(commands.add_parser("commission", help="compare a device with its panel and sign a record of it"))
-    _replaying(commands)
-    _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
-    return parser
 
 
 def _journal(parser: argparse.ArgumentParser) -> None:
