@@ -510,7 +510,6 @@ async def test_a_move_that_the_edge_only_claims_is_contradicted_by_its_calls(tmp
 async def test_a_move_nobody_can_read_back_stays_unproven(tmp_path: Path) -> None:
     """The edge takes the write, and then answers nonsense to every question."""
     async with crooked_site(tmp_path) as (lab, edge, crooked):
-
         written = False
 
         async def mute(request: web.Request, told: dict[str, Any]) -> web.StreamResponse | None:
