@@ -510,9 +510,12 @@ async def test_a_move_that_the_edge_only_claims_is_contradicted_by_its_calls(tmp
 async def test_a_move_nobody_can_read_back_stays_unproven(tmp_path: Path) -> None:
     """The edge takes the write, and then answers nonsense to every question."""
     async with crooked_site(tmp_path) as (lab, edge, crooked):
+        written = False
 
         async def mute(request: web.Request, told: dict[str, Any]) -> web.StreamResponse | None:
-            return web.json_response([]) if request.path.endswith("/status") else None
+            nonlocal written
+            written = written or request.method == "PUT"
+            return web.json_response([]) if written and request.path.endswith("/status") else None
 
         lab.configure(judgement={"stale": "5s", "edge_stands": "2s"})
         lab.start(script=QUICK_LOOKS)
@@ -823,7 +826,7 @@ async def test_an_edge_is_quoted_shortly_and_without_our_token(tmp_path: Path) -
             await until(lambda: "answers again" in told(), 30, f"{words}: over")  # noqa: B023
         crooked.lie = in_an_error
         status = await lab.until(
-            lambda s: s["routes"]["outbound"]["ready"] != "yes", 10, "an edge that is not believed"
+            lambda s: s["routes"]["outbound"]["ready"] != "yes", 40, "an edge that is not believed"
         )
         _, ordered = await lab.order("shift")
         await lab.end()
