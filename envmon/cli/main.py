@@ -57,12 +57,8 @@ def _command(asked: argparse.Namespace) -> int:
             return orders.status(asked.socket, as_json=asked.json)
         case "explain":
             return explain.explain(asked)
-        case "journal" if asked.what == "show":
-            return journal.show(asked.path, as_lines=asked.json, since=asked.since)
-        case "journal" if asked.what == "export":
-            return journal.export(asked.path, asked.output)
         case "journal":
-            return journal.verify(asked.path, asked.head)
+            return _of_journal(asked)
         case "report":
             return journal.report(asked.path, asked.episode, asked.output, asked.users)
         case "rules":
@@ -77,6 +73,16 @@ def _command(asked: argparse.Namespace) -> int:
             return demo(asked)
         case _:
             return orders.order(asked.socket, orders.request(vars(asked)))
+
+
+def _of_journal(asked: argparse.Namespace) -> int:
+    match asked.what:
+        case "show":
+            return journal.show(asked.path, as_lines=asked.json, since=asked.since)
+        case "export":
+            return journal.export(asked.path, asked.output)
+        case _:
+            return journal.verify(asked.path, asked.head)
 
 
 def _devices(asked: argparse.Namespace) -> int:
@@ -157,7 +163,6 @@ def _parser() -> argparse.ArgumentParser:
     _report(commands.add_parser("report", help="an episode as a readable file; without one, which there are"))
     commands.add_parser("rules", help="print the rule tables")
     _reading(commands)
-    _comparing(commands.add_parser("commission", help="compare a device with its panel and sign a record of it"))
     _replaying(commands)
     _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
     return parser
@@ -201,6 +206,7 @@ def _reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     what = profile.add_subparsers(dest="what", required=True, metavar="check")
     check = what.add_parser("check", help="tell every fault of a profile file, or what it reads")
     check.add_argument("file", type=Path)
+    _comparing(commands.add_parser("commission", help="compare a device with its panel and sign a record of it"))
 
 
 def _comparing(parser: argparse.ArgumentParser) -> None:
