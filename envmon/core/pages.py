@@ -3,8 +3,8 @@
 Rules
   - Level-triggered: a page is raised when its condition appears or grows more urgent, resolved when it is gone.
   - Missing data resolves nothing: a blind zone keeps the thermal page it had.
-  - A shelved page is not raised, nor is a chore about what is in maintenance: a device that does not answer. Whatever
-    tells of heat, of redundancy, of blindness or of calls is no chore.
+  - A shelved page is not raised, nor is a chore about what is in maintenance: a device that does not answer, a sensor
+    without a vote. Whatever tells of heat, of redundancy, of blindness or of calls is no chore.
   - The key is stable for one condition of one episode, so a pager updates instead of piling up.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from envmon.core import consent, guard
 from envmon.core.aside import edge_out, place_out, units_out
+from envmon.core.explain import explain_now, text
 from envmon.core.mode_rules import MODE_RULES
 from envmon.core.power import held
 from envmon.core.readiness import reachable, readiness, ready
@@ -27,6 +28,7 @@ from envmon.model.verdict import Mode, Phase, Verdict
 
 DRAINED = "T23"  # says that power may go: withdrawn the moment that is not so
 SILENT_PAGE_S = 60.0
+DETAIL = 8_000  # characters
 RANK = {Urgency.INFO: 0, Urgency.WARNING: 1, Urgency.ERROR: 2, Urgency.CRITICAL: 3}
 SENTENCES = {entry.id: entry for entry in ROUTE_RULES}
 MODE_SENTENCES = {entry.id: entry for entry in MODE_RULES}
@@ -38,7 +40,7 @@ def step_pages(world: World, policy: Policy) -> Step:
     told = {key: page for key, page in asked.items() if not _shelved(world, page)}
     keep = {key: value for key, value in world.raised.items() if key not in asked and _blind_keeps(world, policy, key)}
     news = [
-        page
+        _explained(world, page)
         for key, page in told.items()
         if key not in world.raised or RANK[page.urgency] > RANK[Urgency(world.raised[key])]
     ]
@@ -51,6 +53,13 @@ def step_pages(world: World, policy: Policy) -> Step:
         return Step(world)
     raised = {**keep, **{key: page.urgency.value for key, page in told.items()}}
     return Step(replace(world, raised=raised), (*news, *gone))
+
+
+def _explained(world: World, page: Page) -> Page:
+    """A critical page carries the whole explanation: who is woken by it needs no second look to know why."""
+    if page.urgency is not Urgency.CRITICAL:
+        return page
+    return replace(page, detail=f"{page.detail}\n{text(explain_now(world))}".strip()[:DETAIL])
 
 
 def _shelved(world: World, page: Page) -> bool:
@@ -90,7 +99,7 @@ def wanted(world: World, policy: Policy) -> list[Page]:
 def _zone(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> list[Page]:
     judgement = state.judgement
     where = f"{policy.site} {zone.id}"
-    found = _doubts(policy, zone, state)
+    found = [] if place_out(world.aside, policy, zone.id) else _doubts(policy, zone, state)
     if judgement.power_says and held(state, world.now):
         text = f"{where}: {judgement.power_says}. {judgement.why}"
         found.append(Page(_key(policy, zone.id, "power"), True, Urgency.ERROR, text))

@@ -11,7 +11,7 @@ import pytest
 from envmon.core.explain import Told, explain_decision, explain_now, plain, text
 from envmon.core.words import PHRASES, TABLES, phrase, rule_of
 from envmon.core.world import World, initial
-from envmon.model.effect import Decision
+from envmon.model.effect import Decision, Page, Urgency
 from envmon.model.event import Command, Order, OrderReceived, WeatherReport
 from envmon.model.policy import FeedPolicy
 from envmon.model.weather import WeatherWarning
@@ -235,6 +235,16 @@ def test_every_rule_is_found_with_its_table():
         for row in table:
             assert rule_of(row.id) == (row, table)
     assert rule_of("X99") is None
+
+
+def test_a_critical_page_carries_the_explanation_and_no_other_does():
+    room = Room().armed()
+    storm(room, 700)
+    pages = [effect for effect in room.effects if isinstance(effect, Page) and effect.raised]
+    critical = [page for page in pages if page.urgency is Urgency.CRITICAL]
+    assert critical
+    assert all("Sensors without a vote\n  none" in page.detail and len(page.detail) <= 8_000 for page in critical)
+    assert not any("Sensors without a vote" in page.detail for page in pages if page not in critical)
 
 
 def test_machines_read_the_same():

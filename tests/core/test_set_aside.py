@@ -154,6 +154,21 @@ def test_the_silent_device_of_what_is_in_maintenance_is_no_page(target):
     assert raised(room) == {"hall_a_crac_3/device": "warning"}
 
 
+def test_a_sensor_without_a_vote_in_a_zone_in_maintenance_is_no_page():
+    room = Room().armed()
+    maintain(room, "hall_a")
+    real = room.readings
+    room.readings = lambda device, zone: tuple(
+        type(r)(r.point, 85.0) if device == "hall_a_crac_2" and r.point.name == "inlet_temp" else r
+        for r in real(device, zone)
+    )
+    room.run(200)
+    assert raised(room) == {}
+    order(room, Command.MAINTENANCE_END, "hall_a")
+    room.run(2)
+    assert list(raised(room)) == ["hall_a/hall_a_crac_2/trust"]
+
+
 def test_the_rest_of_a_zone_still_pages():
     room = Room().armed()
     maintain(room, "hall_a_crac_3")
