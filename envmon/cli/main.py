@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envmon import __version__
-from envmon.cli import journal, orders, rules
+from envmon.cli import journal, orders, parity, rules
 from envmon.cli.journal import JOURNAL
 from envmon.model.event import Command
 
@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return journal.report(asked.path, asked.episode, asked.output, asked.users)
         case "rules":
             return rules.rules()
+        case "parity":
+            return parity.digest(asked.file, asked.list_version)
         case "poll" | "identify" | "profiles" | "profile":
             return _devices(asked)
         case "demo":
@@ -109,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     _journal(commands.add_parser("journal", help="what was decided and done"))
     _report(commands.add_parser("report", help="an episode as a readable file; without one, which there are"))
     commands.add_parser("rules", help="print the rule tables")
+    _parity(commands.add_parser("parity", help="what two sites compare of their do-not-record lists"))
     _reading(commands)
     _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
     return parser
@@ -152,6 +155,13 @@ def _reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     what = profile.add_subparsers(dest="what", required=True, metavar="check")
     check = what.add_parser("check", help="tell every fault of a profile file, or what it reads")
     check.add_argument("file", type=Path)
+
+
+def _parity(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_subparsers(dest="what", required=True, metavar="digest")
+    digest = what.add_parser("digest", help="count, SHA-256, version and age of a list; never a number of it")
+    digest.add_argument("file", type=Path, help="the list, a number a line")
+    digest.add_argument("--list-version", default="", help="how its source calls this state of it")
 
 
 def _speed(text: str) -> float:

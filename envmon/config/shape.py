@@ -83,8 +83,8 @@ class ZoneEntry(Entry):
     """Heat the room stores, kJ per K per kW of load; bounds its warming until its own rate is measured."""
     slew_k_per_min: Annotated[float, Field(gt=0, le=20)] = round(default(ZonePolicy, "slew") * 60, 3)
     """How fast a silent sensor is assumed to warm, K per minute."""
-    restart_expected: Annotated[Duration, AfterValidator(Between(10, 1800))] = default(ZonePolicy, "restart_s")
-    """Within what time units come back by themselves after a power transfer."""
+    restart_expected: Annotated[Duration, AfterValidator(Between(0, 1800))] = default(ZonePolicy, "restart_s")
+    """Within what time units come back by themselves after a power transfer or a trip; 0s where none does."""
     min_inlets: Count = default(ZonePolicy, "min_inlets")
     """How many good rack inlet sensors the zone needs before its temperature counts as known."""
 

@@ -11,10 +11,12 @@ Rules
 """
 
 from envmon.core.judge import quorum_stands
+from envmon.core.power import ends_s
 from envmon.core.route_words import Pace, Threat
 from envmon.core.world import RouteState, World, ZoneState, age_s
+from envmon.model.event import Stamp
 from envmon.model.policy import Policy, RoutePolicy
-from envmon.model.verdict import Sight
+from envmon.model.verdict import Basis, Sight, TimeToLimit
 
 RESERVE = 1.25  # on what was seen: the longest call of a night is not the longest call
 LONGEST = 2.0  # times the configured length
@@ -49,22 +51,29 @@ def stage_s(route: RoutePolicy, state: RouteState) -> float:
 
 
 def lower_bound(world: World, policy: Policy, route: RoutePolicy) -> float | None:
-    """The least time to limit of the zones with a standing quorum, in seconds; None where there is none in sight.
+    """The least time to limit of the route's zones, heat, battery or fuel, in seconds; None where none is in sight.
 
-    A zone that went blind counts from what was last measured, less the time since.
+    Heat counts with a standing quorum, the power as two witnesses tell it.
     """
-    zones = [world.zones[zone] for zone in route.zones]
-    found = [_lower(world, zone) for zone in zones if quorum_stands(policy, zone, world.now)]
-    return min((each for each in found if each is not None), default=None)
+    found: list[float] = []
+    for zone in (world.zones[zone] for zone in route.zones):
+        limit, blind_s = stands(zone, world.now)
+        if quorum_stands(policy, zone, world.now) and limit.sight is Sight.FORECAST and limit.lower is not None:
+            found.append(limit.lower - blind_s)
+        if (ends := ends_s(zone, world.now)) is not None:
+            found.append(ends)
+    return min(found, default=None)
 
 
-def _lower(world: World, zone: ZoneState) -> float | None:
-    limit = zone.judgement.time_to_limit
-    if limit.sight is Sight.FORECAST:
-        return limit.lower
-    if limit.sight is Sight.CANNOT_TELL and zone.last_lower is not None and zone.quorum_ns is not None:
-        return zone.last_lower - age_s(world.now, zone.quorum_ns)
-    return None
+def stands(zone: ZoneState, now: Stamp) -> tuple[TimeToLimit, float]:
+    """The time to limit that stands for a zone, and how long ago it was measured, in seconds.
+
+    A zone that is blind or cannot tell counts from what was last measured with a quorum.
+    """
+    told = zone.judgement
+    if told.basis is Basis.MEASURED and told.time_to_limit.sight is not Sight.CANNOT_TELL:
+        return told.time_to_limit, 0.0
+    return zone.last_limit, 0.0 if zone.quorum_ns is None else age_s(now, zone.quorum_ns)
 
 
 def pace(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Pace:

@@ -1,10 +1,14 @@
 """Evidence of a cooling loss: votes of independent kinds, and whether they make a quorum.
 
 Rules
-  - Only good, fresh readings vote; silence is no evidence.
+  - Only good, fresh, trusted readings vote; silence is no evidence.
+  - A vote names the points that show the loss themselves, never their neighbours, and so its paths are real witnesses.
   - A quorum needs at least two kinds, each on a device and a network path of its own.
   - A rise over the room's normal temperature votes as inlet air only beside plant evidence: a door, a load step or a
     new set point also warm a room.
+  - Where the inlets of one path are hot and those of another are not, they vote only beside points of a third path that
+    show the cooling lost: one of the two gateways lies.
+  - Air that comes back from the units as warm as it went in votes as cooling air, whatever the units say of themselves.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +23,11 @@ from envmon.model.verdict import Kind, Vote
 
 FIRST_RISE_K = 1.5  # inlet air over normal, beside plant evidence
 COOLING_AIR_RISE_K = 3.0  # return, supply or chilled water over normal
+SPREAD_K, SPREAD_LEFT = 3.0, 0.3  # a spread worth judging, and how little of it is left when nothing cools
+DISSENT_K = 4.0  # inlets of one room differ by less
+RETURN_SLACK_K = 1.0  # no inlet is hotter than the air that leaves the racks
 COOLING_AIR_ROLES = frozenset({Role.RETURN_TEMP, Role.SUPPLY_TEMP, Role.CHILLED_WATER_SUPPLY_TEMP})
+INLET = frozenset({Role.RACK_INLET_TEMP})
 
 
 def temperatures(fresh: Iterable[Seen], roles: frozenset[Role]) -> list[Seen]:
@@ -27,13 +35,106 @@ def temperatures(fresh: Iterable[Seen], roles: frozenset[Role]) -> list[Seen]:
     return [seen for seen in fresh if seen.reading.point.role in roles and isinstance(seen.reading.value, float)]
 
 
-def votes(
-    zone: ZonePolicy, fresh: tuple[Seen, ...], normal: Mapping[Role, float], inlet: float | None, units: Capacity
-) -> tuple[Vote, ...]:
-    """Collect the votes of a zone; ``inlet`` is its temperature in degC."""
-    plant = _plant(zone, fresh, units)
-    found = [plant, _inlet(zone, fresh, normal, inlet, beside_plant=plant is not None), _cooling_air(fresh, normal)]
-    return tuple(vote for vote in found if vote is not None)
+def value(seen: Seen) -> float:
+    """The number a reading carries."""
+    return float(seen.reading.value or 0.0)
+
+
+def plant_vote(zone: ZonePolicy, fresh: tuple[Seen, ...], units: Capacity) -> Vote | None:
+    """Units that cannot carry the load, or power that is on battery."""
+    battery = on_battery(fresh)
+    short = units.available_kw < zone.it_load_kw
+    if not short and not battery:
+        return None
+    parts = []
+    if short:
+        parts.append(f"{', '.join(units.lost)} lost, {units.available_kw:g} kW left for {zone.it_load_kw:g} kW")
+    if battery:
+        parts.append(f"on battery: {', '.join(s.reading.point.id for s in battery)}")
+    return _vote(Kind.PLANT, [*(units.witnesses if short else ()), *battery], "; ".join(parts))
+
+
+def on_battery(fresh: Iterable[Seen]) -> list[Seen]:
+    """The points that say that power is on battery."""
+    return [s for s in fresh if s.reading.point.role is Role.ON_BATTERY and s.reading.value == "yes"]
+
+
+def cooling_air_vote(trusted: tuple[Seen, ...], normal: Mapping[Role, float]) -> Vote | None:
+    """Return air, supply air or chilled water well over normal, or supply air as warm as return air."""
+    risen = [seen for seen in temperatures(trusted, COOLING_AIR_ROLES) if _risen(seen, normal) >= COOLING_AIR_RISE_K]
+    parts = [f"{role} {rise:+.1f} K over normal" for role, rise in _rises(risen, normal).items()]
+    if warm := collapsed(trusted, normal):
+        risen = [*risen, *(seen for seen in warm if seen not in risen)]
+        parts.append("supply air is as warm as return air")
+    return _vote(Kind.COOLING_AIR, risen, ", ".join(parts)) if risen else None
+
+
+def inlet_vote(
+    zone: ZonePolicy, trusted: tuple[Seen, ...], usual: float | None, inlet: float | None, losing: Iterable[Seen]
+) -> Vote | None:
+    """Inlet air over the allowable limit or, beside points that show cooling lost, over ``usual`` by a first rise."""
+    shown = tuple(dict.fromkeys(seen.reading.point.path for seen in losing))
+    if inlet is None:
+        return None
+    bar = zone.limits.allowable
+    if shown and usual is not None:
+        bar = min(bar, usual + FIRST_RISE_K)
+    if inlet < bar:
+        return None
+    over = f", {inlet - usual:+.1f} K over normal" if usual is not None else ""
+    inlets = temperatures(trusted, INLET)
+    hot = [s for s in inlets if value(s) >= bar]
+    vote = _vote(Kind.INLET_AIR, hot, f"rack inlet {inlet:.1f} degC{over}")
+    return vote if hot and (not _dissent(inlets, vote, inlet) or any(p not in vote.paths for p in shown)) else None
+
+
+def _dissent(inlets: list[Seen], vote: Vote, inlet: float) -> bool:
+    """Whether a whole path of inlets, none of them hot, is far below the zone's temperature."""
+    rest: dict[str, float] = {}
+    for seen in inlets:
+        path = seen.reading.point.path
+        if path not in vote.paths:
+            rest[path] = max(value(seen), rest.get(path, value(seen)))
+    return any(best < inlet - DISSENT_K for best in rest.values())
+
+
+def zone_temperature(trusted: tuple[Seen, ...], others: Iterable[Vote | None]) -> float | None:
+    """The second-hottest inlet (the hottest with two), degC, as far as another path's return air bears it out.
+
+    Where the inlets of one path are far hotter than those of another, one of the two gateways lies: no inlet is hotter
+    than the air that leaves the racks. For the same reason a lone hot inlet is believed against many behind one gateway
+    when another kind of evidence, on a third path, says that the cooling is lost.
+    """
+    ranked = sorted(temperatures(trusted, INLET), key=value, reverse=True)
+    if not ranked:
+        return None
+    pick = value(ranked[1] if len(ranked) > 2 else ranked[0])
+    lone = ranked[0].reading.point.path
+    rest = tuple(dict.fromkeys(s.reading.point.path for s in ranked if s.reading.point.path != lone))
+    ceiling = _ceiling(trusted, (lone,))
+    if len(ranked) > 2 and ranked[1].reading.point.path != lone and len(rest) == 1 and ceiling is not None:
+        backed = any(path not in (lone, *rest) for vote in others if vote is not None for path in vote.paths)
+        return max(pick, min(value(ranked[0]), ceiling)) if backed else pick
+    hot = tuple(dict.fromkeys(s.reading.point.path for s in ranked if value(s) >= pick))
+    cold = [value(s) for s in ranked if s.reading.point.path not in hot]
+    ceiling = _ceiling(trusted, hot)
+    if cold and cold[0] < pick - DISSENT_K and ceiling is not None:
+        return max(cold[0], min(pick, ceiling))
+    return pick
+
+
+def _ceiling(trusted: tuple[Seen, ...], but: tuple[str, ...]) -> float | None:
+    """The hottest return air on any path but these, with some slack, degC."""
+    paths = return_air(trusted)
+    return max((value + RETURN_SLACK_K for path, value in paths if path not in but), default=None)
+
+
+def return_air(trusted: tuple[Seen, ...]) -> tuple[tuple[str, float], ...]:
+    """The median return air of each network path, degC."""
+    by_path: dict[str, list[float]] = {}
+    for seen in temperatures(trusted, frozenset({Role.RETURN_TEMP})):
+        by_path.setdefault(seen.reading.point.path, []).append(value(seen))
+    return tuple((path, median(values)) for path, values in by_path.items())
 
 
 def quorum(policy: Policy, cast: tuple[Vote, ...]) -> bool:
@@ -45,6 +146,40 @@ def quorum(policy: Policy, cast: tuple[Vote, ...]) -> bool:
         and _distinct([vote.paths for vote in some], policy.quorum_paths)
         for some in combinations(cast, policy.quorum_kinds)
     )
+
+
+def medians(fresh: Iterable[Seen], roles: frozenset[Role]) -> dict[Role, float]:
+    """The median of each role that has a fresh number."""
+    by_role: dict[Role, list[float]] = {}
+    for seen in temperatures(fresh, roles):
+        if seen.reading.point.role is not None:
+            by_role.setdefault(seen.reading.point.role, []).append(value(seen))
+    return {role: median(values) for role, values in by_role.items()}
+
+
+def _risen(seen: Seen, normal: Mapping[Role, float]) -> float:
+    """How far a point is over its own normal: the room's, and its own distance to it."""
+    role = seen.reading.point.role
+    if role is None or role not in normal:
+        return 0.0
+    own = seen.habit.offset if seen.habit is not None and seen.habit.offset is not None else 0.0
+    return value(seen) - normal[role] - own
+
+
+def _rises(risen: list[Seen], normal: Mapping[Role, float]) -> dict[Role, float]:
+    return {role: found - normal[role] for role, found in medians(risen, COOLING_AIR_ROLES).items()}
+
+
+def collapsed(trusted: tuple[Seen, ...], normal: Mapping[Role, float]) -> list[Seen]:
+    """The supply and return points, when the units no longer make a difference between them."""
+    usual = normal.get(Role.RETURN_TEMP, 0.0) - normal.get(Role.SUPPLY_TEMP, 0.0)
+    now = medians(trusted, frozenset({Role.RETURN_TEMP, Role.SUPPLY_TEMP}))
+    if Role.SUPPLY_TEMP not in normal or len(now) < 2 or usual < SPREAD_K:
+        return []
+    if now[Role.RETURN_TEMP] - now[Role.SUPPLY_TEMP] > SPREAD_LEFT * usual:
+        return []
+    bar = normal[Role.SUPPLY_TEMP] + (1 - SPREAD_LEFT) * usual / 2
+    return [seen for seen in temperatures(trusted, frozenset({Role.SUPPLY_TEMP})) if value(seen) >= bar]
 
 
 def _distinct(choices: list[tuple[str, ...]], wanted: int, taken: frozenset[str] = frozenset()) -> bool:
@@ -64,55 +199,3 @@ def _vote(kind: Kind, seen: Iterable[Seen], says: str) -> Vote:
         devices=tuple(dict.fromkeys(point.device for point in points)),
         says=says,
     )
-
-
-def _plant(zone: ZonePolicy, fresh: tuple[Seen, ...], units: Capacity) -> Vote | None:
-    battery = [s for s in fresh if s.reading.point.role is Role.ON_BATTERY and s.reading.value == "yes"]
-    short = units.available_kw < zone.it_load_kw
-    if not short and not battery:
-        return None
-    parts = []
-    if short:
-        parts.append(f"{', '.join(units.lost)} lost, {units.available_kw:g} kW left for {zone.it_load_kw:g} kW")
-    if battery:
-        parts.append(f"on battery: {', '.join(s.reading.point.id for s in battery)}")
-    return _vote(Kind.PLANT, [*(units.witnesses if short else ()), *battery], "; ".join(parts))
-
-
-def _inlet(
-    zone: ZonePolicy,
-    fresh: tuple[Seen, ...],
-    normal: Mapping[Role, float],
-    inlet: float | None,
-    *,
-    beside_plant: bool,
-) -> Vote | None:
-    if inlet is None:
-        return None
-    usual = normal.get(Role.RACK_INLET_TEMP)
-    hot = inlet >= zone.limits.allowable
-    risen = beside_plant and usual is not None and inlet >= usual + FIRST_RISE_K
-    if not hot and not risen:
-        return None
-    over = f", {inlet - usual:+.1f} K over normal" if usual is not None else ""
-    seen = [s for s in temperatures(fresh, frozenset({Role.RACK_INLET_TEMP})) if float(s.reading.value or 0) >= inlet]
-    return _vote(Kind.INLET_AIR, seen, f"rack inlet {inlet:.1f} degC{over}")
-
-
-def _cooling_air(fresh: tuple[Seen, ...], normal: Mapping[Role, float]) -> Vote | None:
-    now = medians(fresh, COOLING_AIR_ROLES)
-    risen = {role: now[role] - normal[role] for role in now if role in normal}
-    voting = frozenset(role for role, rise in risen.items() if rise >= COOLING_AIR_RISE_K)
-    if not voting:
-        return None
-    says = ", ".join(f"{role} {risen[role]:+.1f} K over normal" for role in now if role in voting)
-    return _vote(Kind.COOLING_AIR, temperatures(fresh, voting), says)
-
-
-def medians(fresh: Iterable[Seen], roles: frozenset[Role]) -> dict[Role, float]:
-    """The median temperature of each role that has a fresh reading, degC."""
-    by_role: dict[Role, list[float]] = {}
-    for seen in temperatures(fresh, roles):
-        if seen.reading.point.role is not None:
-            by_role.setdefault(seen.reading.point.role, []).append(float(seen.reading.value or 0))
-    return {role: median(values) for role, values in by_role.items()}

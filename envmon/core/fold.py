@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from envmon.core.tally import refutes, tally
+from envmon.core.trust import JUDGED, behave
 from envmon.core.world import (
     Baseline,
     EdgeView,
     LeaseState,
     ProbeView,
+    ReportView,
     RouteState,
     Seen,
     World,
@@ -30,10 +32,12 @@ from envmon.model.event import (
     Outcome,
     PolicyLoaded,
     ProbeReport,
+    ReadinessReport,
     Stamp,
     Tick,
 )
 from envmon.model.reading import Reading
+from envmon.model.verdict import Phase
 
 
 def fold(world: World, event: Event) -> World:
@@ -50,6 +54,8 @@ def fold(world: World, event: Event) -> World:
             return _edge(world, event)
         case ProbeReport():
             return _probe(world, event)
+        case ReadinessReport():
+            return _report(world, event)
         case LeaseReport():
             return _lease(world, event)
         case EffectReport():
@@ -86,10 +92,11 @@ def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
             by_zone.setdefault(zone, []).append(reading)
     zones = dict(world.zones)
     for zone, readings in by_zone.items():
-        seen = dict(zones[zone].seen)
+        state = zones[zone]
+        seen = dict(state.seen)
         for reading in readings:
-            seen[reading.point.id] = _see(seen.get(reading.point.id), reading, event.at.mono_ns)
-        zones[zone] = replace(zones[zone], seen=seen)
+            seen[reading.point.id] = _see(state, seen.get(reading.point.id), reading, event.at.mono_ns)
+        zones[zone] = replace(state, seen=seen)
     devices, silent = world.devices, world.silent_ns  # thousands: copied only when something changed
     if devices[event.device] != event.error:
         devices = {**devices, event.device: event.error}
@@ -100,12 +107,16 @@ def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
     return replace(world, now=now, zones=zones, devices=devices, silent_ns=silent)
 
 
-def _see(before: Seen | None, reading: Reading, at_ns: int) -> Seen:
-    if reading.good:
-        return Seen(reading, at_ns, reading, at_ns)
-    if before is None:
-        return Seen(reading, at_ns)
-    return replace(before, reading=reading, at_ns=at_ns)
+def _see(state: ZoneState, before: Seen | None, reading: Reading, at_ns: int) -> Seen:
+    if not reading.good:
+        return Seen(reading, at_ns) if before is None else replace(before, reading=reading, at_ns=at_ns)
+    habit = before.habit if before is not None else None
+    role = reading.point.role
+    if role in JUDGED and isinstance(reading.value, float):
+        calm = state.phase is Phase.NORMAL and state.onset_ns is None
+        last_ns = before.good_ns if before is not None else at_ns
+        habit = behave(habit, reading, at_ns, last_ns, state.middles.get(role), calm=calm)
+    return Seen(reading, at_ns, reading, at_ns, habit)
 
 
 def _edge(world: World, event: EdgeReport) -> World:
@@ -182,6 +193,18 @@ def _probe(world: World, event: ProbeReport) -> World:
     view = ProbeView(event.answered, event.at.mono_ns, detail, earlier + 1 if counts else 0)
     routes = {**world.routes, event.route: replace(state, probes={**state.probes, key: view})}
     return replace(world, routes=routes)
+
+
+def _report(world: World, event: ReadinessReport) -> World:
+    state = world.routes.get(event.route)
+    if state is None:
+        return world
+    before = state.reports.get(event.item)
+    if before is not None and event.at.mono_ns < before.at_ns:
+        return world
+    view = ReportView(event.passed, event.at.mono_ns, event.why, event.value)
+    reports = {**state.reports, event.item: view}
+    return replace(world, routes={**world.routes, event.route: replace(state, reports=reports)})
 
 
 def _lease(world: World, event: LeaseReport) -> World:

@@ -51,14 +51,16 @@ TABLES: Mapping[type, Mapping[str, Looser]] = {
     },
     ZonePolicy: {
         "id": NEVER, "here": OTHER, "it_load_kw": LESS, "limits": PARTS, "units": PARTS, "needed": LESS,
-        "heat_capacity": MORE, "slew": LESS, "restart_s": MORE, "min_inlets": LESS,
+        "heat_capacity": MORE, "slew": LESS, "restart_s": MORE, "min_inlets": LESS, "plant": PARTS,
     },
     Limits: {"recommended": MORE, "allowable": MORE, "service": MORE, "deadband": LESS},
-    UnitPolicy: {"id": NEVER, "sensible_kw": MORE},
+    UnitPolicy: {"id": NEVER, "sensible_kw": MORE, "chilled": OTHER, "restart_s": MORE},
     RoutePolicy: {
         "id": NEVER, "edges": GONE, "zones": GONE, "backup_zones": GONE, "max_call_s": LESS, "verify_s": LESS,
-        "margin_s": LESS, "soak_s": LESS, "proof_calls": LESS, "stages": OTHER, "dwell_s": LESS, "drain_floor_s": LESS, "quiet": OTHER,
-        "learns": OTHER,
+        "margin_s": LESS, "soak_s": LESS, "proof_calls": LESS,
+        "stages": OTHER, "dwell_s": LESS, "drain_floor_s": LESS, "quiet": OTHER, "learns": OTHER,
+        "capacity_margin": LESS,
+        "proofs": GONE, "proof_stands_s": MORE, "early_s": LESS,
     },
 }  # fmt: skip
 

@@ -7,71 +7,141 @@ Rules
   - Hysteresis is the named phase RECOVERING: a warm zone is normal again only below recommended - deadband.
 
 Theory of operation
-  readings -> capacity (which units are lost) -> votes -> quorum; inlets -> history -> trend -> time to limit; both
-  together -> verdict. What must outlive the tick (phase, onset, quorum, normals) is carried in ZoneState.
+  readings -> trust (who has a vote) -> capacity (which units are lost) -> votes -> quorum; inlets -> history -> course
+  -> time to limit; both together -> verdict. What must outlive the tick (phase, onset, quorum, normals) is carried in
+  ZoneState.
 """
 
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from envmon.core import forecast
-from envmon.core.evidence import COOLING_AIR_ROLES, medians, quorum, temperatures, votes
+from envmon.core.evidence import (
+    COOLING_AIR_ROLES,
+    INLET,
+    collapsed,
+    cooling_air_vote,
+    inlet_vote,
+    medians,
+    on_battery,
+    plant_vote,
+    quorum,
+    return_air,
+    temperatures,
+    zone_temperature,
+)
+from envmon.core.loss import AIR, corroborate, follow, restart_expected
 from envmon.core.margin import Capacity, capacity
-from envmon.core.world import SECOND, Judgement, Seen, ZoneState, age_s
+from envmon.core.power import Power, power, since
+from envmon.core.trust import doubts, middles
+from envmon.core.world import Doubt, Judgement, Sample, Seen, ZoneState, age_s
 from envmon.model.event import Stamp
 from envmon.model.policy import Limits, Policy, ZonePolicy
-from envmon.model.reading import Role, UnitState
+from envmon.model.reading import Role
 from envmon.model.verdict import Basis, Kind, Phase, Sight, TimeToLimit, Verdict, Vote
 
 NORMAL_TAU_S = 1800.0  # a room's normal is what it was over the last half hour
-INLET = frozenset({Role.RACK_INLET_TEMP})
+RAMP_S = 180.0  # units that came back need so long to cool their air again
+NORMAL_ROLES = COOLING_AIR_ROLES | INLET | frozenset({Role.CHILLED_WATER_FLOW})
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one tick sees of a zone before it is judged."""
+
+    trusted: tuple[Seen, ...]  # fresh, good, and with a vote
+    units: Capacity
+    votes: tuple[Vote, ...]
+    temperature: float | None
+    sighted: bool
+    warm_supply: bool  # the air says that nothing cools
 
 
 def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp) -> ZoneState:
     """Judge a zone at ``now`` and return it with its new judgement."""
     fresh = _fresh(policy, state, now)
-    inlets = temperatures(fresh, INLET)
-    temperature = _second_hottest([float(s.reading.value or 0) for s in inlets])
-    sighted = temperature is not None and len(inlets) >= zone.min_inlets
-    units = capacity(zone, fresh)
-    cast = votes(zone, fresh, state.normal, temperature if sighted else None, units)
-    agreed = quorum(policy, cast)
     state = _lapse(policy, state, now)
-    state = _sense(zone, state, fresh, temperature if sighted else None, now)
-    state = _plant(zone, state, cast, fresh, units, now)
+    state = replace(state, doubts=doubts(fresh, state.doubts, state.middles, now))
+    look = _look(zone, state, fresh, now)
+    state = _sense(zone, state, look, now)
+    if look.units.margin_kw < 0:
+        state = replace(state, short_ns=now.mono_ns)
+    state = follow(zone, state, fresh, now, losing=_losing(look), lost=_lost(look))
+    agreed = quorum(policy, look.votes)
+    limit = _time_to_limit(zone, state, look, now)
+    state = corroborate(state, now, agreed=agreed, sighted=look.sighted)
     if agreed:
-        state = replace(state, quorum_ns=now.mono_ns, witnesses={vote.kind: vote.points for vote in cast})
-    worst = _worst(zone, inlets if sighted else list(state.seen.values()), now)
-    limit = _time_to_limit(zone, state, units, temperature, worst, now)
+        witnesses = {vote.kind: vote.points for vote in look.votes}
+        state = replace(state, quorum_ns=now.mono_ns, witnesses=witnesses, last_limit=limit)
+    source = power(policy, fresh)
     judgement = Judgement(
-        verdict=_verdict(state, units, agreed=agreed, sighted=sighted),
-        basis=Basis.MEASURED if sighted else Basis.PROJECTED,
-        temperature=temperature,
-        worst=worst,
+        verdict=_verdict(state, look.units, agreed=agreed, sighted=look.sighted),
+        basis=Basis.MEASURED if look.sighted else Basis.PROJECTED,
+        temperature=look.temperature,
+        worst=_worst(zone, look.trusted if look.sighted else tuple(state.seen.values()), state.doubts, now),
         time_to_limit=limit,
-        votes=cast,
+        votes=look.votes,
         quorum=agreed,
-        margin_kw=units.margin_kw,
-        spare_units=units.spare_units,
-        lost_units=units.lost,
+        margin_kw=look.units.margin_kw,
+        spare_units=look.units.spare_units,
+        shortfall=1.0 if look.warm_supply else look.units.shortfall(zone.it_load_kw),
+        lost_units=look.units.lost,
+        power_left_s=source.left_s,
+        power_borne_out=source.borne_out,
+        power_says=say_power(source),
     )
     judgement = replace(judgement, why=_why(zone, state, judgement, now))
-    if agreed:
-        state = replace(state, last_lower=limit.lower)
     same = judgement.verdict is state.judgement.verdict and state.verdict_ns > 0
     return replace(
         state,
         good_since_ns=_good_since(state, judgement, now),
+        power_ns=since(state, fresh, now),
         judged_ns=now.mono_ns,
         verdict_ns=state.verdict_ns if same else now.mono_ns,
         judgement=judgement,
     )
 
 
+def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], now: Stamp) -> _Look:
+    trusted = tuple(s for s in fresh if s.reading.point.id not in state.doubts)
+    units = capacity(zone, fresh, state.normal)
+    plant = plant_vote(zone, fresh, units)
+    air = cooling_air_vote(trusted, state.normal)
+    temperature = zone_temperature(trusted, (plant, air))
+    sighted = temperature is not None and len(temperatures(trusted, INLET)) >= zone.min_inlets
+    usual = state.normal.get(Role.RACK_INLET_TEMP)
+    if usual is not None and state.onset_c is not None:
+        usual = max(usual, state.onset_c)
+    ramping = units.margin_kw >= 0 and state.short_ns is not None and age_s(now, state.short_ns) < RAMP_S
+    warm_supply = () if ramping else tuple(collapsed(trusted, state.normal))
+    losing = [*(units.witnesses if units.margin_kw < 0 else ()), *warm_supply, *on_battery(fresh)]
+    inlet = inlet_vote(zone, trusted, usual, temperature if sighted else None, losing)
+    return _Look(
+        trusted=trusted,
+        units=units,
+        votes=tuple(vote for vote in (plant, inlet, air) if vote is not None),
+        temperature=temperature,
+        sighted=sighted,
+        warm_supply=bool(warm_supply),
+    )
+
+
+def _losing(look: _Look) -> bool:
+    """Too little plant, air that nothing cools, or power on battery while the room warms."""
+    kinds = [vote.kind for vote in look.votes]
+    return look.units.margin_kw < 0 or look.warm_supply or (Kind.PLANT in kinds and Kind.INLET_AIR in kinds)
+
+
+def _lost(look: _Look) -> tuple[str, ...]:
+    """What has to be heard of again before the loss is over."""
+    return (*(look.units.lost if look.units.margin_kw < 0 else ()), *((AIR,) if look.warm_supply else ()))
+
+
 def _lapse(policy: Policy, state: ZoneState, now: Stamp) -> ZoneState:
     """Forget a quorum that was measured too long ago to stand."""
     if state.quorum_ns is None or age_s(now, state.quorum_ns) <= policy.quorum_stands_s:
         return state
-    return replace(state, quorum_ns=None, witnesses={}, last_lower=None)
+    return replace(state, quorum_ns=None, witnesses={}, last_limit=TimeToLimit(Sight.CANNOT_TELL))
 
 
 def quorum_stands(policy: Policy, state: ZoneState, now: Stamp) -> bool:
@@ -101,39 +171,38 @@ def _speaks(policy: Policy, seen: Seen, now: Stamp) -> bool:
     return seen.reading.good and age_s(now, seen.at_ns) <= policy.stale_s
 
 
-def _second_hottest(values: list[float]) -> float | None:
-    ranked = sorted(values, reverse=True)
-    if not ranked:
-        return None
-    return ranked[1] if len(ranked) > 2 else ranked[0]
-
-
-def _worst(zone: ZonePolicy, seen: list[Seen], now: Stamp) -> float | None:
-    """What the inlets could have become since each last spoke well: value + age x slew."""
-    aged = [
+def _worst(zone: ZonePolicy, seen: Iterable[Seen], doubted: Mapping[str, Doubt], now: Stamp) -> float | None:
+    """What the inlets could have become since each last spoke well: the second-hottest value + age x slew."""
+    aged = sorted(
         float(s.good.value) + age_s(now, s.good_ns) * zone.slew
         for s in seen
-        if s.good is not None and s.good.point.role in INLET and isinstance(s.good.value, float)
-    ]
-    return _second_hottest(aged)
+        if s.reading.point.id not in doubted
+        and s.good is not None
+        and s.good.point.role in INLET
+        and isinstance(s.good.value, float)
+    )
+    return aged[-2] if len(aged) > 2 else aged[-1] if aged else None
 
 
-def _sense(
-    zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], temperature: float | None, now: Stamp
-) -> ZoneState:
-    """Carry the trend, the phase and, in a healthy room, the slow normals forward."""
-    if temperature is not None:
-        state = replace(
-            state,
-            history=forecast.remember(state.history, now.mono_ns, temperature),
-            phase=_phase(state.phase, temperature, zone.limits),
+def _sense(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> ZoneState:
+    """Carry what the room agrees on, its course, its phase and, in a healthy room, the slow normals forward."""
+    read = medians(look.trusted, NORMAL_ROLES)
+    state = replace(state, middles=middles(look.trusted))
+    if look.sighted and look.temperature is not None:
+        sample = Sample(
+            max(seen.at_ns for seen in temperatures(look.trusted, INLET)),  # when it was read: ticks add nothing
+            look.temperature,
+            return_air(look.trusted),
+            read.get(Role.CHILLED_WATER_SUPPLY_TEMP),
         )
+        history = forecast.remember(state.history, sample)
+        if history is not state.history:
+            state = replace(state, history=history, course=forecast.course(history, state.onset_ns))
+        state = replace(state, phase=_phase(state.phase, look.temperature, zone.limits))
+        read[Role.RACK_INLET_TEMP] = look.temperature
     if state.phase is not Phase.NORMAL or state.onset_ns is not None:
         return state
     gain = min(1.0, max(0.0, age_s(now, state.judged_ns)) / NORMAL_TAU_S)
-    read = medians(fresh, COOLING_AIR_ROLES | INLET)
-    if temperature is not None:
-        read[Role.RACK_INLET_TEMP] = temperature
     settled = {role: value + (1 - gain) * (state.normal.get(role, value) - value) for role, value in read.items()}
     return replace(state, normal={**state.normal, **settled})
 
@@ -148,48 +217,14 @@ def _phase(phase: Phase, temperature: float, limits: Limits) -> Phase:
     return Phase.RECOVERING
 
 
-def _plant(
-    zone: ZonePolicy, state: ZoneState, cast: tuple[Vote, ...], fresh: tuple[Seen, ...], units: Capacity, now: Stamp
-) -> ZoneState:
-    """Follow the plant's loss: its onset, and the one restart a power transfer lets us expect.
-
-    Silence ends nothing: the loss is over when every unit that was lost has said that it runs.
-    """
-    if state.restart_until_ns is not None and now.mono_ns > state.restart_until_ns:
-        state = replace(state, restart_until_ns=None, restart_spent=True)
-    if not any(vote.kind is Kind.PLANT for vote in cast):
-        heard = [s.reading.point.unit for s in fresh if s.reading.point.role is Role.UNIT_RUNNING]
-        if all(unit in heard for unit in state.lost):
-            return replace(state, onset_ns=None, lost=(), restart_until_ns=None, restart_spent=False)
-        return state
-    state = replace(state, lost=tuple(dict.fromkeys((*state.lost, *units.lost))))
-    if state.onset_ns is not None:
-        return state
-    expected = any(
-        s.reading.value == UnitState.STARTING or (s.reading.point.role is Role.ON_BATTERY and s.reading.value == "yes")
-        for s in fresh
-    )
-    until = now.mono_ns + int(zone.restart_s * SECOND) if expected and not state.restart_spent else None
-    return replace(state, onset_ns=now.mono_ns, restart_until_ns=until)
-
-
-def _time_to_limit(
-    zone: ZonePolicy,
-    state: ZoneState,
-    units: Capacity,
-    temperature: float | None,
-    worst: float | None,
-    now: Stamp,
-) -> TimeToLimit:
-    bound = units.shortfall(zone.it_load_kw) / zone.heat_capacity
-    jumping = state.onset_ns is not None and age_s(now, state.onset_ns) < forecast.SETTLE_S
+def _time_to_limit(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> TimeToLimit:
     return forecast.time_to_limit(
-        temperature=temperature,
-        worst=worst,
+        temperature=look.temperature if look.sighted else None,
+        back=return_air(look.trusted),
         limit=zone.limits.service,
-        measured=forecast.trend(state.history),
-        bound=bound,
-        settled=bound <= 0 or not (jumping or state.restart_until_ns is not None),
+        heading=state.course,
+        bound=look.units.shortfall(zone.it_load_kw) / zone.heat_capacity,
+        since_s=age_s(now, state.onset_ns) if state.onset_ns is not None else None,
     )
 
 
@@ -222,10 +257,22 @@ def _why(zone: ZonePolicy, state: ZoneState, judgement: Judgement, now: Stamp) -
     parts.extend(f"{vote.kind}: {vote.says}" for vote in judgement.votes if vote.kind is not Kind.INLET_AIR)
     if not judgement.votes and judgement.lost_units:
         parts.append(f"{', '.join(judgement.lost_units)} lost, {judgement.margin_kw:+g} kW margin")
-    if state.restart_until_ns is not None:
-        parts.append(f"restart expected within {-age_s(now, state.restart_until_ns):.0f} s")
+    if judgement.power_says:
+        parts.append(judgement.power_says)
+    if restart_expected(state, now):
+        parts.append(f"restart expected within {-age_s(now, state.restart_until_ns or 0):.0f} s")
+    if state.doubts:
+        parts.append("no vote: " + ", ".join(f"{name} ({doubt.why})" for name, doubt in state.doubts.items()))
     parts.append(say_limit(judgement.time_to_limit))
     return "; ".join(parts)
+
+
+def say_power(source: Power) -> str:
+    """What the zone runs on in words; "" for the utility."""
+    if not source.runs_on:
+        return ""
+    left = "nobody tells for how long" if source.left_s is None else f"{minutes(source.left_s)} left"
+    return f"runs on {source.runs_on}, {left}"
 
 
 def say_limit(limit: TimeToLimit) -> str:

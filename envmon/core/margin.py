@@ -3,15 +3,20 @@
 Rules
   - A unit is lost when a good, fresh reading says so; silence is not a loss (it pages as its own class).
   - Standby counts as capacity: it starts when asked.
+  - An alarm loses a unit unless its own state says that it runs: a filter alarm cools as well as none.
+  - Chilled units are worth no more than the chillers that feed them, and nothing without flow.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from envmon.core.world import Seen
-from envmon.model.policy import ZonePolicy
+from envmon.model.policy import UnitPolicy, ZonePolicy
 from envmon.model.reading import Role, Severity, UnitState
 
 LOST_STATES = frozenset({UnitState.OFF, UnitState.FAILED, UnitState.MAINTENANCE, UnitState.STARTING})
+FLOW = "chilled water flow"
+NO_FLOW = 0.1  # of the usual flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +34,58 @@ class Capacity:
         return 0.0 if load_kw <= 0 else min(1.0, max(0.0, 1.0 - self.available_kw / load_kw))
 
 
-def capacity(zone: ZonePolicy, fresh: tuple[Seen, ...]) -> Capacity:
-    """Judge the units of a zone on its fresh good readings."""
+def capacity(zone: ZonePolicy, fresh: tuple[Seen, ...], normal: Mapping[Role, float] | None = None) -> Capacity:
+    """Judge the units of a zone on its fresh good readings; ``normal`` tells the usual flow of chilled water."""
+    says = _lost(fresh)
+    if (still := _no_flow(fresh, normal or {})) is not None:
+        says[FLOW] = still
+    dry = _alive(tuple(unit for unit in zone.units if not unit.chilled), says)
+    wet = _alive(tuple(unit for unit in zone.units if unit.chilled), says) if FLOW not in says else []
+    plant = _alive(zone.plant, says)
+    available = sum(dry) + (min(sum(wet), sum(plant)) if zone.plant else sum(wet))
+    spare = _spare(sorted([*dry, *wet], reverse=True), zone.it_load_kw)
+    if zone.plant and wet:
+        spare = min(spare, _spare(plant, zone.it_load_kw - sum(dry)))
+    lost = tuple(unit.id for unit in (*zone.units, *zone.plant) if unit.id in says)
+    lost += (FLOW,) if FLOW in says and any(unit.chilled for unit in zone.units) else ()
+    return Capacity(
+        available_kw=available,
+        margin_kw=available - zone.it_load_kw,
+        spare_units=spare if available >= zone.it_load_kw else -1,
+        lost=lost,
+        witnesses=tuple(says[name] for name in lost),
+    )
+
+
+def _lost(fresh: tuple[Seen, ...]) -> dict[str, Seen]:
+    """Unit -> the reading that says it is lost."""
     says: dict[str, Seen] = {}
+    running: dict[str, bool] = {}
     for seen in fresh:
         point = seen.reading.point
         if point.unit is None:
             continue
-        stopped = point.role is Role.UNIT_RUNNING and seen.reading.value in LOST_STATES
-        tripped = point.role is Role.ALARM and seen.reading.severity is Severity.CRITICAL
-        if stopped or tripped:
+        if point.role is Role.UNIT_RUNNING:
+            running[point.unit] = seen.reading.value == UnitState.RUNNING
+            if seen.reading.value in LOST_STATES:
+                says[point.unit] = seen
+        elif point.role is Role.ALARM and seen.reading.severity is Severity.CRITICAL:
             says.setdefault(point.unit, seen)
-    alive = sorted((unit.sensible_kw for unit in zone.units if unit.id not in says), reverse=True)
-    available = sum(alive)
-    return Capacity(
-        available_kw=available,
-        margin_kw=available - zone.it_load_kw,
-        spare_units=_spare(alive, zone.it_load_kw),
-        lost=tuple(unit.id for unit in zone.units if unit.id in says),
-        witnesses=tuple(says[unit.id] for unit in zone.units if unit.id in says),
-    )
+    return {unit: seen for unit, seen in says.items() if not running.get(unit, False)}
+
+
+def _no_flow(fresh: tuple[Seen, ...], normal: Mapping[Role, float]) -> Seen | None:
+    """The reading that says the chilled water stands still; None where it flows or nobody says."""
+    usual = normal.get(Role.CHILLED_WATER_FLOW, 0.0)
+    for seen in fresh:
+        value = seen.reading.value
+        if seen.reading.point.role is Role.CHILLED_WATER_FLOW and isinstance(value, float) and value <= NO_FLOW * usual:
+            return seen
+    return None
+
+
+def _alive(units: tuple[UnitPolicy, ...], says: Mapping[str, Seen]) -> list[float]:
+    return sorted((unit.sensible_kw for unit in units if unit.id not in says), reverse=True)
 
 
 def _spare(alive: list[float], load_kw: float) -> int:

@@ -10,9 +10,11 @@ from dataclasses import replace
 
 from envmon.core import consent, guard
 from envmon.core.mode_rules import MODE_RULES
-from envmon.core.readiness import reachable, readiness
+from envmon.core.power import held
+from envmon.core.readiness import reachable, readiness, ready
 from envmon.core.route_facts import power_may_go
 from envmon.core.route_rules import ROUTE_RULES
+from envmon.core.route_words import Ready
 from envmon.core.step import Step
 from envmon.core.world import World, ZoneState, age_s
 from envmon.model.effect import Page, Urgency
@@ -21,6 +23,7 @@ from envmon.model.verdict import Mode, Phase, Verdict
 
 DRAINED = "T23"  # says that power may go: withdrawn the moment that is not so
 SILENT_PAGE_S = 60.0
+DOUBT_PAGE_S = 120.0
 RANK = {Urgency.INFO: 0, Urgency.WARNING: 1, Urgency.ERROR: 2, Urgency.CRITICAL: 3}
 SENTENCES = {entry.id: entry for entry in ROUTE_RULES}
 MODE_SENTENCES = {entry.id: entry for entry in MODE_RULES}
@@ -75,7 +78,10 @@ def _wanted(world: World, policy: Policy) -> list[Page]:
 def _zone(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> list[Page]:
     judgement = state.judgement
     where = f"{policy.site} {zone.id}"
-    found: list[Page] = []
+    found = _doubts(world, policy, zone, state)
+    if judgement.power_says and held(state, world.now):
+        text = f"{where}: {judgement.power_says}. {judgement.why}"
+        found.append(Page(_key(policy, zone.id, "power"), True, Urgency.ERROR, text))
     if judgement.verdict is Verdict.UNKNOWN:
         if age_s(world.now, state.verdict_ns) >= policy.stale_s:
             text = f"{where}: envmon is blind. {judgement.why}"
@@ -92,6 +98,22 @@ def _zone(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> l
         text = f"{where}: no spare cooling unit left, {lost} lost. One more failure is critical."
         found.append(Page(_key(policy, zone.id, "redundancy"), True, Urgency.ERROR, text, judgement.why))
     return found
+
+
+def _doubts(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> list[Page]:
+    """One page a network path: several sensors that lose their vote together are one fault."""
+    by_path: dict[str, list[str]] = {}
+    for name, doubt in state.doubts.items():
+        if age_s(world.now, doubt.since_ns) >= DOUBT_PAGE_S:
+            by_path.setdefault(state.seen[name].reading.point.path, []).append(f"{name}: {doubt.why}")
+    return [
+        Page(
+            _key(policy, f"{zone.id}/{path}", "trust"), True, Urgency.WARNING,
+            f"{policy.site} {zone.id}: {path} has {len(said)} without a vote. {said[0]}",
+            "; ".join(said),
+        )
+        for path, said in by_path.items()
+    ]  # fmt: skip
 
 
 def _route(world: World, policy: Policy, route: RoutePolicy) -> list[Page]:
@@ -112,8 +134,13 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> list[Page]:
         if edge not in reachable(world, policy, route) and view is not None and view.at_ns > 0:
             text = f"{where}: edge {edge} does not answer: {view.error or 'its last answer is old'}"
             found.append(Page(_key(policy, f"{route.id}/{edge}", "silent"), True, Urgency.ERROR, text))
-    failing = [item for item in readiness(world, policy, route) if item.passed is not True]
-    if failing and world.mode is Mode.AUTOMATIC:
+    items = readiness(world, policy, route)
+    failing = [item for item in items if item.wanting]
+    if waived := [item for item in items if item.waived]:
+        text = f"{where}: no time is left to wait for {'; '.join(f'{i.name}: {i.why}' for i in waived)}"
+        found.append(Page(_key(policy, route.id, "waived"), True, Urgency.WARNING, text))
+    asked = world.lease.held and ready(world, items, state.act_ns) is Ready.ASKED  # the answer is a second away
+    if failing and world.mode is Mode.AUTOMATIC and not asked:
         text = f"{where}: automatic failover cannot act now: {'; '.join(f'{i.name}: {i.why}' for i in failing)}"
         found.append(Page(_key(policy, route.id, "not-ready"), True, Urgency.ERROR, text))
     return found

@@ -2,18 +2,20 @@
 
 from envmon.core import clock
 from envmon.core.judge import minutes, quorum_stands
+from envmon.core.loss import for_good, restart_expected
+from envmon.core.power import ends_s
 from envmon.core.proof import left, proof, say, stage
 from envmon.core.readiness import Item, reachable, readiness, ready, shown
 from envmon.core.route_words import Ask, Edges, Episode, Left, Ready, RouteFacts, Threat
 from envmon.core.table import answer
 from envmon.core.world import Judgement, RouteState, World, ZoneState, age_s
-from envmon.model.event import EdgeStatus
-from envmon.model.policy import Policy, RoutePolicy
+from envmon.model.event import EdgeStatus, Stamp
+from envmon.model.policy import Policy, RoutePolicy, ZonePolicy
 from envmon.model.verdict import Mode, Position, Sight
 
 GRACE_S = 3.0  # a write may be on its way for so long; twice as long after every repetition
 GRACE_DOUBLINGS = 4
-RELIEF_S = 60.0  # an acute threat ends when the evacuation has this much to spare: a flap would forget its probe call
+RELIEF = 1.5  # an acute threat is over only well above its bar: a flap would forget its probe call
 
 
 def route_facts(world: World, policy: Policy, route: RoutePolicy, order: Ask) -> RouteFacts:
@@ -46,27 +48,42 @@ def route_facts(world: World, policy: Policy, route: RoutePolicy, order: Ask) ->
 
 
 def threat(world: World, policy: Policy, route: RoutePolicy) -> Threat:
-    """The worst of the route's zones: does its time to limit still leave an evacuation."""
+    """The worst of the route's zones: does the earliest of heat, battery and fuel still leave an evacuation.
+
+    A threat that was acute stays so until it is clearly over: an estimate that hovers at the bar makes one decision.
+    """
     worst = Threat.NONE
-    for zone in route.zones:
-        state = world.zones[zone]
+    rstate = world.routes[route.id]
+    needed_s = clock.evacuate_s(route, rstate) * (RELIEF if rstate.act_ns is not None else 1.0)
+    for zone in (each for each in policy.zones if each.id in route.zones):
+        state = world.zones[zone.id]
+        if (ends := ends_s(state, world.now)) is not None:
+            if ends <= needed_s:
+                return Threat.ACT
+            worst = Threat.WATCH
         if not quorum_stands(policy, state, world.now):
             continue
-        if _no_time_left(world, route, state):
+        early_s = route.early_s * (RELIEF if rstate.act_ns is not None else 1.0)
+        if _pressing(zone, state, world.now, needed_s, early_s):
             return Threat.ACT
         worst = Threat.WATCH
     return worst
 
 
-def _no_time_left(world: World, route: RoutePolicy, zone: ZoneState) -> bool:
-    state = world.routes[route.id]
-    needed_s = clock.evacuate_s(route, state) + (0.0 if state.act_ns is None else RELIEF_S)
-    limit = zone.judgement.time_to_limit
-    if limit.sight is Sight.FORECAST and limit.lower is not None:
-        return limit.lower <= needed_s
-    if limit.sight is not Sight.CANNOT_TELL or zone.last_lower is None or zone.quorum_ns is None:
+def _pressing(zone: ZonePolicy, state: ZoneState, now: Stamp, needed_s: float, early_s: float) -> bool:
+    """Whether waiting any longer is wrong.
+
+    A zone that is blind or cannot tell is judged on what was last measured with a quorum, less the time since. While a
+    restart may be expected only the upper estimate counts: the first jump is not held against the room. Otherwise the
+    lower bound counts, and earlier once the cooling is lost for good: then waiting gains nothing, and costs the time a
+    move may yet need.
+    """
+    limit, blind_s = clock.stands(state, now)
+    if limit.sight is not Sight.FORECAST or limit.lower is None:
         return False
-    return zone.last_lower - age_s(world.now, zone.quorum_ns) <= needed_s
+    if restart_expected(state, now):
+        return limit.upper is not None and limit.upper - blind_s <= needed_s
+    return limit.lower - blind_s <= needed_s + (early_s if for_good(zone, state, now) else 0.0)
 
 
 def edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Edges:

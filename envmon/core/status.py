@@ -50,7 +50,7 @@ def _armed(world: World, policy: Policy) -> dict[str, Any]:
         if not world.lease.held:
             return {"now": False, "why": f"the lease is not held: {world.lease.detail}"}
         items = readiness(world, policy, route)
-        failing = [f"{item.name}: {item.why}" for item in items if item.passed is not True]
+        failing = [f"{item.name}: {item.why}" for item in items if item.wanting]
         if failing:
             return {"now": False, "why": f"{route.id}: {'; '.join(failing)}"}
         if world.routes[route.id].latched:
@@ -74,9 +74,11 @@ def _zone(state: ZoneState, *, here: bool) -> dict[str, Any]:
             "median_s": limit.median,
             "says": say_limit(limit),
         },
+        "power": {"left_s": judgement.power_left_s, "says": judgement.power_says},
         "margin_kw": judgement.margin_kw,
         "n_plus": judgement.spare_units,
         "lost_units": list(judgement.lost_units),
+        "no_vote": {name: doubt.why for name, doubt in state.doubts.items()},
         "evidence": [
             {"kind": vote.kind.value, "says": vote.says, "points": list(vote.points)} for vote in judgement.votes
         ],
@@ -114,7 +116,7 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> dict[str, Any]:
             if each.drill
         ],
         "ready": ready(world, items, state.act_ns).value,
-        "readiness": {item.name: {"pass": item.passed, "why": item.why} for item in items},
+        "readiness": {item.name: {"pass": item.passed, "why": item.why, "waived": item.waived} for item in items},
         "time_to_evacuate_s": clock.evacuate_s(route, state),
         "why": SENTENCES.get(state.standing, ""),
     }

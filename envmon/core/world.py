@@ -30,21 +30,64 @@ NEVER = Stamp(0, 0.0, "")
 
 
 @dataclass(frozen=True, slots=True)
+class Habit:
+    """How a temperature point behaves: what it must keep to in order to keep its vote. Values in degC and K."""
+
+    value: float
+    before: float
+    changed_ns: int  # its value is what it is since
+    room: float | None  # what the room was then, by its role
+    changes: int = 0
+    every_s: float = 0.0  # mean time between changes
+    rough: float = 0.0  # mean size of the bend between three readings: a ramp has none
+    offset: float | None = None  # slow mean of its distance to the room; None until it first agreed
+    jumped_ns: int = 0  # moved faster than it can, and has not agreed since; 0: did not
+    jumped_from: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
-    """The latest reading of a point, and the latest good one behind it."""
+    """The latest reading of a point, the latest good one behind it, and how the point behaves."""
 
     reading: Reading
     at_ns: int
     good: Reading | None = None
     good_ns: int = 0
+    habit: Habit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A point lost its vote: why, and since when."""
+
+    why: str
+    since_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A zone temperature in degC at a moment."""
+    """A zone's temperature in degC at a moment, with its return air by network path, and its chilled water."""
 
     at_ns: int
     value: float
+    back: tuple[tuple[str, float], ...] = ()
+    water: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Where a zone is heading: slopes of its recent past, None where there is too little of it.
+
+    ``fast`` and ``steady`` are K/s (upper quartile and median), ``soak`` K per square root of seconds, ``fade`` K of
+    return air per e-fold of the time since the onset by network path, ``water`` K/s of the chilled water.
+    """
+
+    rises: bool = False  # clearly: three quarters of all pairwise slopes go up
+    fast: float | None = None
+    steady: float | None = None
+    soak: float | None = None
+    fade: tuple[tuple[str, float], ...] = ()
+    water: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +103,10 @@ class Judgement:
     quorum: bool = False  # measured at this tick
     margin_kw: float = 0.0
     spare_units: int = 0  # how many more units may fail: N+k
+    power_left_s: float | None = None  # what the batteries or the fuel still carry, when power is away
+    power_borne_out: bool = False
+    power_says: str = ""
+    shortfall: float = 0.0  # the part of the IT load that nothing cools, 0 to 1
     lost_units: tuple[str, ...] = ()
     why: str = "no reading yet"
 
@@ -70,17 +117,25 @@ class ZoneState:
 
     seen: Mapping[str, Seen] = field(default_factory=dict)
     history: tuple[Sample, ...] = ()
+    course: Course = Course()
     normal: Mapping[Role, float] = field(default_factory=dict)  # slow averages of a healthy room, degC
+    middles: Mapping[Role, float] = field(default_factory=dict)  # what the room's trusted points agree on now, degC
+    doubts: Mapping[str, Doubt] = field(default_factory=dict)  # point -> why it has no vote
     phase: Phase = Phase.NORMAL
-    onset_ns: int | None = None  # plant evidence since
-    restart_until_ns: int | None = None
-    restart_spent: bool = False
+    onset_ns: int | None = None  # the cooling is evidently lost since
+    onset_c: float | None = None  # the coolest the inlets were in the minutes before
+    restart_until_ns: int | None = None  # a restart may be expected until
+    restart_spent: bool = False  # a restart was expected and did not succeed
+    short_ns: int | None = None  # the plant was last too little at
+    corroborated_ns: int | None = None  # a quorum was first measured in this loss at
+    ended_ns: int | None = None  # the last loss ended then, and has not yet proved to be over
     quorum_ns: int | None = None  # last measured quorum
     witnesses: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)  # and the points behind it, by kind
     lost: tuple[str, ...] = ()  # units known to be lost since ``onset_ns``
+    power_ns: int | None = None  # the utility is away since
     judged_ns: int = 0
     verdict_ns: int = 0  # since when the verdict is what it is
-    last_lower: float | None = None  # lower bound at the last measured quorum, s
+    last_limit: TimeToLimit = TimeToLimit(Sight.CANNOT_TELL)  # at the last measured quorum
     good_since_ns: int | None = None
     judgement: Judgement = Judgement()
 
@@ -102,6 +157,16 @@ class ProbeView:
     at_ns: int
     detail: str
     in_a_row: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """The last outside report of a readiness item."""
+
+    passed: bool
+    at_ns: int
+    why: str
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +212,7 @@ class RouteState:
     unsure: Mapping[str, str] = field(default_factory=dict)  # edge -> effect
     edges: Mapping[str, EdgeView] = field(default_factory=dict)
     probes: Mapping[str, ProbeView] = field(default_factory=dict)  # "edge/target"
+    reports: Mapping[str, ReportView] = field(default_factory=dict)  # readiness item -> last outside report
     baseline: Mapping[str, Baseline] = field(default_factory=dict)
     act_ns: int | None = None  # threat stands at ACT since
     asked_ns: int = 0  # last probe call asked for

@@ -124,6 +124,21 @@ class ProbeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadinessReport:
+    """Somebody outside checked one thing the backup of ``route`` needs (capacity, list parity, the carrier's route).
+
+    ``item`` is a name in the route's ``proofs``, ``why`` says what was found. ``at`` is when it was checked.
+    """
+
+    at: Stamp
+    route: str
+    item: str
+    passed: bool
+    why: str
+    value: float | None = None  # for call_capacity: how many more calls the backup can take
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseReport:
     """The right to act: taken with ``epoch``, or not held, and why.
 
@@ -207,4 +222,14 @@ class OrderReceived:
     order: Order
 
 
-Event = PolicyLoaded | DeviceBatch | Tick | EdgeReport | ProbeReport | LeaseReport | EffectReport | OrderReceived
+Event = (
+    PolicyLoaded
+    | DeviceBatch
+    | Tick
+    | EdgeReport
+    | ProbeReport
+    | ReadinessReport
+    | LeaseReport
+    | EffectReport
+    | OrderReceived
+)

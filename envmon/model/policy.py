@@ -15,10 +15,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class UnitPolicy:
-    """One piece of cooling plant and its sensible capacity in kW."""
+    """One piece of cooling plant and its sensible capacity in kW.
+
+    ``chilled``: it cools with the water of the zone's plant and is worth nothing without it. ``restart_s``: how long it
+    takes from a stop to full output when it restarts by itself (minimum off time and ramp); 0 takes the zone's.
+    """
 
     id: str
     sensible_kw: float
+    chilled: bool = False
+    restart_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,7 @@ class ZonePolicy:
 
     ``heat_capacity`` is kJ per K per kW of IT load (10-133 in published incidents); until the room's own rate is
     measured it bounds how fast the room can warm. ``slew`` (K/s) ages a silent sensor towards the worst case.
+    ``plant`` are the chillers that feed the zone's chilled units, with the share of their capacity it may count on.
     """
 
     id: str
@@ -39,6 +46,7 @@ class ZonePolicy:
     slew: float = 0.033
     restart_s: float = 240.0
     min_inlets: int = 1
+    plant: tuple[UnitPolicy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,9 @@ class RoutePolicy:
     ``stages`` are the percentages of new calls it moves by, the last of them 100; one step where its edges can only
     move all or nothing. ``quiet`` is the window for drills in minutes of the day (UTC), which may pass midnight.
     ``learns`` says that its calls are real: what a move took tells how long an evacuation takes.
+    ``proofs`` names the readiness items that somebody else reports (call capacity, list parity, the carrier's route);
+    a report older than ``proof_stands_s`` is no proof. ``early_s``: how much earlier than it must the route moves once
+    the cooling is lost for good.
     """
 
     id: str
@@ -64,6 +75,10 @@ class RoutePolicy:
     drain_floor_s: float = 120.0
     quiet: tuple[int, int] | None = None
     learns: bool = True
+    capacity_margin: float = 1.2  # spare calls at the backup, per call in progress at the primary
+    proofs: tuple[str, ...] = ()
+    proof_stands_s: float = 120.0
+    early_s: float = 1200.0
 
     @property
     def evacuate_s(self) -> float:

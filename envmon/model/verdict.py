@@ -47,11 +47,15 @@ class Sight(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TimeToLimit:
-    """Seconds until the zone reaches its service limit: ``lower`` bound and ``median``; None unless FORECAST."""
+    """Seconds until the zone reaches its service limit: ``lower`` bound and ``median``; None unless FORECAST.
+
+    ``upper`` is the longest that the room's course allows when its rate keeps falling; None where it is not known.
+    """
 
     sight: Sight
     lower: float | None = None
     median: float | None = None
+    upper: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

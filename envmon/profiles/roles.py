@@ -18,10 +18,13 @@ MEASURES: Mapping[Role, str] = {
     Role.FAN_SPEED: "%",
     Role.AIRFLOW: "l/s",
     Role.ALARM_COUNT: "",
+    Role.BATTERY_TIME_LEFT: "s",
+    Role.FUEL_TIME_LEFT: "s",
 }
 LABELS: Mapping[Role, frozenset[str]] = {
     Role.UNIT_RUNNING: frozenset(UnitState),
     Role.ON_BATTERY: frozenset({"yes", "no"}),
+    Role.ON_GENERATOR: frozenset({"yes", "no"}),
     Role.ALARM: frozenset(),  # any label; the severity speaks
     Role.LEAK: frozenset(),
     Role.COMM_OK: frozenset(),

@@ -194,11 +194,11 @@ class Room:
             self.ask_edges()
         self.tell(Tick(self.at))
 
-    def run(self, seconds: int, *, heat: float = 0.0) -> "Room":
-        """Let ``seconds`` pass; hall_a warms by ``heat`` K a second."""
+    def run(self, seconds: int, *, heat: float = 0.0, back: float | None = None) -> "Room":
+        """Let ``seconds`` pass; hall_a warms by ``heat`` K a second, its return air by ``back`` or as much."""
         for _ in range(seconds):
             self.inlets["hall_a"] += heat
-            self.returns["hall_a"] += heat
+            self.returns["hall_a"] += heat if back is None else back
             self.second()
         return self
 

@@ -1,5 +1,6 @@
 """Judgement of one zone: no number from silence, no verdict from one witness, hysteresis by name."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -78,7 +79,7 @@ def test_hysteresis_is_a_named_state():
 
 
 def test_flapping_around_a_limit_makes_two_verdict_changes_not_hundreds():
-    room = Room().run(12)
+    room = Room().run(12).run(46, heat=0.1)
     count = len([rule for rule in room.rules if rule[0] == "Z"])
     for second in range(600):
         room.inlets["hall_a"] = 26.9 if second % 20 < 10 else 26.7
@@ -139,47 +140,88 @@ def test_a_measured_quorum_outlives_its_witnesses_for_ten_minutes_and_no_longer(
     assert not quorum_stands(POLICY, held, at(601))
 
 
-def ramp(rate: float, seconds: int = 300, start: float = 22.0) -> tuple[Sample, ...]:
-    return tuple(Sample(int((1000 + t) * SECOND), start + rate * t) for t in range(0, seconds + 1, 10))
+def ramp(rate: float, seconds: int = 300, start: float = 22.0, back: float = 1.0) -> tuple[Sample, ...]:
+    return tuple(
+        Sample(int((1000 + t) * SECOND), start + rate * t, (("p", start + back + rate * t),))
+        for t in range(0, seconds + 1, 10)
+    )
+
+
+def foretell(history: tuple[Sample, ...], *, bound: float = 0.0, onset_s: float | None = None, limit: float = 40.0):
+    """The forecast at the last sample; ``onset_s`` seconds into the history the loss began."""
+    onset_ns = None if onset_s is None else int((1000 + onset_s) * SECOND)
+    now = history[-1] if history else None
+    return forecast.time_to_limit(
+        temperature=now.value if now else None,
+        back=now.back if now else (),
+        limit=limit,
+        heading=forecast.course(history, onset_ns),
+        bound=bound,
+        since_s=(now.at_ns - onset_ns) / SECOND if now and onset_ns is not None else None,
+    )
 
 
 @given(rate=st.floats(0.001, 0.1), limit=st.floats(35.0, 60.0))
 def test_a_straight_ramp_is_forecast_right(rate, limit):
     history = ramp(rate)
     now = history[-1].value
-    said = forecast.time_to_limit(
-        temperature=now, worst=now, limit=limit, measured=forecast.trend(history), bound=0.0, settled=True
-    )
+    said = foretell(history, limit=limit)
     if now >= limit:
         assert said.lower == 0.0
     else:
-        assert said.lower == pytest.approx((limit - now) / rate, rel=1e-6)
+        assert said.lower == pytest.approx(max(0.0, limit - forecast.READ_K - now) / rate, rel=1e-6)
+        assert said.median == pytest.approx((limit - now) / rate, rel=1e-6)
 
 
-@given(st.lists(st.floats(10.0, 60.0), min_size=0, max_size=40), st.floats(0.0, 0.1), st.booleans())
-def test_a_forecast_is_never_negative_and_the_bound_never_later_than_the_median(values, bound, settled):
-    history = tuple(Sample((1000 + 10 * n) * SECOND, value) for n, value in enumerate(values))
-    now = values[-1] if values else None
-    said = forecast.time_to_limit(
-        temperature=now, worst=now, limit=40.0, measured=forecast.trend(history), bound=bound, settled=settled
-    )
+@given(
+    st.lists(st.floats(10.0, 60.0), min_size=0, max_size=40),
+    st.floats(0.0, 0.1),
+    st.one_of(st.none(), st.floats(0.0, 300.0)),
+)
+def test_a_forecast_is_never_negative_and_the_bound_never_later_than_the_median(values, bound, onset_s):
+    history = tuple(Sample((1000 + 10 * n) * SECOND, value, (("p", value + 5.0),)) for n, value in enumerate(values))
+    said = foretell(history, bound=bound, onset_s=onset_s)
     if said.sight is Sight.FORECAST:
         assert said.lower is not None
-        assert said.median is not None
-        assert 0.0 <= said.lower <= said.median
+        assert said.lower >= 0.0
+        assert said.median is None or said.lower <= said.median
+        assert said.upper is None or said.upper >= 0.0
     else:
-        assert said.lower is None
-    assert now is not None or said.sight is Sight.CANNOT_TELL
+        assert said.lower is said.median is said.upper is None
+    assert values or said.sight is Sight.CANNOT_TELL
 
 
-def test_the_mixing_jump_is_not_extrapolated():
-    jump = ramp(0.08, 60)
-    bound = 1.0 / 30.0
-    said = forecast.time_to_limit(
-        temperature=jump[-1].value, worst=jump[-1].value, limit=40.0,
-        measured=forecast.trend(jump), bound=bound, settled=False,
-    )  # fmt: skip
-    assert said.lower == pytest.approx((40.0 - jump[-1].value) / bound)
+@pytest.mark.parametrize(
+    ("power", "estimate"),
+    [(1.0, "lower"), (0.5, "median"), (0.0, "upper")],
+    ids=["straight", "square root", "logarithm"],
+)
+def test_each_estimate_is_exact_for_the_decay_it_assumes(power, estimate):
+    """A rate that never decays again, decays as 1/sqrt(t), decays as 1/t."""
+
+    def value(t: float) -> float:
+        return 30.0 + (2.0 * math.log(t / 60.0) if power == 0 else 0.01 * (t**power) * (1.0 if power == 1 else 25.0))
+
+    history = tuple(Sample(int((1000 + t) * SECOND), value(t), (("p", value(t)),)) for t in range(300, 610, 10))
+    reached = next(t for t in range(600, 40_000) if value(t) >= 38.0)
+    said = foretell(history, onset_s=0.0, bound=0.001, limit=38.0)
+    slack = forecast.READ_K / 0.01 if power == 1 else 0.0
+    assert getattr(said, estimate) == pytest.approx(reached - 600 - slack, rel=0.02, abs=2.0)
+    assert said.lower <= said.median <= said.upper * 1.001
+
+
+def test_without_a_clear_rise_there_is_a_bound_but_no_median():
+    still = tuple(Sample((1000 + 10 * n) * SECOND, 22.0 + 0.1 * (n % 2)) for n in range(30))
+    assert foretell(still).sight is Sight.NONE_IN_SIGHT
+    said = foretell(still, bound=0.02, onset_s=0.0)
+    assert said.sight is Sight.FORECAST
+    assert said.median is None
+
+
+def test_while_the_plant_is_short_the_air_may_come_to_warm_as_fast_as_its_water():
+    flat = tuple(Sample((1000 + 10 * n) * SECOND, 22.0, (("p", 29.0),), 7.0 + 0.3 * n) for n in range(30))
+    assert foretell(flat, bound=0.02, onset_s=0.0).lower == pytest.approx((18.0 - forecast.READ_K) / 0.03, rel=0.01)
+    assert foretell(flat).sight is Sight.NONE_IN_SIGHT
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(45, "45 s"), (450, "7 min 30 s"), (11_100, "3 h 5 min")])

@@ -15,12 +15,7 @@ from envmon.model.event import Command, EffectReport, LeaseReport, Outcome, Poli
 from envmon.model.reading import Quality, Reading, Reason
 from envmon.model.verdict import Mode, Position
 from tests.core.room import START_WALL, Edge, Room, policy
-from tests.core.test_failover import moves, storm
-
-
-def heal(room: Room) -> None:
-    room.states.clear()
-    room.inlets["hall_a"], room.returns["hall_a"] = 22.0, 33.0
+from tests.core.test_failover import moves, repair, storm
 
 
 def probes_silent(room: Room, *numbers: int) -> None:
@@ -190,7 +185,7 @@ def test_a_month_old_quorum_does_not_evacuate_a_blind_healthy_room():
     room.lose_units(1, 2, 3)
     while not room.world.zones["hall_a"].judgement.quorum:
         room.run(1, heat=0.08)
-    heal(room)
+    repair(room)
     for boot, days in (("boot-2", 0), ("boot-3", 30)):
         room.now_ns += days * 86_400 * SECOND
         room.run(120)
@@ -244,7 +239,7 @@ def test_one_broken_witness_does_not_keep_a_quorum_in_a_room_that_recovered():
     room.lose_units(1, 2, 3)
     while not room.world.zones["hall_a"].judgement.quorum:
         room.run(1, heat=0.08)
-    heal(room)
+    repair(room)
     probes_silent(room, 2)
     room.run(20)
     assert threat(room.world, room.policy, room.policy.routes[0]) is Threat.NONE
@@ -280,7 +275,7 @@ def test_a_device_that_left_the_configuration_leaves_no_worst_case_behind():
 def test_silence_neither_ends_a_plant_loss_nor_earns_another_restart(state):
     room = Room().armed()
     room.states.update({f"hall_a_crac_{n}": state for n in (1, 2, 3)})
-    room.run(300, heat=0.002)
+    room.run(400, heat=0.02)
     before = room.world.zones["hall_a"]
     room.silent = {device for device in room.policy.devices if device.startswith("hall_a_crac")}
     room.run(60, heat=0.002)
@@ -299,8 +294,8 @@ def test_a_move_that_reached_no_edge_is_not_made_hours_later():
     room = Room().armed()
     for edge in room.edges.values():
         edge.deaf = True
-    storm(room, 200)
-    heal(room)
+    storm(room)
+    repair(room)
     room.backup_answers = False
     room.run(3_600)
     for edge in room.edges.values():
@@ -316,7 +311,7 @@ def test_a_move_that_reached_no_edge_waits_for_the_backup_while_the_room_is_lost
     room = Room().armed()
     for edge in room.edges.values():
         edge.deaf = True
-    storm(room, 70)
+    storm(room)
     assert moves(room)
     room.backup_answers = False
     room.run(30, heat=0.03)
@@ -358,7 +353,7 @@ def test_a_silent_edge_does_not_let_the_power_go():
 
 def test_one_stray_call_contradicts_a_return_for_a_while_only():
     room = storm(Room().armed(), 700)
-    heal(room)
+    repair(room)
     room.run(90)
     assert room.order(Command.RESTORE).rule == "O20"
     while not room.route.baseline:

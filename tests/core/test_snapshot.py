@@ -133,6 +133,6 @@ def test_the_last_good_reading_behind_a_bad_one_is_kept():
 
 def test_a_number_that_is_not_finite_is_not_kept():
     world = Room().armed().world
-    zone = replace(world.zones["hall_a"], last_lower=float("inf"))
+    zone = replace(world.zones["hall_a"], onset_c=float("inf"))
     with pytest.raises(ValueError, match="inf cannot be kept"):
         dump(replace(world, zones={**world.zones, "hall_a": zone}))

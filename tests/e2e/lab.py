@@ -144,7 +144,10 @@ class Lab:
             "daemon": {"zone": "noc_room", "state_dir": str(self.state), "socket": str(self.socket)},
             "places": ["noc_room", "meet_me_room", "outside"],
             "zones": {
-                "hall_a": {"it_load_kw": 60, "units": {n: {"sensible_kw": 36} for n in UNITS}, "units_needed": 2},
+                "hall_a": {
+                    "it_load_kw": 60, "units": {n: {"sensible_kw": 36} for n in UNITS}, "units_needed": 2,
+                    "restart_expected": "0s",
+                },
                 "hall_b": {
                     "at": "backup", "it_load_kw": 30, "units": {n: {"sensible_kw": 36} for n in BACKUP_UNITS},
                     "units_needed": 1,
