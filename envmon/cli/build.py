@@ -34,6 +34,7 @@ from envmon.leases import LEASES
 from envmon.model.event import Target
 from envmon.pagers import open_pager
 from envmon.pagers.queue import PageQueue
+from envmon.probes.evidence import Evidence
 from envmon.probes.sip import SipProbe
 from envmon.profiles.bind import bind_at
 from envmon.profiles.schema import Profile
@@ -59,7 +60,7 @@ log = logging.getLogger(__name__)
 PRIMARY_PROBE = "envmon-probe-primary"
 SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 PAGES = "pages.db"
-FIXED = "site, lease, people, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
+FIXED = "site, lease, people, edges, routes, their edges and proofs, publish.http, daemon.state_dir, daemon.socket"
 
 
 class Assembly:
@@ -146,6 +147,7 @@ class Assembly:
                 for target in Target
             ),
             probe=SipProbe(),
+            proofs=tuple(((each.route, each.item), Evidence(each), each.every_s) for each in self.settings.proofs),
             lease=LEASES[self.settings.lease.kind](self.settings),
             journal=self._journal,
             socket=self.settings.daemon.socket,
@@ -223,6 +225,7 @@ def _fixed(settings: Settings) -> object:
         settings.lease,
         settings.people,
         settings.edges,
+        settings.proofs,
         settings.http,
         daemon.state_dir,
         daemon.socket,

@@ -9,6 +9,7 @@ Rules
 import hashlib
 import json
 import re
+import socket
 import sys
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ PUNCTUATION = re.compile(r"[ ().-]")
 
 
 def digest(file: Path, version: str) -> int:
-    """Print count, SHA-256, version and age of a list as one JSON object."""
+    """Print count, SHA-256, version and age of a list as one JSON object, with what makes it evidence elsewhere."""
     try:
         changed = file.stat()
         numbers = numbers_of(file.read_text(encoding="ascii"))
@@ -29,7 +30,8 @@ def digest(file: Path, version: str) -> int:
         print(f"envmon: {file}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
         return 1
     age_s = max(0, round(time.time() - changed.st_mtime))
-    print(json.dumps({"count": len(numbers), "sha256": sha256(numbers), "version": version, "age_s": age_s}))
+    told = {"count": len(numbers), "sha256": sha256(numbers), "version": version, "age_s": age_s}
+    print(json.dumps({"boot": socket.gethostname(), "seq": int(time.time()), **told}))
     return 0
 
 

@@ -24,7 +24,7 @@ from envmon.config.shape import (
     ZoneEntry,
 )
 from envmon.config.shape_devices import DeviceEntry, SnmpEntry
-from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry
+from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry, ProofEntry
 from envmon.config.shape_parts import TlsEntry
 from envmon.config.values import duration_text
 
@@ -79,7 +79,7 @@ def _findings(entry: BaseModel) -> Iterator[Finding]:
             yield ("cert" if key is None else "key"), "cert and key go together; add the other one"
         case JudgementEntry(quorum_kinds=kinds, quorum_paths=paths) if paths > kinds:
             yield "quorum_paths", f"{paths} paths can never be seen by {kinds} kinds of evidence; at most {kinds}"
-        case EdgeEntry() | DnsEntry() | LeaseEntry() | PagerEntry():
+        case EdgeEntry() | DnsEntry() | LeaseEntry() | PagerEntry() | ProofEntry():
             yield from lever_findings(entry)
         case _:
             return
