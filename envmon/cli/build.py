@@ -8,8 +8,9 @@ Rules
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from envmon.config import ConfigError
 from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
 from envmon.core import snapshot
 from envmon.core.advance import advance
+from envmon.core.explain import explain_now, plain
 from envmon.core.guard import objections
 from envmon.core.status import status
 from envmon.core.world import World, initial
@@ -31,7 +33,8 @@ from envmon.journal.reader import JournalReader
 from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
 from envmon.leases import LEASES
-from envmon.model.event import Target
+from envmon.model.effect import Page
+from envmon.model.event import Event, Target
 from envmon.pagers import open_pager
 from envmon.pagers.queue import PageQueue
 from envmon.probes.evidence import Evidence
@@ -42,6 +45,7 @@ from envmon.publishers.daemon_metrics import PAGES as PAGE_NUMBERS
 from envmon.publishers.daemon_metrics import DaemonMetrics
 from envmon.publishers.metrics import MetricsPublisher
 from envmon.publishers.mqtt import MqttPublisher
+from envmon.recordings.recorder import Recorder
 from envmon.runtime.clock import Clock
 from envmon.runtime.counters import Counters
 from envmon.runtime.daemon import Daemon
@@ -49,7 +53,9 @@ from envmon.runtime.engine import Mind
 from envmon.runtime.notify import Notifier
 from envmon.runtime.parts import Frame, Parts, ReloadError
 from envmon.runtime.poller import PolledDevice
+from envmon.runtime.sky_watch import WeatherWatch
 from envmon.runtime.watch import ProbeTarget
+from envmon.weather import FEEDS
 from envmon.web.server import WebServer
 
 if TYPE_CHECKING:
@@ -60,7 +66,9 @@ log = logging.getLogger(__name__)
 PRIMARY_PROBE = "envmon-probe-primary"
 SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 PAGES = "pages.db"
-FIXED = "site, lease, people, edges, routes, their edges and proofs, publish.http, daemon.state_dir, daemon.socket"
+RECORDINGS = "recordings"
+MB = 1_000_000
+FIXED = "site, lease, people, edges, routes, their edges, proofs, publish.http, daemon.state_dir, socket, recordings_mb"
 
 
 class Assembly:
@@ -76,8 +84,10 @@ class Assembly:
     ) -> None:
         self.settings = settings
         self.counters = Counters()
+        self.recorder = self._new_recorder(settings, clock)
         self._config = config
         self._journal = journal
+        self._clock = clock
         self._mqtt: MqttPublisher | None = None
         self._pages: PageQueue | None = None
         self._traps: TrapListener | None = None
@@ -86,7 +96,7 @@ class Assembly:
         parts = self.parts(settings, profiles)
         parts.in_force()
         self.daemon = Daemon(
-            mind=Mind(advance, snapshot.dump, status, objections),
+            mind=Mind(advance, snapshot.dump, status, objections, lambda world: plain(explain_now(world))),
             world=remembered(journal, clock),
             frame=self._frame(),
             parts=parts,
@@ -100,7 +110,7 @@ class Assembly:
         """The HTTP server, where one is configured."""
         if self.settings.http is None:
             return None
-        return WebServer(self.settings.http, self._metrics.scrape, self.daemon.status, self._health)
+        return WebServer(self.settings.http, self._metrics.scrape, self.daemon.told, self._health)
 
     def parts(self, settings: Settings, profiles: Mapping[str, Profile]) -> Parts:
         """What a reload replaces. Nothing of ours changes before it takes force."""
@@ -123,8 +133,28 @@ class Assembly:
             publishers=(self._metrics, mqtt) if mqtt else (self._metrics,),
             pages=pages,
             in_force=in_force,
-            services={"traps": traps.run} if traps else {},
+            services={**({"traps": traps.run} if traps else {}), **self._weather(settings)},
         )
+
+    def _new_recorder(self, settings: Settings, clock: Clock) -> Recorder:
+        def page(page: Page) -> None:
+            if self._pages is not None:
+                self._pages.offer(page, clock.stamp().wall)
+
+        folder = settings.daemon.state_dir / RECORDINGS
+        return Recorder(folder, settings.daemon.recordings_mb * MB, __version__, settings.policy.site, page)
+
+    def _weather(self, settings: Settings) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        return {
+            f"weather:{each.id}": WeatherWatch(
+                each.id,
+                FEEDS[each.kind](each, __version__),
+                self._clock,
+                self._post,
+                each.every_s,
+            ).run
+            for each in settings.weather
+        }
 
     def _trap_listener(self, settings: Settings) -> "TrapListener | None":
         if settings.traps is None:
@@ -132,6 +162,9 @@ class Assembly:
         from envmon.drivers.traps import TrapListener  # noqa: PLC0415 - 16 MB that only who wants traps pays for
 
         return TrapListener(settings.traps, settings.policy.site, settings.devices, self._look)
+
+    def _post(self, event: Event) -> None:
+        self.daemon.post(event)
 
     def _look(self, device: str) -> None:
         self.daemon.look(device)
@@ -154,6 +187,7 @@ class Assembly:
             version=__version__,
             people=self.settings.people,
             verify=lambda: _journal_fault(self._journal.path),
+            recorded=self.recorder.record,
         )
 
     def _reload(self) -> Parts:
@@ -163,6 +197,8 @@ class Assembly:
             raise ReloadError("; ".join(str(fault) for fault in error.faults)) from None
         if _fixed(new.settings) != _fixed(self.settings):
             raise ReloadError(f"{FIXED}: only a restart can change these")
+        for note in new.notes:
+            log.warning("%s", note)
         return self.parts(new.settings, new.profiles)
 
     def _daemon_metrics(self) -> DaemonMetrics:
@@ -172,6 +208,7 @@ class Assembly:
         metrics.watch_pages(lambda: {key: getattr(self._pages, key) for key in PAGE_NUMBERS} if self._pages else {})
         metrics.watch_traps(self._trap_numbers)
         metrics.watch_journal(self._journal_numbers)
+        metrics.watch_recorder(lambda: {**asdict(self.recorder.counts), "failing": bool(self.recorder.failure)})
         return metrics
 
     def _journal_numbers(self) -> Mapping[str, Any]:
@@ -227,8 +264,7 @@ def _fixed(settings: Settings) -> object:
         settings.edges,
         settings.proofs,
         settings.http,
-        daemon.state_dir,
-        daemon.socket,
+        (daemon.state_dir, daemon.socket, daemon.recordings_mb),
         routes,
     )
 
@@ -261,7 +297,8 @@ def remembered(journal: Journal, clock: Clock) -> World:
 async def serve(assembly: Assembly) -> None:
     """Run a daemon with its HTTP server until it is told to stop."""
     async with assembly.web() or nullcontext():
-        await assembly.daemon.run()
+        with assembly.recorder:
+            await assembly.daemon.run()
 
 
 def _journal_fault(path: Path) -> str:

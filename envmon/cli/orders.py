@@ -14,7 +14,7 @@ from envmon.runtime.ask import AskError, ask
 
 REFUSED = 2
 WAITS = 3
-FIELDS = ("command", "route", "reason", "request", "override", "break_glass")
+FIELDS = ("command", "route", "reason", "request", "override", "break_glass", "target", "until")
 
 
 def status(socket: Path, *, as_json: bool) -> int:
@@ -75,8 +75,24 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"   envmon approve {name} --reason ...   (state {asked['state']})"
     for name, zone in told["zones"].items():
         yield f"zone {name}: {zone['verdict']} ({zone['basis']}), N+{zone['n_plus']}, {zone['why']}"
+    yield from _storm(told.get("storm", {}))
+    yield from _aside(told)
     for name, device in told["devices"].items():
         if not device["up"]:
             yield f"device {name}: {device['error']}"
     if told.get("daemon", {}).get("reload_error"):
         yield f"reload refused: {told['daemon']['reload_error']}"
+
+
+def _storm(storm: Mapping[str, Any]) -> Iterator[str]:
+    """The posture where it is not calm."""
+    if storm.get("posture", "calm") != "calm":
+        yield f"posture {storm['posture']}: {storm['why']}"
+
+
+def _aside(told: Mapping[str, Any]) -> Iterator[str]:
+    for name, each in told.get("maintenance", {}).items():
+        yield f"maintenance {name}: {each['left_s'] // 60} min left, by {each['who']} ({each['reason']})"
+    for key, each in told.get("shelved", {}).items():
+        yield f"shelved {key}: {each['left_s'] // 60} min left, by {each['who']} ({each['reason']})"
+        yield f"   {each['says'] or 'its condition is gone'}"

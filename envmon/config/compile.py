@@ -23,6 +23,7 @@ from envmon.config.settings import (
     Settings,
     SnmpSettings,
     TrapSettings,
+    WeatherSettings,
 )
 from envmon.config.shape import (
     LimitsEntry,
@@ -34,8 +35,9 @@ from envmon.config.shape import (
 )
 from envmon.config.shape_devices import DeviceEntry, SerialEntry, SnmpEntry, TrapsEntry
 from envmon.config.shape_levers import DispatcherEntry, DnsEntry, EdgeEntry, LeaseEntry, ProofEntry
+from envmon.config.shape_weather import WeatherEntry
 from envmon.config.values import Address
-from envmon.model.policy import Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
+from envmon.model.policy import FeedPolicy, Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
 from envmon.model.reading import Role
 from envmon.model.verdict import Mode
 
@@ -50,6 +52,7 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
             state_dir=Path(site.daemon.state_dir),
             socket=Path(site.daemon.socket),
             mode=Mode(site.mode),
+            recordings_mb=site.daemon.recordings_mb,
         ),
         devices=tuple(_device(name, entry) for name, entry in site.devices.items()),
         edges=tuple(_edge(name, entry, Path(site.daemon.state_dir)) for name, entry in site.edges.items()),
@@ -63,6 +66,7 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
         traps=_traps(site.traps) if site.traps else None,
         lease=_lease(site.lease),
         proofs=tuple(_proof(route, *proof) for route, each in site.routes.items() for proof in each.proofs.items()),
+        weather=tuple(_weather(name, entry) for name, entry in site.weather.items()),
         people=PeopleSettings(tuple(site.people.operators), tuple(site.people.approvers)),
     )
 
@@ -82,6 +86,7 @@ def _policy(site: SiteFile, placement_faults: tuple[str, ...]) -> Policy:
         edge_stands_s=judgement.edge_stands,
         start_automatic=site.mode == "automatic",
         placement_faults=placement_faults,
+        feeds=tuple(FeedPolicy(name, entry.every) for name, entry in site.weather.items()),
     )
 
 
@@ -146,7 +151,8 @@ def _device(name: str, entry: DeviceEntry) -> DeviceSettings:
         snmp=_snmp(entry.snmp) if entry.snmp else SnmpSettings(),
         fronts=tuple((number, *_zone_unit(served)) for number, served in fronts.items()),
         roles=tuple((point, Role(word)) for point, word in (entry.roles or {}).items()),
-        commissioned=entry.commissioned,
+        commissioned=entry.commissioned is True,
+        record=Path(entry.commissioned) if isinstance(entry.commissioned, str) else None,
     )
 
 
@@ -168,6 +174,7 @@ def _snmp(entry: SnmpEntry) -> SnmpSettings:
         auth_password=entry.auth_password,
         privacy_protocol=entry.privacy,
         privacy_password=entry.privacy_password,
+        context=entry.context or "",
     )
 
 
@@ -259,6 +266,22 @@ def _mqtt(entry: MqttEntry) -> MqttSettings:
         tls=tls is not None,
         qos=entry.qos,
         queue=entry.queue,
+    )
+
+
+def _weather(name: str, entry: WeatherEntry) -> WeatherSettings:
+    return WeatherSettings(
+        id=name,
+        kind=entry.kind,
+        url=entry.url,
+        contact=entry.contact,
+        every_s=entry.every,
+        deadline_s=entry.deadline,
+        areas=tuple(entry.areas),
+        point=(entry.point.lat, entry.point.lon) if entry.point else None,
+        events=tuple(entry.events),
+        severity=entry.severity,
+        hosts=tuple(entry.hosts),
     )
 
 

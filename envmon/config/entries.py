@@ -26,6 +26,7 @@ from envmon.config.shape import (
 from envmon.config.shape_devices import DeviceEntry, SnmpEntry
 from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry, ProofEntry
 from envmon.config.shape_parts import TlsEntry
+from envmon.config.shape_weather import WeatherEntry
 from envmon.config.values import duration_text
 
 _RTU_UNITS = range(1, 248)  # MODBUS over Serial Line V1.02, 2.2
@@ -69,20 +70,27 @@ def _findings(entry: BaseModel) -> Iterator[Finding]:
             yield from _zone(entry)
         case DeviceEntry():
             yield from _device(entry)
-        case SnmpEntry(version="3"):
-            yield from _snmp_user(entry)
-        case SnmpEntry():
-            yield from _snmp_community(entry)
+        case SnmpEntry(version=version):
+            yield from _snmp_user(entry) if version == "3" else _snmp_community(entry)
         case MqttEntry(username=None, password=value) if value is not None:
             yield "password", "a password needs a username"
         case TlsEntry(cert=cert, key=key) if (cert is None) != (key is None):
             yield ("cert" if key is None else "key"), "cert and key go together; add the other one"
         case JudgementEntry(quorum_kinds=kinds, quorum_paths=paths) if paths > kinds:
             yield "quorum_paths", f"{paths} paths can never be seen by {kinds} kinds of evidence; at most {kinds}"
+        case WeatherEntry():
+            yield from _weather(entry)
         case EdgeEntry() | DnsEntry() | LeaseEntry() | PagerEntry() | ProofEntry():
             yield from lever_findings(entry)
         case _:
             return
+
+
+def _weather(feed: WeatherEntry) -> Iterator[Finding]:
+    if feed.point is None and not feed.areas:
+        yield "", "does not say where the site is; add point: {lat: ..., lon: ...} or areas: [CODE]"
+    if feed.events and "severity" in feed.model_fields_set:
+        yield "severity", "is of no use beside events; keep one of the two keys"
 
 
 def _limits(limits: LimitsEntry) -> Iterator[Finding]:
@@ -134,7 +142,7 @@ def _transport(device: DeviceEntry) -> Iterator[Finding]:
 def _snmp_community(snmp: SnmpEntry) -> Iterator[Finding]:
     if snmp.community is None:
         yield "community", f"is missing: version {snmp.version} logs in with community: credential:NAME"
-    for key in ("user", "auth", "auth_password", "privacy", "privacy_password"):
+    for key in ("user", "auth", "auth_password", "privacy", "privacy_password", "context"):
         if key in snmp.model_fields_set:
             yield key, f'belongs to version "3", not to "{snmp.version}"'
 

@@ -25,6 +25,7 @@ class SnmpSettings:
     auth_password: Secret | None = None
     privacy_protocol: str = "aes128"  # des aes128 aes256
     privacy_password: Secret | None = None
+    context: str = ""  # version 3: RFC 3411 contextName
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,9 @@ class DeviceSettings:
     ``port`` 0 means the protocol's own (161, 502). ``transport`` (Modbus) is "tcp", "rtu_over_tcp" or "rtu"; for the
     last ``host`` is the path of a serial line, driven as ``serial`` says. ``path`` names its network path, the host
     unless given. ``fronts`` is (its own number for a unit behind it, zone, unit), ``roles`` are (point, role), which
-    only the site can know. ``commissioned``: somebody compared its readings with what it shows, so that a profile made
-    of excerpts may vote.
+    only the site can know. ``commissioned``: somebody says that its readings are what it shows, so that a profile made
+    of excerpts may vote; ``record`` names the file that shows it, and ``confirmed``, ``differing`` and ``sentinels``
+    (point ids, and raw numbers that mean "no value") are what it says, once it was read.
     """
 
     id: str
@@ -63,6 +65,10 @@ class DeviceSettings:
     fronts: tuple[tuple[str, str, str], ...] = ()
     roles: tuple[tuple[str, Role], ...] = ()
     commissioned: bool = False
+    record: Path | None = None
+    confirmed: frozenset[str] = frozenset()
+    differing: frozenset[str] = frozenset()
+    sentinels: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +215,7 @@ class DaemonSettings:
     state_dir: Path
     socket: Path
     mode: Mode = Mode.OBSERVE
+    recordings_mb: int = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +255,28 @@ class LeaseSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WeatherSettings:
+    """A weather service. ``kind`` is a key of ``weather.FEEDS``; ``contact`` goes into the User-Agent it asks for.
+
+    The site is where ``point`` (latitude, longitude, WGS 84 degrees) or one of ``areas`` is (SAME, UGC, EMMA_ID and
+    the like). Heeded are warnings whose event is one of ``events`` (``*`` stands for any characters), or with none
+    named those at least as severe as ``severity`` (CAP 1.2). ``hosts`` may serve documents an index links to.
+    """
+
+    id: str
+    kind: str
+    url: str
+    contact: str
+    every_s: float = 300.0
+    deadline_s: float = 10.0
+    areas: tuple[str, ...] = ()
+    point: tuple[float, float] | None = None
+    events: tuple[str, ...] = ()
+    severity: str = "severe"
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A whole, valid configuration. ``text`` is what was read, ``digest`` its SHA-256."""
 
@@ -265,4 +294,5 @@ class Settings:
     traps: TrapSettings | None = None
     lease: LeaseSettings = LeaseSettings()
     proofs: tuple[ProofSettings, ...] = ()
+    weather: tuple[WeatherSettings, ...] = ()
     people: PeopleSettings = PeopleSettings()

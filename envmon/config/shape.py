@@ -11,10 +11,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from envmon.config.settings import MqttSettings, PagerSettings
+from envmon.config.settings import DaemonSettings, MqttSettings, PagerSettings
 from envmon.config.shape_devices import DeviceEntry, TrapsEntry
 from envmon.config.shape_levers import EdgeEntry, LeaseEntry, ProofEntry
 from envmon.config.shape_parts import Entry, TlsEntry, default
+from envmon.config.shape_weather import WeatherEntry
 from envmon.config.values import (
     AbsolutePath,
     Between,
@@ -44,6 +45,8 @@ class DaemonEntry(Entry):
     """Directory of the journal, the epoch and the recorder."""
     socket: AbsolutePath = "/run/envmon/envmon.sock"
     """Unix socket on which operators' orders arrive."""
+    recordings_mb: Annotated[int, Field(ge=8, le=1_000_000)] = default(DaemonSettings, "recordings_mb")
+    """Disk space for recordings in state_dir, kept episodes included, MB; the oldest go first."""
 
 
 class LimitsEntry(Entry):
@@ -250,5 +253,7 @@ class SiteFile(Entry):
     """Where readings go."""
     pagers: dict[Name, PagerEntry] = {}
     """Whom to tell."""
+    weather: dict[Name, WeatherEntry] = {}
+    """Who warns of weather."""
     judgement: JudgementEntry = JudgementEntry()
     """How much evidence is enough."""

@@ -226,6 +226,15 @@ def absolute(given: object) -> str:
     return given
 
 
+def proof(given: object) -> bool | str:
+    """Read whether somebody compared a device's readings: true, false, or the path of the record that shows it."""
+    if isinstance(given, bool):
+        return given
+    if not isinstance(given, str) or not given.isprintable() or not PurePosixPath(given).is_absolute():
+        raise wrong("must be true, false or the absolute path of a record that envmon commission wrote")
+    return given
+
+
 def window(given: object) -> tuple[int, int]:
     """Read a part of the day, which may pass midnight, as minutes of the day."""
     match = _WINDOW.fullmatch(given) if isinstance(given, str) else None
@@ -280,6 +289,11 @@ Host = Annotated[str, PlainValidator(host), _text(r"^\S+$", "192.0.2.60")]
 Listen = Annotated[Address, PlainValidator(listen), _as_text(), _text(r"^\S+:[0-9]+$", "127.0.0.1:9713")]
 ListenAt = Annotated[Address, PlainValidator(listen_at), _as_text(), _text(r"^\S+:[0-9]+$", "0.0.0.0:162")]
 Url = Annotated[str, PlainValidator(url), _text(r"^https?://\S+$", "https://pager.example/v1/envmon")]
+Proof = Annotated[
+    bool | str,
+    PlainValidator(proof),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": r"^/.*$"}]}),
+]
 AbsolutePath = Annotated[str, PlainValidator(absolute), _text(r"^/.*$", "/var/lib/envmon")]
 Percent = Annotated[int, Field(ge=1, le=100)]
 Stages = Annotated[list[Percent], Field(min_length=1, max_length=10), AfterValidator(rising)]

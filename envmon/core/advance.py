@@ -13,11 +13,14 @@ Theory of operation
 from dataclasses import replace
 
 from envmon.core import guard, pages
+from envmon.core.aside import units_out
 from envmon.core.consent import consent, expire
 from envmon.core.fold import fold
 from envmon.core.judge import judge
 from envmon.core.modes import step_lease, step_mode
+from envmon.core.set_aside import order_aside, step_aside
 from envmon.core.step import Step
+from envmon.core.storm import poll_s, step_storm
 from envmon.core.traffic import step_route
 from envmon.core.world import World
 from envmon.core.zone_rules import tell_zone
@@ -27,6 +30,7 @@ from envmon.model.policy import Policy
 from envmon.model.verdict import Verdict
 
 WATCHED_POLL_S = 2.0  # devices of a zone that is not well are wanted this often
+ASIDE_ORDERS = frozenset({Command.MAINTENANCE, Command.MAINTENANCE_END, Command.SHELVE, Command.UNSHELVE})
 ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE, Command.DRILL})
 
 
@@ -56,6 +60,8 @@ def _tick(world: World, policy: Policy) -> Step:
     step = step.then(step_mode(step.world, policy, None))
     for route in policy.routes:
         step = step.then(step_route(step.world, policy, route, None))
+    step = step.then(step_storm(step.world, policy))
+    step = step.then(step_aside(step.world, policy))
     return step.then(pages.step_pages(step.world, policy))
 
 
@@ -65,12 +71,14 @@ def _judge_zones(world: World, policy: Policy) -> Step:
     faster: dict[str, float] = {}
     for zone in policy.zones:
         before = zones[zone.id]
-        after = judge(policy, zone, before, world.now)
+        after = judge(policy, zone, before, world.now, units_out(world.aside, zone.id))
         zones[zone.id] = after
         if after.judgement.verdict is not before.judgement.verdict:
             decisions.append(tell_zone(zone, before, after))
         if after.judgement.verdict is not Verdict.OK:
             faster[zone.id] = WATCHED_POLL_S
+        elif storm_s := poll_s(world):
+            faster[zone.id] = storm_s
     changed = [zone for zone in zones if faster.get(zone) != world.faster.get(zone)]
     hints = tuple(PollFaster(zone, faster.get(zone, 0.0)) for zone in changed)
     return Step(replace(world, zones=zones, faster=faster), hints, tuple(decisions))
@@ -79,6 +87,8 @@ def _judge_zones(world: World, policy: Policy) -> Step:
 def _order(world: World, policy: Policy, order: Order) -> Step:
     if order.command is Command.ACCEPT:
         return guard.accept(world, order)
+    if order.command in ASIDE_ORDERS:
+        return order_aside(world, policy, order)
     if order.command not in ROUTE_ORDERS:
         return step_mode(world, policy, order)
     routes = [route for route in policy.routes if order.route in ("", route.id)]

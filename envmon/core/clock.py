@@ -50,30 +50,28 @@ def stage_s(route: RoutePolicy, state: RouteState) -> float:
     return verify_s(route, state) / len(route.stages)
 
 
-def lower_bound(world: World, policy: Policy, route: RoutePolicy) -> float | None:
-    """The least time to limit of the route's zones, heat, battery or fuel, in seconds; None where none is in sight.
+def standing(zone: ZoneState, now: Stamp) -> tuple[TimeToLimit, float]:
+    """The time to limit that holds now, and its age in seconds.
 
-    Heat counts with a standing quorum, the power as two witnesses tell it.
+    A zone that is blind or cannot tell is judged on what was last measured with a quorum.
     """
-    found: list[float] = []
-    for zone in (world.zones[zone] for zone in route.zones):
-        limit, blind_s = stands(zone, world.now)
-        if quorum_stands(policy, zone, world.now) and limit.sight is Sight.FORECAST and limit.lower is not None:
-            found.append(limit.lower - blind_s)
-        if (ends := ends_s(zone, world.now)) is not None:
-            found.append(ends)
-    return min(found, default=None)
-
-
-def stands(zone: ZoneState, now: Stamp) -> tuple[TimeToLimit, float]:
-    """The time to limit that stands for a zone, and how long ago it was measured, in seconds.
-
-    A zone that is blind or cannot tell counts from what was last measured with a quorum.
-    """
-    told = zone.judgement
-    if told.basis is Basis.MEASURED and told.time_to_limit.sight is not Sight.CANNOT_TELL:
-        return told.time_to_limit, 0.0
+    measured = zone.judgement.basis is Basis.MEASURED and zone.judgement.time_to_limit.sight is not Sight.CANNOT_TELL
+    if measured:
+        return zone.judgement.time_to_limit, 0.0
     return zone.last_limit, 0.0 if zone.quorum_ns is None else age_s(now, zone.quorum_ns)
+
+
+def lower_bound(world: World, policy: Policy, route: RoutePolicy) -> float | None:
+    """The least time left to the route's zones by heat, battery or fuel, in seconds; None where no end is in sight."""
+    zones = [world.zones[zone] for zone in route.zones]
+    found = [_lower(zone, world.now) for zone in zones if quorum_stands(policy, zone, world.now)]
+    found.extend(ends_s(zone, world.now) for zone in zones)
+    return min((each for each in found if each is not None), default=None)
+
+
+def _lower(zone: ZoneState, now: Stamp) -> float | None:
+    limit, blind_s = standing(zone, now)
+    return None if limit.lower is None else limit.lower - blind_s
 
 
 def pace(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Pace:

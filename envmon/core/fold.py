@@ -5,9 +5,12 @@ Rules
   - An answer older than the one remembered is dropped, and an answer asked for before a command never confirms it.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from operator import attrgetter
+from typing import TypeVar
 
+from envmon.core.sky import configured, reported
 from envmon.core.tally import refutes, tally
 from envmon.core.trust import JUDGED, behave
 from envmon.core.world import (
@@ -35,9 +38,31 @@ from envmon.model.event import (
     ReadinessReport,
     Stamp,
     Tick,
+    WeatherReport,
 )
 from envmon.model.reading import Reading
+from envmon.model.readings import judged
 from envmon.model.verdict import Phase
+
+T = TypeVar("T")
+
+
+def _replacing(kind: type[T], *names: str) -> Callable[..., T]:
+    """``dataclasses.replace`` for fields that change at every poll: which they are is worked out once."""
+    order = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # every kind here is a dataclass
+    parts_of, places = attrgetter(*order), [order.index(name) for name in names]
+
+    def replaced(value: T, *new: object) -> T:
+        parts = list(parts_of(value))
+        for place, part in zip(places, new, strict=True):
+            parts[place] = part
+        return kind(*parts)
+
+    return replaced
+
+
+_with_seen = _replacing(ZoneState, "seen")
+_with_batch = _replacing(World, "now", "zones", "devices", "silent_ns")
 
 
 def fold(world: World, event: Event) -> World:
@@ -60,6 +85,8 @@ def fold(world: World, event: Event) -> World:
             return _lease(world, event)
         case EffectReport():
             return _effect(world, event)
+        case WeatherReport():
+            return replace(world, sky=reported(world.sky, event))
         case Tick() | OrderReceived() | DeviceBatch():
             return world
 
@@ -81,14 +108,15 @@ def _policy(world: World, event: PolicyLoaded) -> World:
         routes={route.id: world.routes.get(route.id, RouteState()) for route in policy.routes},
         devices={device: world.devices.get(device, "not polled yet") for device in policy.devices},
         silent_ns={device: at for device, at in world.silent_ns.items() if device in policy.devices},
+        sky=configured(world.sky, policy),
     )
 
 
 def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
     by_zone: dict[str, list[Reading]] = {}
-    for reading in event.readings:
+    for reading in judged(event.readings):
         zone = reading.point.zone
-        if reading.point.role is not None and zone is not None and zone in world.zones:
+        if zone is not None and zone in world.zones:
             by_zone.setdefault(zone, []).append(reading)
     zones = dict(world.zones)
     for zone, readings in by_zone.items():
@@ -96,7 +124,7 @@ def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
         seen = dict(state.seen)
         for reading in readings:
             seen[reading.point.id] = _see(state, seen.get(reading.point.id), reading, event.at.mono_ns)
-        zones[zone] = replace(state, seen=seen)
+        zones[zone] = _with_seen(state, seen)
     devices, silent = world.devices, world.silent_ns  # thousands: copied only when something changed
     if devices[event.device] != event.error:
         devices = {**devices, event.device: event.error}
@@ -104,7 +132,7 @@ def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
         silent = {event.device: event.at.mono_ns, **silent}
     elif event.device in silent:
         silent = {device: at for device, at in silent.items() if device != event.device}
-    return replace(world, now=now, zones=zones, devices=devices, silent_ns=silent)
+    return _with_batch(world, now, zones, devices, silent)
 
 
 def _see(state: ZoneState, before: Seen | None, reading: Reading, at_ns: int) -> Seen:

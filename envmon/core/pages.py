@@ -3,12 +3,15 @@
 Rules
   - Level-triggered: a page is raised when its condition appears or grows more urgent, resolved when it is gone.
   - Missing data resolves nothing: a blind zone keeps the thermal page it had.
+  - A shelved page is not raised, nor is a chore about what is in maintenance: a device that does not answer. Whatever
+    tells of heat, of redundancy, of blindness or of calls is no chore.
   - The key is stable for one condition of one episode, so a pager updates instead of piling up.
 """
 
 from dataclasses import replace
 
 from envmon.core import consent, guard
+from envmon.core.aside import edge_out, place_out, units_out
 from envmon.core.mode_rules import MODE_RULES
 from envmon.core.power import held
 from envmon.core.readiness import reachable, readiness, ready
@@ -16,6 +19,7 @@ from envmon.core.route_facts import power_may_go
 from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.route_words import Ready
 from envmon.core.step import Step
+from envmon.core.storm import storm_pages
 from envmon.core.world import World, ZoneState, age_s
 from envmon.model.effect import Page, Urgency
 from envmon.model.policy import Policy, RoutePolicy, ZonePolicy
@@ -23,7 +27,6 @@ from envmon.model.verdict import Mode, Phase, Verdict
 
 DRAINED = "T23"  # says that power may go: withdrawn the moment that is not so
 SILENT_PAGE_S = 60.0
-DOUBT_PAGE_S = 120.0
 RANK = {Urgency.INFO: 0, Urgency.WARNING: 1, Urgency.ERROR: 2, Urgency.CRITICAL: 3}
 SENTENCES = {entry.id: entry for entry in ROUTE_RULES}
 MODE_SENTENCES = {entry.id: entry for entry in MODE_RULES}
@@ -31,27 +34,34 @@ MODE_SENTENCES = {entry.id: entry for entry in MODE_RULES}
 
 def step_pages(world: World, policy: Policy) -> Step:
     """Raise what is missing, resolve what is gone."""
-    wanted = {page.key: page for page in _wanted(world, policy)}
-    keep = {key: value for key, value in world.raised.items() if key not in wanted and _blind_keeps(world, policy, key)}
+    asked = {page.key: page for page in wanted(world, policy)}
+    told = {key: page for key, page in asked.items() if not _shelved(world, page)}
+    keep = {key: value for key, value in world.raised.items() if key not in asked and _blind_keeps(world, policy, key)}
     news = [
         page
-        for key, page in wanted.items()
+        for key, page in told.items()
         if key not in world.raised or RANK[page.urgency] > RANK[Urgency(world.raised[key])]
     ]
     gone = [
-        Page(key, raised=False, urgency=Urgency(urgency), summary=f"Resolved: {key}")
+        Page(key, False, Urgency(urgency), f"{'Shelved' if key in asked else 'Resolved'}: {key}")
         for key, urgency in world.raised.items()
-        if key not in wanted and key not in keep
+        if key not in told and key not in keep
     ]
     if not news and not gone:
         return Step(world)
-    raised = {**keep, **{key: page.urgency.value for key, page in wanted.items()}}
+    raised = {**keep, **{key: page.urgency.value for key, page in told.items()}}
     return Step(replace(world, raised=raised), (*news, *gone))
+
+
+def _shelved(world: World, page: Page) -> bool:
+    """Whether somebody has shelved a page, at this urgency or a higher one."""
+    shelf = world.aside.shelved.get(page.key)
+    return shelf is not None and RANK[page.urgency] <= RANK[shelf.urgency]
 
 
 def _blind_keeps(world: World, policy: Policy, key: str) -> bool:
     """A thermal or redundancy page of a zone that is unknown now stays open."""
-    return any(
+    return key not in world.aside.shelved and any(
         world.zones[zone.id].judgement.verdict is Verdict.UNKNOWN
         and key.startswith((_key(policy, zone.id, "thermal"), _key(policy, zone.id, "redundancy")))
         for zone in policy.zones
@@ -62,7 +72,8 @@ def _key(policy: Policy, subject: str, kind: str) -> str:
     return f"envmon/{policy.site}/{subject}/{kind}"
 
 
-def _wanted(world: World, policy: Policy) -> list[Page]:
+def wanted(world: World, policy: Policy) -> list[Page]:
+    """Every page whose condition is true now, shelved or not."""
     found: list[Page] = []
     for zone in policy.zones:
         found.extend(_zone(world, policy, zone, world.zones[zone.id]))
@@ -70,6 +81,7 @@ def _wanted(world: World, policy: Policy) -> list[Page]:
         found.extend(_route(world, policy, route))
     found.extend(_devices(world, policy))
     found.extend(_mode(world, policy))
+    found.extend(storm_pages(world, policy))
     found.extend(consent.pages(world, policy))
     found.extend(guard.pages(world, policy))
     return found
@@ -78,7 +90,7 @@ def _wanted(world: World, policy: Policy) -> list[Page]:
 def _zone(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> list[Page]:
     judgement = state.judgement
     where = f"{policy.site} {zone.id}"
-    found = _doubts(world, policy, zone, state)
+    found = _doubts(policy, zone, state)
     if judgement.power_says and held(state, world.now):
         text = f"{where}: {judgement.power_says}. {judgement.why}"
         found.append(Page(_key(policy, zone.id, "power"), True, Urgency.ERROR, text))
@@ -100,12 +112,14 @@ def _zone(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> l
     return found
 
 
-def _doubts(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> list[Page]:
-    """One page a network path: several sensors that lose their vote together are one fault."""
+def _doubts(policy: Policy, zone: ZonePolicy, state: ZoneState) -> list[Page]:
+    """One page a network path: several sensors without a vote are one fault, and so is one that flaps."""
     by_path: dict[str, list[str]] = {}
-    for name, doubt in state.doubts.items():
-        if age_s(world.now, doubt.since_ns) >= DOUBT_PAGE_S:
-            by_path.setdefault(state.seen[name].reading.point.path, []).append(f"{name}: {doubt.why}")
+    for name in state.suspects_ns:
+        if name in state.seen:
+            doubt = state.doubts.get(name)
+            told = "has its vote back" if doubt is None else doubt.why
+            by_path.setdefault(state.seen[name].reading.point.path, []).append(f"{name}: {told}")
     return [
         Page(
             _key(policy, f"{zone.id}/{path}", "trust"), True, Urgency.WARNING,
@@ -131,7 +145,8 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> list[Page]:
     ]
     for edge in route.edges:
         view = state.edges.get(edge)
-        if edge not in reachable(world, policy, route) and view is not None and view.at_ns > 0:
+        known_out = edge_out(world.aside, edge) or edge in reachable(world, policy, route)
+        if not known_out and view is not None and view.at_ns > 0:
             text = f"{where}: edge {edge} does not answer: {view.error or 'its last answer is old'}"
             found.append(Page(_key(policy, f"{route.id}/{edge}", "silent"), True, Urgency.ERROR, text))
     items = readiness(world, policy, route)
@@ -153,8 +168,24 @@ def _devices(world: World, policy: Policy) -> list[Page]:
             f"{policy.site} {device}: does not answer: {world.devices[device]}",
         )
         for device, since_ns in sorted(world.silent_ns.items())
-        if age_s(world.now, since_ns) >= SILENT_PAGE_S
+        if age_s(world.now, since_ns) >= SILENT_PAGE_S and not _device_out(world, policy, device)
     ]  # fmt: skip
+
+
+def _device_out(world: World, policy: Policy, device: str) -> bool:
+    """Whether all a device tells of is in maintenance: its site, its zone, or every unit it has points of."""
+    if not world.aside.maintenance:
+        return False
+    points = [
+        (zone.id, seen.reading.point.unit)
+        for zone in policy.zones
+        for seen in world.zones[zone.id].seen.values()
+        if seen.reading.point.device == device
+    ]
+    return place_out(world.aside, policy, None) or (
+        bool(points)
+        and all(place_out(world.aside, policy, zone) or unit in units_out(world.aside, zone) for zone, unit in points)
+    )
 
 
 def _mode(world: World, policy: Policy) -> list[Page]:

@@ -11,6 +11,7 @@ Rules
 
 from dataclasses import dataclass, replace
 
+from envmon.core.aside import edge_out
 from envmon.core.clock import pressed
 from envmon.core.route_words import Ready
 from envmon.core.world import SECOND, RouteState, World, age_s
@@ -66,13 +67,14 @@ def ready(world: World, items: tuple[Item, ...], act_ns: int | None) -> Ready:
 
 
 def reachable(world: World, policy: Policy, route: RoutePolicy) -> tuple[str, ...]:
-    """The edges that have answered lately."""
+    """The edges that have answered lately and are not in maintenance: what those show is nobody's word."""
     state = world.routes.get(route.id, RouteState())
     return tuple(
         edge
         for edge in route.edges
         if (view := state.edges.get(edge)) is not None
         and view.status is not None
+        and not edge_out(world.aside, edge)
         and age_s(world.now, view.at_ns) <= policy.edge_stands_s
     )
 
@@ -99,13 +101,14 @@ def _backup_cooling(world: World, route: RoutePolicy) -> Item:
 
 def _edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Item:
     alive = reachable(world, policy, route)
-    silent = [edge for edge in route.edges if edge not in alive]
+    out = [edge for edge in route.edges if edge_out(world.aside, edge)]
+    silent = [edge for edge in route.edges if edge not in alive and edge not in out]
+    aside = [f"{edge}: in maintenance" for edge in out]
     if not alive:
-        why = "; ".join(f"{edge}: {state.edges[edge].error if edge in state.edges else 'not asked'}" for edge in silent)
-        return Item("edges", False, why or "no edge is configured")
-    return Item(
-        "edges", True, f"{', '.join(alive)} answer" + (f"; partial, {', '.join(silent)} silent" if silent else "")
-    )
+        told = [f"{edge}: {state.edges[edge].error if edge in state.edges else 'not asked'}" for edge in silent]
+        return Item("edges", False, "; ".join((*told, *aside)) or "no edge is configured")
+    missing = [*([f"{', '.join(silent)} silent"] if silent else []), *aside]
+    return Item("edges", True, f"{', '.join(alive)} answer" + (f"; partial, {', '.join(missing)}" if missing else ""))
 
 
 def _dwell(world: World, route: RoutePolicy, state: RouteState) -> Item:

@@ -1,7 +1,8 @@
 """From the world to the finite facts of a route."""
 
 from envmon.core import clock
-from envmon.core.judge import minutes, quorum_stands
+from envmon.core.bar import astray, bars
+from envmon.core.judge import quorum_stands
 from envmon.core.loss import for_good, restart_expected
 from envmon.core.power import ends_s
 from envmon.core.proof import left, proof, say, stage
@@ -10,7 +11,7 @@ from envmon.core.route_words import Ask, Edges, Episode, Left, Ready, RouteFacts
 from envmon.core.table import answer
 from envmon.core.world import Judgement, RouteState, World, ZoneState, age_s
 from envmon.model.event import EdgeStatus, Stamp
-from envmon.model.policy import Policy, RoutePolicy, ZonePolicy
+from envmon.model.policy import Policy, RoutePolicy
 from envmon.model.verdict import Mode, Position, Sight
 
 GRACE_S = 3.0  # a write may be on its way for so long; twice as long after every repetition
@@ -53,37 +54,36 @@ def threat(world: World, policy: Policy, route: RoutePolicy) -> Threat:
     A threat that was acute stays so until it is clearly over: an estimate that hovers at the bar makes one decision.
     """
     worst = Threat.NONE
-    rstate = world.routes[route.id]
-    needed_s = clock.evacuate_s(route, rstate) * (RELIEF if rstate.act_ns is not None else 1.0)
+    relief = RELIEF if world.routes[route.id].act_ns is not None else 1.0
+    needed_s = clock.evacuate_s(route, world.routes[route.id])
     for zone in (each for each in policy.zones if each.id in route.zones):
         state = world.zones[zone.id]
         if (ends := ends_s(state, world.now)) is not None:
-            if ends <= needed_s:
+            if ends <= relief * needed_s:
                 return Threat.ACT
             worst = Threat.WATCH
         if not quorum_stands(policy, state, world.now):
             continue
-        early_s = route.early_s * (RELIEF if rstate.act_ns is not None else 1.0)
-        if _pressing(zone, state, world.now, needed_s, early_s):
+        early_s = route.early_s if for_good(zone, state, world.now) else 0.0
+        if _pressing(state, world.now, relief * needed_s, relief * early_s):
             return Threat.ACT
         worst = Threat.WATCH
     return worst
 
 
-def _pressing(zone: ZonePolicy, state: ZoneState, now: Stamp, needed_s: float, early_s: float) -> bool:
+def _pressing(state: ZoneState, now: Stamp, needed_s: float, early_s: float) -> bool:
     """Whether waiting any longer is wrong.
 
-    A zone that is blind or cannot tell is judged on what was last measured with a quorum, less the time since. While a
-    restart may be expected only the upper estimate counts: the first jump is not held against the room. Otherwise the
-    lower bound counts, and earlier once the cooling is lost for good: then waiting gains nothing, and costs the time a
-    move may yet need.
+    While a restart may be expected only the upper estimate counts: the first jump is not held against the room.
+    Otherwise the lower bound counts, and earlier by ``early_s`` once the cooling is lost for good: then waiting gains
+    nothing, and costs the time a move may yet need.
     """
-    limit, blind_s = clock.stands(state, now)
+    limit, blind_s = clock.standing(state, now)
     if limit.sight is not Sight.FORECAST or limit.lower is None:
         return False
     if restart_expected(state, now):
         return limit.upper is not None and limit.upper - blind_s <= needed_s
-    return limit.lower - blind_s <= needed_s + (early_s if for_good(zone, state, now) else 0.0)
+    return limit.lower - blind_s <= needed_s + early_s
 
 
 def edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Edges:
@@ -143,9 +143,10 @@ def _quiet(world: World, route: RoutePolicy) -> bool:
 def explain(world: World, policy: Policy, route: RoutePolicy) -> str:
     """The facts behind a decision on this route, in words."""
     parts = [f"{zone}: {world.zones[zone].judgement.why}" for zone in route.zones]
-    parts.append(f"evacuation takes {minutes(clock.evacuate_s(route, world.routes[route.id]))}")
     if counted := say(world, policy, route, world.routes[route.id]):
         parts.append(counted)
+    parts.extend(bars(world, policy, route))
+    parts.extend(astray(world, policy, route))
     items: tuple[Item, ...] = readiness(world, policy, route)
-    parts.extend(f"{item.name}: {item.why}" for item in items if item.passed is not True)
+    parts.extend(f"{item.name}: {item.why}" for item in items if item.passed is not True or "partial" in item.why)
     return "; ".join(parts)

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
+from envmon.core.aside_rules import ASIDE_RULES
 from envmon.core.consent_rules import CONSENT_RULES
 from envmon.core.guard import GUARD_RULES
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES
 from envmon.core.route_rules import ROUTE_RULES
+from envmon.core.storm_rules import STORM_RULES
 from envmon.core.table import Row
 from envmon.core.zone_rules import ZONE_RULES
 
@@ -26,6 +28,8 @@ def rules_text() -> str:
         _table("Traffic position of a route", ROUTE_RULES),
         _table("Control mode", MODE_RULES),
         _table("Lease", LEASE_RULES),
+        _table("Storm posture", STORM_RULES),
+        _table("Maintenance and shelved pages", ASIDE_RULES),
         _table("Who may order what", CONSENT_RULES),
         _list("Policy", GUARD_RULES.items()),
         _list("Verdict of a zone", ZONE_RULES.values()),

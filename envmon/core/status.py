@@ -3,15 +3,18 @@
 from typing import Any
 
 from envmon.core import clock
+from envmon.core.aside import Aside
 from envmon.core.consent import waiting
 from envmon.core.judge import say_limit
 from envmon.core.mode_rules import MODE_RULES
+from envmon.core.pages import wanted
 from envmon.core.proof import calls_left, proof
 from envmon.core.readiness import reachable, readiness, ready
 from envmon.core.route_facts import edges, power_may_go, threat
 from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.route_words import Proven
-from envmon.core.world import RouteState, World, ZoneState
+from envmon.core.storm import known, near, power, reasons
+from envmon.core.world import SECOND, RouteState, World, ZoneState
 from envmon.model.policy import Policy, RoutePolicy
 from envmon.model.verdict import Mode, Position
 
@@ -37,6 +40,46 @@ def status(world: World) -> dict[str, Any]:
         "devices": {name: {"up": error == "", "error": error} for name, error in world.devices.items()},
         "requests": waiting(world),
         "pages": dict(world.raised),
+        "storm": _storm(world, policy),
+        "maintenance": {name: _aside(world, each) for name, each in world.aside.maintenance.items()},
+        "shelved": _shelved(world, policy),
+    }
+
+
+def _aside(world: World, each: Aside) -> dict[str, Any]:
+    left_s = max(0, (each.until_ns - world.now.mono_ns) // SECOND)
+    return {"who": each.who, "reason": each.reason, "until": each.until, "left_s": left_s}
+
+
+def _shelved(world: World, policy: Policy) -> dict[str, Any]:
+    """Shelved pages, each with what it would say now, "" when its condition is gone."""
+    says = {page.key: page.summary for page in wanted(world, policy)} if world.aside.shelved else {}
+    return {key: {**_aside(world, each), "says": says.get(key, "")} for key, each in world.aside.shelved.items()}
+
+
+def _storm(world: World, policy: Policy) -> dict[str, Any]:
+    """The posture, what it rests on, and how each weather service does."""
+    sky = world.sky
+    return {
+        "posture": sky.posture.value,
+        "why": "; ".join(reasons(sky, policy, world.now, power(world, policy))),
+        "warnings": [
+            {
+                "event": each.warning.event,
+                "severity": each.warning.severity,
+                "until": each.warning.until,
+                "headline": each.warning.headline,
+            }
+            for each in near(sky, policy, world.now)
+        ],
+        "feeds": {
+            feed.id: {
+                "known": known(feed, sky.feeds[feed.id], world.now),
+                "error": sky.feeds[feed.id].error,
+                "warnings": len(sky.feeds[feed.id].standing),
+            }
+            for feed in policy.feeds
+        },
     }
 
 

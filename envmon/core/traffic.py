@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from envmon.core import clock
+from envmon.core.aside import edge_out
 from envmon.core.consent import waived
 from envmon.core.proof import calls_left, counts_seen
 from envmon.core.readiness import shown
@@ -228,6 +229,7 @@ def _assert_again(world: World, route: RoutePolicy, state: RouteState) -> tuple[
         for edge in route.edges
         if (view := state.edges.get(edge)) is not None
         and view.status is not None
+        and not edge_out(world.aside, edge)
         and (view.status.percent != state.commanded or edge in state.unsure)
     )
     state = replace(

@@ -8,7 +8,9 @@ Rules
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from envmon.core.aside import SetAside
 from envmon.core.route_words import Errand
+from envmon.core.sky import Sky
 from envmon.model.effect import Urgency
 from envmon.model.event import EdgeStatus, Order, Stamp
 from envmon.model.policy import Policy
@@ -121,6 +123,7 @@ class ZoneState:
     normal: Mapping[Role, float] = field(default_factory=dict)  # slow averages of a healthy room, degC
     middles: Mapping[Role, float] = field(default_factory=dict)  # what the room's trusted points agree on now, degC
     doubts: Mapping[str, Doubt] = field(default_factory=dict)  # point -> why it has no vote
+    suspects_ns: Mapping[str, int] = field(default_factory=dict)  # point -> last without a vote for long
     phase: Phase = Phase.NORMAL
     onset_ns: int | None = None  # the cooling is evidently lost since
     onset_c: float | None = None  # the coolest the inlets were in the minutes before
@@ -132,6 +135,7 @@ class ZoneState:
     quorum_ns: int | None = None  # last measured quorum
     witnesses: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)  # and the points behind it, by kind
     lost: tuple[str, ...] = ()  # units known to be lost since ``onset_ns``
+    resting_ns: Mapping[str, int] = field(default_factory=dict)  # unit -> last seen in standby
     power_ns: int | None = None  # the utility is away since
     judged_ns: int = 0
     verdict_ns: int = 0  # since when the verdict is what it is
@@ -293,6 +297,8 @@ class World:
     raised: Mapping[str, str] = field(default_factory=dict)  # page key -> urgency as last sent
     faster: Mapping[str, float] = field(default_factory=dict)  # zone -> poll interval asked for, s
     effects: int = 0
+    sky: Sky = Sky()
+    aside: SetAside = SetAside()
     requests: Mapping[str, Request] = field(default_factory=dict)
     notices: Mapping[str, Notice] = field(default_factory=dict)
 

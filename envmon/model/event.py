@@ -5,11 +5,13 @@ Rules
   - One event per device poll (a batch), never one per reading.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from envmon.model.policy import Policy
 from envmon.model.reading import Reading
+from envmon.model.weather import WeatherWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,14 @@ class PolicyLoaded:
 
 @dataclass(frozen=True, slots=True)
 class DeviceBatch:
-    """One poll of one device: every point of the device, good or not. ``error`` is "" when it answered."""
+    """One poll of one device: every point of the device, good or not. ``error`` is "" when it answered.
+
+    What comes from a poller are ``Readings``; any other sequence will do.
+    """
 
     at: Stamp
     device: str
-    readings: tuple[Reading, ...]
+    readings: Sequence[Reading]
     error: str = ""
 
 
@@ -152,6 +157,16 @@ class LeaseReport:
     former: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class WeatherReport:
+    """A weather service was asked: the warnings that concern the site, all of them unless there is an ``error``."""
+
+    at: Stamp
+    feed: str
+    warnings: tuple[WeatherWarning, ...]
+    error: str = ""
+
+
 class Outcome(StrEnum):
     """How an effect ended at its executor."""
 
@@ -182,6 +197,10 @@ class Command(StrEnum):
     ARM = "arm"
     DISARM = "disarm"
     ACCEPT = "accept"  # a looser policy
+    MAINTENANCE = "maintenance"
+    MAINTENANCE_END = "maintenance_end"
+    SHELVE = "shelve"
+    UNSHELVE = "unshelve"
     APPROVE = "approve"  # what somebody else asked for and one alone may not do
 
 
@@ -199,6 +218,7 @@ class Order:
 
     ``who`` is for people to read, ``person`` is who is behind it: two orders of one person have one ``person``.
     ``override`` orders against a refusal, ``break_glass`` does alone what needs two; ``request`` is what is approved.
+    ``target`` is what is set aside (a unit, a page's key), ``until`` its end in Unix seconds.
     """
 
     id: str
@@ -212,6 +232,8 @@ class Order:
     override: bool = False
     break_glass: bool = False
     request: str = ""
+    target: str = ""
+    until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +252,7 @@ Event = (
     | ProbeReport
     | ReadinessReport
     | LeaseReport
+    | WeatherReport
     | EffectReport
     | OrderReceived
 )

@@ -53,12 +53,12 @@ class ZonePolicy:
 class RoutePolicy:
     """A class of calls: its edges, the zones it depends on here and at the backup, and its times in seconds.
 
-    ``stages`` are the percentages of new calls it moves by, the last of them 100; one step where its edges can only
-    move all or nothing. ``quiet`` is the window for drills in minutes of the day (UTC), which may pass midnight.
-    ``learns`` says that its calls are real: what a move took tells how long an evacuation takes.
     ``proofs`` names the readiness items that somebody else reports (call capacity, list parity, the carrier's route);
     a report older than ``proof_stands_s`` is no proof. ``early_s``: how much earlier than it must the route moves once
     the cooling is lost for good.
+    ``stages`` are the percentages of new calls it moves by, the last of them 100; one step where its edges can only
+    move all or nothing. ``quiet`` is the window for drills in minutes of the day (UTC), which may pass midnight.
+    ``learns`` says that its calls are real: what a move took tells how long an evacuation takes.
     """
 
     id: str
@@ -70,20 +70,28 @@ class RoutePolicy:
     margin_s: float = 120.0
     soak_s: float = 1800.0
     proof_calls: int = 20
+    proofs: tuple[str, ...] = ()
+    proof_stands_s: float = 120.0
+    early_s: float = 1200.0
     stages: tuple[int, ...] = (10, 50, 100)
     dwell_s: float = 300.0
     drain_floor_s: float = 120.0
     quiet: tuple[int, int] | None = None
     learns: bool = True
     capacity_margin: float = 1.2  # spare calls at the backup, per call in progress at the primary
-    proofs: tuple[str, ...] = ()
-    proof_stands_s: float = 120.0
-    early_s: float = 1200.0
 
     @property
     def evacuate_s(self) -> float:
         """Time to evacuate before anything was learnt: drain, verification and a margin, in seconds."""
         return self.max_call_s + self.verify_s + self.margin_s
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPolicy:
+    """A weather service and the seconds between two askings."""
+
+    id: str
+    every_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +110,4 @@ class Policy:
     edge_stands_s: float = 15.0
     start_automatic: bool = False
     placement_faults: tuple[str, ...] = ()
+    feeds: tuple[FeedPolicy, ...] = ()

@@ -67,7 +67,7 @@ class Role(StrEnum):
     ALARM_COUNT = "alarm_count"
     ON_BATTERY = "on_battery"  # value is "yes" or "no"
     BATTERY_TIME_LEFT = "battery_time_left"  # s
-    ON_GENERATOR = "on_generator"  # value is "yes" or "no"
+    ON_GENERATOR = "on_generator"  # "yes": a generator, or a transfer switch's second source, feeds the site
     FUEL_TIME_LEFT = "fuel_time_left"  # s
     SETPOINT = "setpoint"
     HUMIDITY = "humidity"

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any, Generic
 
 from envmon.model.effect import AskProbe, Page, PollFaster, Urgency
-from envmon.model.event import Command, DeviceBatch, EffectReport, Order, PolicyLoaded, Target
+from envmon.model.event import Command, DeviceBatch, EffectReport, Event, Order, PolicyLoaded, Target
 from envmon.runtime.audit import Audit
 from envmon.runtime.clock import Clock
 from envmon.runtime.conditions import Conditions
@@ -72,7 +72,7 @@ class Daemon(Generic[W]):
         self._engine = Engine(mind, world, self._ledger, outlets, clock, self.counters)
         self._edges = [EdgeWatch(name, edge, clock, self._engine.post) for name, edge in frame.actuators.items()]
         self._probes = [ProbeWatch(to, frame.probe, clock, self._engine.post, frame.probe_s) for to in frame.targets]
-        self._desk = OrderDesk(frame.socket, self._order, self.status, self.counters, frame.people)
+        self._desk = OrderDesk(frame.socket, self._order, self.told, self.counters, frame.people)
         self._conditions = Conditions(self._page, lambda: str(self._engine.status().get("site", "")))
         self._audit = Audit(frame.verify, self._audited)
         self._poller = self._new_poller({})
@@ -84,6 +84,10 @@ class Daemon(Generic[W]):
     def reload(self) -> None:
         """Reload the configuration, as SIGHUP does."""
         self._reload.set()
+
+    def post(self, event: Event) -> None:
+        """Leave an event for the engine; returns at once."""
+        self._engine.post(event)
 
     def look(self, device: str) -> None:
         """Poll a device out of turn, as soon as its limits allow."""
@@ -107,6 +111,10 @@ class Daemon(Generic[W]):
             "reload_error": self._reload_error,
         }
         return {**self._engine.status(), "daemon": daemon}
+
+    def told(self) -> dict[str, Any]:
+        """Return the status with its explanation, for whoever asks: too much to make every second."""
+        return {**self.status(), "explain": self._engine.explain()}
 
     async def run(self) -> None:
         """Run until told to stop. Raises DeskError at the start, VitalTaskError when the engine crashes."""

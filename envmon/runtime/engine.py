@@ -62,12 +62,13 @@ class Stepped(Protocol[W_co]):
 
 @dataclass(frozen=True, slots=True)
 class Mind(Generic[W]):
-    """The pure functions of the core: ``advance``, ``snapshot.dump``, ``status.status``, ``guard.objections``."""
+    """The pure functions of the core: advance, snapshot.dump, status.status, guard.objections, explain.explain_now."""
 
     advance: Callable[[W, Event], Stepped[W]]
     dump: Callable[[W], str]
     status: Callable[[W], dict[str, Any]]
     objections: Callable[[W, PolicyLoaded], tuple[str, ...]] = field(default=lambda *_: ())
+    explain: Callable[[W], list[dict[str, Any]]] = field(default=lambda _: [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Outlets:
     page: Callable[[Page], None]
     hint: Callable[[PollFaster | AskProbe], None]
     turned: Callable[[], None]  # the status may have changed
-    recorded: Callable[[Event], None] = field(default=lambda _: None)  # every event, as the core gets it
+    recorded: Callable[[Event, Stepped[Any]], None] = field(default=lambda _event, _step: None)  # every event
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,10 @@ class Engine(Generic[W]):
     def status(self) -> dict[str, Any]:
         """Return the core's status of the world as it is now."""
         return self._mind.status(self._world)
+
+    def explain(self) -> list[dict[str, Any]]:
+        """Return why the world is judged and decided as it is now, part by part."""
+        return self._mind.explain(self._world)
 
     def objections(self, event: PolicyLoaded) -> tuple[str, ...]:
         """Return why a policy would be refused now, as the core sees it."""
@@ -172,9 +177,9 @@ class Engine(Generic[W]):
     async def _turn(self, event: Event) -> None:
         if isinstance(event, Tick):
             self._look_after_journal(event)
-        self._outlets.recorded(event)
         step = self._mind.advance(self._world, event)
         self._world = step.world
+        self._outlets.recorded(event, step)
         self._counters.events += 1
         self._counters.decisions.update(decision.rule for decision in step.decisions)
         traffic = self._hand_out_hints(step.effects)

@@ -3,13 +3,14 @@
 Rules
   - A request is ``{"command": ..., "route": ..., "reason": ...}``; ``route`` is "" for orders of the mode. ``override``
     and ``break_glass`` are true or false; ``request`` is what an ``approve`` is for.
+    ``target`` is what maintenance and the shelf are about, ``until`` their end in Unix seconds.
   - An answer has ``ok``; ``error`` says what is wrong with a request, ``refused`` and ``decisions`` how an order ended.
   - Unknown keys and commands are refused by name: an order is never guessed.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from envmon.model.event import Command
@@ -17,10 +18,13 @@ from envmon.runtime.engine import Answer
 
 LINE = 4096  # bytes; a longer request is refused
 STATUS = "status"
+LATEST = 253_402_300_800  # the year 10000: a calendar ends there
 
-_TEXTS = {"command", "route", "reason", "request"}
+_TEXTS = {"command", "route", "reason", "request", "target"}
 _SWITCHES = {"override", "break_glass"}
-_KEYS = _TEXTS | _SWITCHES
+_KEYS = _TEXTS | _SWITCHES | {"until"}
+_ASIDE = {Command.MAINTENANCE, Command.MAINTENANCE_END, Command.SHELVE, Command.UNSHELVE}
+_LASTING = {Command.MAINTENANCE, Command.SHELVE}
 _COMMANDS = ", ".join([STATUS, *Command])
 
 
@@ -38,6 +42,8 @@ class Request:
     request: str = ""
     override: bool = False
     break_glass: bool = False
+    target: str = ""
+    until: float = 0.0
 
 
 def parse(line: bytes) -> Request:
@@ -63,7 +69,18 @@ def parse(line: bytes) -> Request:
     override, break_glass = _switch(fields, "override"), _switch(fields, "break_glass")
     if override and command not in (Command.SHIFT, Command.RESTORE):
         raise RequestError(f"override is for shift and restore, not for {command}")
-    return Request(command, texts["route"], texts["reason"], texts["request"], override, break_glass)
+    until = _moment(fields)
+    if (command in _ASIDE) is not bool(texts["target"]) or (command in _LASTING) is not (until > 0):
+        raise RequestError("target belongs to maintenance and the shelf, and needs it; until ends what begins there")
+    request = Request(command, texts["route"], texts["reason"], texts["request"], override, break_glass)
+    return replace(request, target=texts["target"], until=until)
+
+
+def _moment(fields: Mapping[str, Any]) -> float:
+    value = fields.get("until", 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LATEST:
+        raise RequestError("until must be Unix seconds")
+    return float(value)
 
 
 def _text(fields: Mapping[str, Any], key: str) -> str:

@@ -144,6 +144,8 @@ class OrderDesk:
             override=request.override,
             break_glass=request.break_glass,
             request=request.request,
+            target=request.target,
+            until=request.until,
         )
         log.info("order %s: %s %s by %s (%s)", order.id, order.command, order.route, who, order.reason)
         return answer(await self._submit(order), order.id)

@@ -60,7 +60,7 @@ def _of_event(event: Event) -> Record | None:
     match event:
         case OrderReceived(at=at, order=order):
             subject = f"route:{order.route}" if order.route else "mode"
-            text = f"order: {order.command} {order.route}".rstrip() + f" ({order.reason})"
+            text = f"order: {order.command} {order.route or order.target}".rstrip() + f" ({order.reason})"
             line = _record(Entry.ORDER, at, subject, text, who=order.who)
             return replace(line, order=order.id, approvals=order.approvals)
         case EffectReport(at=at, effect=effect, edge=edge, outcome=outcome, detail=detail):

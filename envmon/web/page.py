@@ -16,12 +16,12 @@ body { margin: 1rem auto; max-width: 72rem; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; margin-bottom: 1.5rem; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8886; vertical-align: top; }
 .ok, .primary, .pass { color: #187a2e; }
-.degraded, .shifting, .restoring, .unread { color: #b35900; }
+.degraded, .shifting, .restoring, .unread, .storm { color: #b35900; }
 .critical, .backup, .split, .fail { color: #c4001a; font-weight: bold; }
 .unknown { color: #7a3fbf; font-weight: bold; }
 @media (prefers-color-scheme: dark) {
   .ok, .primary, .pass { color: #5fd07a; }
-  .degraded, .shifting, .restoring, .unread { color: #ffb25c; }
+  .degraded, .shifting, .restoring, .unread, .storm { color: #ffb25c; }
   .critical, .backup, .split, .fail { color: #ff6b7d; }
   .unknown { color: #c9a3ff; }
 }
@@ -46,6 +46,8 @@ def page(status: Mapping[str, Any], health: Mapping[str, str]) -> str:
     if silent := [(name, device) for name, device in (status.get("devices") or {}).items() if not device.get("up")]:
         rows = ((_text(name), _text(device.get("error"))) for name, device in silent)
         body.append("<h2>Devices that do not answer</h2>" + _table(("device", "error"), rows))
+    if parts := status.get("explain"):
+        body.append("<h2>Why</h2>" + "".join(_part(part) for part in parts))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5">'
         '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/style.css">'
@@ -60,7 +62,11 @@ def _head(status: Mapping[str, Any]) -> str:
     held = f"lease held, epoch {_text(lease.get('epoch'))}" if lease.get("held") else "lease not held"
     why = f": {_text(armed.get('why'))}" if armed.get("why") else ""
     mode = f"<p>Mode <b>{_text(status.get('mode'))}</b>: {_text(status.get('mode_why'))}</p>"
-    return f"{mode}<p>{can}{why}; {held}. As of {_time(status.get('time'))}.</p>"
+    storm = status.get("storm") or {}
+    posture = ""
+    if storm.get("posture", "calm") != "calm":
+        posture = f"<p>Posture {_marked(storm.get('posture'))}: {_text(storm.get('why'))}</p>"
+    return f"{mode}<p>{can}{why}; {held}. As of {_time(status.get('time'))}.</p>{posture}"
 
 
 def _zone(name: str, zone: Mapping[str, Any]) -> Iterable[str]:
@@ -89,6 +95,11 @@ def _check(item: str, check: Mapping[str, Any]) -> str:
     result = {True: "pass", False: "fail"}.get(check.get("pass"), "unknown")  # type: ignore[arg-type]
     why = f": {_text(check.get('why'))}" if check.get("why") else ""
     return f'{_text(item)} <span class="{result}">{result}</span>{why}'
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    lines = "".join(f"<li>{_text(line)}</li>" for line in part.get("lines") or ())
+    return f"<details><summary>{_text(part.get('title'))}</summary><ul>{lines}</ul></details>"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -206,20 +206,29 @@ class Play:
         return Stamp(START_NS + self.t * SECOND, self.wall, "boot")
 
     def run(self) -> Played:
-        self.tell(PolicyLoaded(self.at, self.site.policy, "digest", "bench"))
-        self.tell(LeaseReport(self.at, held=True, epoch=EPOCH, detail="bench"))
+        self.begin()
         for second in range(self.duration + 1):
-            self.t = second
             self.wall += 1.0
-            if self.t in self.samples:
-                self._sample(self.samples[self.t])
-            if self.t % 2 == 0:
-                self._edge()
-            if self.t % self.tick_s == 0:
-                self._operator()
-                self.tell(Tick(self.at))
+            self.moment(second, self.samples.get(second, []), edge=second % 2 == 0, tick=second % self.tick_s == 0)
+            if second % self.tick_s == 0:
                 self._remember()
         return self.done
+
+    def begin(self) -> None:
+        """The policy takes force and the lease is held."""
+        self.tell(PolicyLoaded(self.at, self.site.policy, "digest", "bench"))
+        self.tell(LeaseReport(self.at, held=True, epoch=EPOCH, detail="bench"))
+
+    def moment(self, second: int, rows: list[list[Any]], *, edge: bool, tick: bool) -> None:
+        """What happens at one second: a poll that brought ``rows``, the edge's answer, a look at it all."""
+        self.t = second
+        if rows:
+            self._sample(rows)
+        if edge:
+            self._edge()
+        if tick:
+            self._operator()
+            self.tell(Tick(self.at))
 
     def tell(self, event: Event) -> None:
         step = advance(self.world, event)
@@ -283,7 +292,7 @@ class Play:
         self.tell(EdgeReport(self.at, EDGE, (status,)))
 
     def _operator(self) -> None:
-        if self.t == ARM_AT_S:
+        if self.t >= ARM_AT_S and self.world.mode is Mode.OBSERVE:
             self._order(Command.ARM)
         inhibited = bool(self.status.get("inhibit"))
         if inhibited and self.world.mode is not Mode.HELD:

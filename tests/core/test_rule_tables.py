@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from envmon.core.aside_rules import ASIDE_RULES, AsideAsk, AsideFacts
 from envmon.core.consent_rules import CONSENT_RULES, ConsentFacts
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES, LeaseAct, LeaseFacts, ModeAct, ModeAsk, ModeFacts
 from envmon.core.route_rules import ROUTE_RULES
@@ -25,6 +26,7 @@ from envmon.core.route_words import (
     Stage,
     Threat,
 )
+from envmon.core.storm_rules import STORM_RULES, StormAct, StormFacts, Weather
 from envmon.core.table import Answer, Row, find, matches
 from envmon.core.zone_rules import ZONE_RULES
 from envmon.model.verdict import Mode, Position, Verdict
@@ -36,7 +38,7 @@ COMES_HOME = {Act.RESTORE, Act.STAGE_HOME, Act.ROLL_BACK, Act.DRILL_HOME}
 WRITES = {*BEGINS, *GOES_ON, *COMES_HOME, Act.ASSERT}
 KINDS: dict[type, dict[str, frozenset[StrEnum]]] = {
     facts: {name: frozenset(kind) for name, kind in get_type_hints(facts).items()}
-    for facts in (RouteFacts, ModeFacts, LeaseFacts, ConsentFacts)
+    for facts in (RouteFacts, ModeFacts, LeaseFacts, ConsentFacts, StormFacts, AsideFacts)
 }
 
 
@@ -45,6 +47,8 @@ TABLES = [
     (MODE_RULES, ModeFacts),
     (LEASE_RULES, LeaseFacts),
     (CONSENT_RULES, ConsentFacts),
+    (STORM_RULES, StormFacts),
+    (ASIDE_RULES, AsideFacts),
 ]
 
 
@@ -94,7 +98,7 @@ def test_every_rule_is_reachable(rules, facts):
 
 
 def test_the_exact_proof_agrees_with_a_sweep_of_every_cell_of_the_smaller_tables():
-    for rules, facts in ((MODE_RULES, ModeFacts), (LEASE_RULES, LeaseFacts), (CONSENT_RULES, ConsentFacts)):
+    for rules, facts in TABLES[1:]:
         reached = set()
         for cell in cells(facts):
             rows = [row.id for row in rules if matches(row, cell)]
@@ -266,8 +270,25 @@ def test_stamping_needs_the_lease_and_never_happens_in_observe():
 
 def test_rule_ids_are_unique_over_all_tables_and_sentences_are_sentences():
     rows = [*((r.id, r.sentence) for r in ROUTE_RULES), *((r.id, r.sentence) for r in MODE_RULES)]
-    rows += [*((r.id, r.sentence) for r in LEASE_RULES), *ZONE_RULES.values()]
+    rows += [
+        *((r.id, r.sentence) for r in (*LEASE_RULES, *CONSENT_RULES, *STORM_RULES, *ASIDE_RULES)),
+        *ZONE_RULES.values(),
+    ]
     ids = [identity for identity, _ in rows]
     assert len(ids) == len(set(ids))
     assert all(sentence.endswith(".") and sentence[0].isupper() for _, sentence in rows)
     assert set(ZONE_RULES) == set(Verdict)
+
+
+def test_the_posture_is_calm_only_where_the_weather_is_known_to_be():
+    for row in STORM_RULES:
+        if row.action is StormAct.CALM:
+            assert row.when["weather"] == {Weather.CLEAR}, row.id
+            assert row.when["power"] == {Answer.NO}, row.id
+
+
+def test_every_order_to_set_aside_is_answered_by_exactly_one_rule():
+    for facts in cells(AsideFacts):
+        rows = [row for row in ASIDE_RULES if matches(row, facts)]
+        if facts.order is not AsideAsk.NONE:
+            assert len(rows) == 1, facts

@@ -247,3 +247,27 @@ def test_no_json_breaks_the_parser(value: Any) -> None:
 )
 def test_no_request_breaks_the_parser(value: Any) -> None:
     assert understood(json.dumps(value).encode())
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"command": "maintenance", "reason": "r"}, "target belongs to maintenance"),
+        ({"command": "maintenance", "reason": "r", "target": "hall_a"}, "until ends what begins there"),
+        ({"command": "maintenance_end", "reason": "r", "target": "hall_a", "until": 5}, "until ends what begins there"),
+        ({"command": "shift", "reason": "r", "target": "hall_a"}, "target belongs to maintenance"),
+        ({"command": "shelve", "reason": "r", "target": "k", "until": "soon"}, "until must be Unix seconds"),
+        ({"command": "shelve", "reason": "r", "target": "k", "until": -1}, "until must be Unix seconds"),
+        ({"command": "shelve", "reason": "r", "target": "k", "until": float("inf")}, "until must be Unix seconds"),
+        ({"command": "shelve", "reason": "r", "target": "k", "until": float("nan")}, "until must be Unix seconds"),
+        ({"command": "shelve", "target": "k", "until": 5}, "a reason is required"),
+    ],
+)
+def test_what_sets_aside_needs_its_target_its_end_and_a_reason(fields, words):
+    with pytest.raises(RequestError, match=words):
+        parse(json.dumps(fields).encode())
+
+
+def test_an_order_to_set_aside_is_read_whole():
+    line = json.dumps({"command": "shelve", "reason": "r", "target": "envmon/x/y", "until": 1_500_000_000}).encode()
+    assert parse(line) == Request(Command.SHELVE, "", "r", target="envmon/x/y", until=1_500_000_000.0)
