@@ -147,19 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("--socket", type=Path, default=SOCKET)
     why.add_argument("--path", type=Path, default=STATE / JOURNAL)
     why.add_argument("--json", action="store_true")
-    for command, says in SAYS.items():
-        order = commands.add_parser(command, help=says)
-        order.add_argument("--reason", required=True, help="why; it goes into the journal")
-        order.add_argument("--socket", type=Path, default=SOCKET)
-        if command in (Command.SHIFT, Command.RESTORE):
-            order.add_argument("--route", default="", help="one route; all of them unless given")
-        if command is Command.DRILL:
-            order.add_argument("route", metavar="ROUTE", help="the route to drill")
-            order.add_argument("--override", action="store_true", help="against a refusal; needs a second person")
-        if command in (Command.SHIFT, Command.RESTORE, Command.DISARM, Command.ACCEPT):
-            order.add_argument("--break-glass", action="store_true", help="without the second person; pages everybody")
-        if command is Command.APPROVE:
-            order.add_argument("request", help="its number, as the page and the status show it")
+    _orders(commands)
     aside.add(commands, SOCKET)
     _journal(commands.add_parser("journal", help="what was decided and done"))
     _report(commands.add_parser("report", help="an episode as a readable file; without one, which there are"))
@@ -170,6 +158,22 @@ def _parser() -> argparse.ArgumentParser:
     _replaying(commands)
     _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
     return parser
+
+
+def _orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    for command, says in SAYS.items():
+        order = commands.add_parser(command, help=says)
+        order.add_argument("--reason", required=True, help="why; it goes into the journal")
+        order.add_argument("--socket", type=Path, default=SOCKET)
+        if command in (Command.SHIFT, Command.RESTORE):
+            order.add_argument("--route", default="", help="one route; all of them unless given")
+            order.add_argument("--override", action="store_true", help="against a refusal; needs a second person")
+        if command is Command.DRILL:
+            order.add_argument("route", metavar="ROUTE", help="the route to drill")
+        if command in (Command.SHIFT, Command.RESTORE, Command.DISARM, Command.ACCEPT):
+            order.add_argument("--break-glass", action="store_true", help="without the second person; pages everybody")
+        if command is Command.APPROVE:
+            order.add_argument("request", help="its number, as the page and the status show it")
 
 
 def _journal(parser: argparse.ArgumentParser) -> None:
