@@ -106,19 +106,21 @@ class Encoder:
         if before is None or (before.sheet is not now.sheet and before.sheet.points != now.sheet.points):
             yield self._shape(event.device, now.sheet.points)
             before = None
-        changes: list[Any] = []
+        changes: list[str] = []
         for index in range(len(now)) if before is None else _changed(before, now):
-            value: float | str | None = now.numbers[index]
-            grade = _PLAIN
-            if value is None:
+            number, grade = now.numbers[index], _PLAIN
+            shown = repr(number)  # of a finite number: JSON, too
+            if number is None:
                 reading = now.others[index]
-                value, grade = reading.value, (reading.quality.value, reading.reason.value, reading.severity.value)
+                shown = _compact(reading.value)
+                grade = (reading.quality.value, reading.reason.value, reading.severity.value)
             if grade not in self._grades:
                 self._grades[grade] = len(self._grades)
                 yield _compact(["g", *grade])
-            changes += (index, self._grades[grade], value)
+            changes.append(f"{index},{self._grades[grade]},{shown}")
         self._last[event.device] = now
-        yield _compact(["b", since, event.at.wall, self._devices[event.device], event.error, changes])
+        head = _compact(["b", since, event.at.wall, self._devices[event.device], event.error])
+        yield f"{head[:-1]},[{','.join(changes)}]]"
 
     def _shape(self, device: str, points: tuple[Point, ...]) -> str:
         self._devices[device] = self._shapes
