@@ -22,6 +22,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from envmon.core.snapshot import canonical, dump
@@ -32,6 +33,7 @@ from envmon.model.reading import Point, Quality, Reading, Reason, Severity
 from envmon.model.readings import Readings, columns
 
 FORMAT = 1
+_text = lru_cache(maxsize=1 << 14)(repr)  # a plant repeats its numbers; it would take -0.0 for 0.0
 _PLAIN = (Quality.GOOD.value, Reason.NONE.value, Severity.NONE.value)
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -109,7 +111,7 @@ class Encoder:
         changes: list[str] = []
         for index in range(len(now)) if before is None else _changed(before, now):
             number, grade = now.numbers[index], _PLAIN
-            shown = repr(number)  # of a finite number: JSON, too
+            shown = _text(number) if number else repr(number)  # of a finite number: JSON, too
             if number is None:
                 reading = now.others[index]
                 shown = _compact(reading.value)
