@@ -22,6 +22,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from envmon.core.snapshot import canonical, dump
@@ -32,6 +33,7 @@ from envmon.model.reading import Point, Quality, Reading, Reason, Severity
 from envmon.model.readings import Readings, columns
 
 FORMAT = 1
+_text = lru_cache(maxsize=1 << 14)(repr)  # a plant repeats its numbers; it would take -0.0 for 0.0
 _PLAIN = (Quality.GOOD.value, Reason.NONE.value, Severity.NONE.value)
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -106,19 +108,21 @@ class Encoder:
         if before is None or (before.sheet is not now.sheet and before.sheet.points != now.sheet.points):
             yield self._shape(event.device, now.sheet.points)
             before = None
-        changes: list[Any] = []
+        changes: list[str] = []
         for index in range(len(now)) if before is None else _changed(before, now):
-            value: float | str | None = now.numbers[index]
-            grade = _PLAIN
-            if value is None:
+            number, grade = now.numbers[index], _PLAIN
+            shown = _text(number) if number else repr(number)  # of a finite number: JSON, too
+            if number is None:
                 reading = now.others[index]
-                value, grade = reading.value, (reading.quality.value, reading.reason.value, reading.severity.value)
+                shown = _compact(reading.value)
+                grade = (reading.quality.value, reading.reason.value, reading.severity.value)
             if grade not in self._grades:
                 self._grades[grade] = len(self._grades)
                 yield _compact(["g", *grade])
-            changes += (index, self._grades[grade], value)
+            changes.append(f"{index},{self._grades[grade]},{shown}")
         self._last[event.device] = now
-        yield _compact(["b", since, event.at.wall, self._devices[event.device], event.error, changes])
+        head = _compact(["b", since, event.at.wall, self._devices[event.device], event.error])
+        yield f"{head[:-1]},[{','.join(changes)}]]"
 
     def _shape(self, device: str, points: tuple[Point, ...]) -> str:
         self._devices[device] = self._shapes
