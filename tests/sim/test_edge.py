@@ -256,6 +256,8 @@ async def test_the_status_has_exactly_the_agreed_shape():
         assert set(told) == {"up_since", "fence", "routes"}
         assert set(told["routes"]["outbound"]) == {
             "percent", "set_epoch", "calls_primary", "calls_backup", "active_primary", "active_backup",
+            "answered_primary", "answered_backup", "refused_primary", "refused_backup",
+            "failed_primary", "failed_backup", "retried",
         }  # fmt: skip
         assert all(type(value) is int for value in told["routes"]["outbound"].values())
 
