@@ -64,7 +64,7 @@ def test_two_stores_that_last_are_watched():
     ("feeds", "path"),
     [
         ((("yes", 10.0),), ""),
-        ((("yes", 10.0), ("no", 3_600.0)), ""),
+        ((("yes", 10.0), ("no", 10.0)), ""),
         ((("yes", 10.0), ("yes", 3_600.0)), ""),
         ((("yes", 10.0), ("yes", None)), ""),
         ((("yes", 10.0), ("yes", 10.0)), "one_card"),
