@@ -14,6 +14,10 @@ PROGRAMS="kamailio sipp sqlite3 mosquitto mosquitto_sub snmpd snmpget prometheus
 PROGRAMS="$PROGRAMS etcd named dig"
 PATH="$PATH:/usr/sbin:/sbin"
 
+# Hundreds of processes are started: none compiles envmon anew.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX="$root/.venv/bytecode"
+
 missing() {
     for program in $PROGRAMS; do
         command -v "$program" > /dev/null 2>&1 || printf '%s ' "$program"

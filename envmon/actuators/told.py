@@ -1,7 +1,8 @@
 """What an edge has told about itself: read strictly, compared with what was ordered, and spoken of in one voice.
 
 Rules
-  - A status that is not complete is no status; only the four call counts may be missing, all together.
+  - A status that is not complete is no status; only the four call counts may be missing, all together, and so may the
+    seven that say how calls ended.
   - Every error is one sentence: which edge, where, what is wrong.
 """
 
@@ -14,6 +15,7 @@ from envmon.config.secret import Secret, SecretError
 from envmon.model.event import EdgeStatus
 
 EPOCH_LIMIT = 2**31
+_ENDS = ("answered", "refused", "failed")
 _COUNTS = ("calls_primary", "calls_backup", "active_primary", "active_backup")
 
 
@@ -88,6 +90,8 @@ def statuses(edge: str, answer: Any, *, counts_needed: bool) -> tuple[EdgeStatus
 
 def _route(edge: str, route: str, told: Any, fence: int, up_since: int, *, counts_needed: bool) -> EdgeStatus:
     counts = counts_needed or (isinstance(told, dict) and any(name in told for name in _COUNTS))
+    ends = isinstance(told, dict) and ("retried" in told or any(f"{name}_backup" in told for name in _ENDS))
+    names = [f"{name}_{site}" for name in _ENDS for site in ("primary", "backup")] if ends else []
     return EdgeStatus(
         edge=edge,
         route=route,
@@ -100,6 +104,9 @@ def _route(edge: str, route: str, told: Any, fence: int, up_since: int, *, count
         active_primary=_count(told, "active_primary") if counts else 0,
         active_backup=_count(told, "active_backup") if counts else 0,
         counts=counts,
+        ends=ends,
+        retried=_count(told, "retried") if ends else 0,
+        **{name: _count(told, name) for name in names},
     )
 
 

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,9 @@ from envmon.journal.reader import JournalReader
 from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
 from envmon.leases import LEASES
+from envmon.model.effect import Page
 from envmon.model.event import Event, Target
-from envmon.pagers import PAGERS
+from envmon.pagers import open_pager
 from envmon.pagers.queue import PageQueue
 from envmon.probes.sip import SipProbe
 from envmon.profiles.bind import bind_at
@@ -42,6 +44,7 @@ from envmon.publishers.daemon_metrics import PAGES as PAGE_NUMBERS
 from envmon.publishers.daemon_metrics import DaemonMetrics
 from envmon.publishers.metrics import MetricsPublisher
 from envmon.publishers.mqtt import MqttPublisher
+from envmon.recordings.recorder import Recorder
 from envmon.runtime.clock import Clock
 from envmon.runtime.counters import Counters
 from envmon.runtime.daemon import Daemon
@@ -62,7 +65,9 @@ log = logging.getLogger(__name__)
 PRIMARY_PROBE = "envmon-probe-primary"
 SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 PAGES = "pages.db"
-FIXED = "site, lease, people, edges, routes and their edges, publish.http, daemon.state_dir, daemon.socket"
+RECORDINGS = "recordings"
+MB = 1_000_000
+FIXED = "site, lease, people, edges, routes and their edges, publish.http, daemon.state_dir, .socket, .recordings_mb"
 
 
 class Assembly:
@@ -78,6 +83,7 @@ class Assembly:
     ) -> None:
         self.settings = settings
         self.counters = Counters()
+        self.recorder = self._new_recorder(settings, clock)
         self._config = config
         self._journal = journal
         self._clock = clock
@@ -110,7 +116,7 @@ class Assembly:
         site = settings.policy.site
         lines = Lines()
         mqtt = MqttPublisher(settings.mqtt, site, self._own.publish_lag.observe) if settings.mqtt else None
-        pagers = {pager.id: PAGERS[pager.kind](pager) for pager in settings.pagers}
+        pagers = {pager.id: open_pager(pager) for pager in settings.pagers}
         traps = self._trap_listener(settings)
         pages = PageQueue(settings.daemon.state_dir / PAGES, site, pagers)
 
@@ -128,6 +134,14 @@ class Assembly:
             in_force=in_force,
             services={**({"traps": traps.run} if traps else {}), **self._weather(settings)},
         )
+
+    def _new_recorder(self, settings: Settings, clock: Clock) -> Recorder:
+        def page(page: Page) -> None:
+            if self._pages is not None:
+                self._pages.offer(page, clock.stamp().wall)
+
+        folder = settings.daemon.state_dir / RECORDINGS
+        return Recorder(folder, settings.daemon.recordings_mb * MB, __version__, settings.policy.site, page)
 
     def _weather(self, settings: Settings) -> Mapping[str, Callable[[], Awaitable[None]]]:
         return {
@@ -171,6 +185,7 @@ class Assembly:
             version=__version__,
             people=self.settings.people,
             verify=lambda: _journal_fault(self._journal.path),
+            recorded=self.recorder.record,
         )
 
     def _reload(self) -> Parts:
@@ -180,6 +195,8 @@ class Assembly:
             raise ReloadError("; ".join(str(fault) for fault in error.faults)) from None
         if _fixed(new.settings) != _fixed(self.settings):
             raise ReloadError(f"{FIXED}: only a restart can change these")
+        for note in new.notes:
+            log.warning("%s", note)
         return self.parts(new.settings, new.profiles)
 
     def _daemon_metrics(self) -> DaemonMetrics:
@@ -189,6 +206,7 @@ class Assembly:
         metrics.watch_pages(lambda: {key: getattr(self._pages, key) for key in PAGE_NUMBERS} if self._pages else {})
         metrics.watch_traps(self._trap_numbers)
         metrics.watch_journal(self._journal_numbers)
+        metrics.watch_recorder(lambda: {**asdict(self.recorder.counts), "failing": bool(self.recorder.failure)})
         return metrics
 
     def _journal_numbers(self) -> Mapping[str, Any]:
@@ -243,8 +261,7 @@ def _fixed(settings: Settings) -> object:
         settings.people,
         settings.edges,
         settings.http,
-        daemon.state_dir,
-        daemon.socket,
+        (daemon.state_dir, daemon.socket, daemon.recordings_mb),
         routes,
     )
 
@@ -277,7 +294,8 @@ def remembered(journal: Journal, clock: Clock) -> World:
 async def serve(assembly: Assembly) -> None:
     """Run a daemon with its HTTP server until it is told to stop."""
     async with assembly.web() or nullcontext():
-        await assembly.daemon.run()
+        with assembly.recorder:
+            await assembly.daemon.run()
 
 
 def _journal_fault(path: Path) -> str:

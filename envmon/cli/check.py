@@ -6,7 +6,7 @@ Rules
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from envmon.cli.configured import configured
@@ -15,7 +15,6 @@ from envmon.config.schema import schema_text
 from envmon.config.settings import MqttSettings, Settings
 from envmon.config.values import duration_text
 from envmon.model.policy import RoutePolicy, ZonePolicy
-from envmon.profiles.schema import Evidence, Profile
 
 
 def check(config: Path, schema: bool) -> int:
@@ -30,7 +29,7 @@ def check(config: Path, schema: bool) -> int:
             print(fault, file=sys.stderr)
         return 1
     print(f"{config}: no fault found")
-    for line in [*_site(site.settings), *(f"note: {note}" for note in _notes(site.settings, site.profiles))]:
+    for line in [*_site(site.settings), *(f"note: {note}" for note in [*_notes(site.settings), *site.notes])]:
         print(line)
     return 0
 
@@ -66,9 +65,8 @@ def _route(route: RoutePolicy) -> str:
     )
 
 
-def _notes(settings: Settings, profiles: Mapping[str, Profile]) -> Iterator[str]:
+def _notes(settings: Settings) -> Iterator[str]:
     yield from (f"automatic would be refused: {fault}" for fault in settings.policy.placement_faults)
-    yield from _unconfirmed(settings, profiles)
     yield from (f"edge {edge.id} is simulated: it moves no call" for edge in settings.edges if edge.kind == "simulated")
     yield from (
         f"pager {pager.id} is simulated: it reaches nobody" for pager in settings.pagers if pager.kind == "simulated"
@@ -83,15 +81,6 @@ def _notes(settings: Settings, profiles: Mapping[str, Profile]) -> Iterator[str]
         yield from (_hurry(route, zones[zone]) for zone in route.zones if _warming_s(zones[zone]) < route.evacuate_s)
     if settings.mqtt and _in_clear(settings.mqtt):
         yield "the mqtt password crosses the network in clear; add tls"
-
-
-def _unconfirmed(settings: Settings, profiles: Mapping[str, Profile]) -> Iterator[str]:
-    for device in settings.devices:
-        if profiles[device.profile].evidence is Evidence.EXCERPT and not device.commissioned:
-            yield (
-                f"device {device.id} is published but does not vote: profile {device.profile} was made of excerpts; "
-                "compare its readings with what it shows, then set commissioned: true"
-            )
 
 
 def _warming_s(zone: ZonePolicy) -> float:

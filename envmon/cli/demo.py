@@ -147,7 +147,7 @@ def _decisions(folder: Path) -> list[Line]:
 
 def _result(storm: Storm, score: Score, decisions: list[Line], begins: float) -> dict[str, Any]:
     rules = {line.record.rule for line in decisions}
-    proof = "proven" if "T20" in rules else "unproven" if "T10" in rules else "none"
+    proof = "proven" if "T20" in rules else "unproven" if rules & {"T10", "T60"} else "none"
     return {
         "scenario": storm.name,
         "seed": score.seed,

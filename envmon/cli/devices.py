@@ -8,7 +8,7 @@ Rules
 import asyncio
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from envmon.drivers.contract import DeviceError
 from envmon.drivers.modbus_identify import ask_modbus
 from envmon.drivers.snmp_identify import ask_snmp
 from envmon.model.reading import Reading, Severity
-from envmon.profiles.bind import Place, bind_at, place
+from envmon.profiles.bind import BoundPoint, Compared, Place, bind_at, place
 from envmon.profiles.identify import Facts, Match, identify
 from envmon.profiles.loader import load_builtin
 from envmon.profiles.schema import Profile, Protocol
@@ -40,6 +40,7 @@ def place_of(settings: Settings, device: DeviceSettings, profile: Profile) -> Pl
         units={number: (zone, unit) for number, zone, unit in device.fronts},
         commissioned=device.commissioned,
         roles=dict(device.roles),
+        compared=Compared(device.confirmed, device.differing, dict(device.sentinels)),
     )
 
 
@@ -51,14 +52,11 @@ def poll(config: Path, name: str, *, as_json: bool) -> int:
         print(error, file=sys.stderr)
         return 1
     settings = site.settings
-    device = next((each for each in settings.devices if each.id == name), None)
-    if device is None:
-        known = ", ".join(sorted(each.id for each in settings.devices))
-        print(f"{config}: no device is called {name}; there are {known}", file=sys.stderr)
-        return 1
     try:
-        readings = asyncio.run(_read(settings, device, site.profiles[device.profile]))
-    except DeviceError as error:
+        device = named(settings, config, name)
+        profile = site.profiles[device.profile]
+        readings, _ = asyncio.run(read(device, profile, place_of(settings, device, profile)))
+    except (DeviceError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps([_plain(each) for each in readings], indent=1) if as_json else "\n".join(_lines(readings)))
@@ -100,15 +98,27 @@ def identify_host(host: str, login: Login, *, modbus: bool, unit_id: int) -> int
     return 0 if matches else 1
 
 
-async def _read(settings: Settings, device: DeviceSettings, profile: Profile) -> tuple[Reading, ...]:
-    at = place_of(settings, device, profile)
-    async with open_driver(device, profile, bind_at(profile, at), at=at) as driver:
+def named(settings: Settings, config: Path, name: str) -> DeviceSettings:
+    """Return the device of this name. Raises ValueError, saying which there are."""
+    found = next((each for each in settings.devices if each.id == name), None)
+    if found is None:
+        known = ", ".join(sorted(each.id for each in settings.devices))
+        raise ValueError(f"{config}: no device is called {name}; there are {known}")
+    return found
+
+
+async def read(
+    device: DeviceSettings, profile: Profile, at: Place, points: tuple[BoundPoint, ...] | None = None
+) -> tuple[Sequence[Reading], tuple[BoundPoint, ...]]:
+    """Read a device once, all of it or ``points`` alone; returns the readings and the points. Raises DeviceError."""
+    bound = bind_at(profile, at) if points is None else points
+    async with open_driver(device, profile, bound, at=at) as driver:
         readings = await driver.poll()
         for _ in range(_SETTLED_POLLS if profile.tables else 0):
             before, readings = len(readings), await driver.poll()
             if len(readings) == before:
                 break
-        return readings
+        return readings, getattr(driver, "bound", bound)
 
 
 def _asked(host: str, port: int, snmp: SnmpSettings, unit_id: int) -> DeviceSettings:
@@ -148,12 +158,16 @@ def _plain(reading: Reading) -> dict[str, object]:
     }
 
 
-def _lines(readings: tuple[Reading, ...]) -> Iterator[str]:
+def _lines(readings: Sequence[Reading]) -> Iterator[str]:
     width = max((len(reading.point.id) for reading in readings), default=0)
-    for reading in readings:
-        value = "-" if reading.value is None else reading.value
-        shown = f"{value:g}" if isinstance(value, float) else value
-        state = f" ({reading.severity})" if reading.severity is not Severity.NONE else ""
-        why = "" if reading.good else f"  {reading.quality}: {reading.reason}"
-        role = f"  [{reading.point.role}]" if reading.point.role else ""
-        yield f"{reading.point.id:{width}}  {shown} {reading.point.measure}{state}{role}{why}".rstrip()
+    yield from (shown_as(reading, width) for reading in readings)
+
+
+def shown_as(reading: Reading, width: int = 0) -> str:
+    """Return one reading as a line: id, value, unit, state, role, and what is wrong with it."""
+    value = "-" if reading.value is None else reading.value
+    shown = f"{value:g}" if isinstance(value, float) else value
+    state = f" ({reading.severity})" if reading.severity is not Severity.NONE else ""
+    why = "" if reading.good else f"  {reading.quality}: {reading.reason}"
+    role = f"  [{reading.point.role}]" if reading.point.role else ""
+    return f"{reading.point.id:{width}}  {shown} {reading.point.measure}{state}{role}{why}".rstrip()

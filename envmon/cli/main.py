@@ -5,6 +5,7 @@ Rules
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ STATE = Path("/var/lib/envmon")
 SAYS = {
     Command.SHIFT: "send new calls to the backup",
     Command.RESTORE: "bring new calls home",
+    Command.DRILL: "move a first share of real calls to the backup and home again, and measure it",
     Command.HOLD: "freeze automation, keep the position",
     Command.RESUME: "end a hold",
     Command.ARM: "let envmon act by its rules (mode automatic)",
@@ -32,6 +34,16 @@ SAYS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     asked = _parser().parse_args(arguments)
+    try:
+        code = _command(asked)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output had enough of it, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _command(asked: argparse.Namespace) -> int:
     match asked.command:
         case "run":
             from envmon.cli.run import run  # noqa: PLC0415 - the daemon's libraries, not needed to give an order
@@ -41,10 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from envmon.cli.check import check  # noqa: PLC0415 - the configuration's, not needed to give an order
 
             return check(asked.config, asked.schema)
-        case "status":
-            return orders.status(asked.socket, as_json=asked.json)
-        case "explain":
-            return explain.explain(asked)
+        case "status" | "explain":
+            return _look(asked)
         case "journal" if asked.what == "show":
             return journal.show(asked.path, as_lines=asked.json, since=asked.since)
         case "journal" if asked.what == "export":
@@ -55,8 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return journal.report(asked.path, asked.episode, asked.output, asked.users)
         case "rules":
             return rules.rules()
-        case "poll" | "identify" | "profiles" | "profile":
+        case "poll" | "identify" | "profiles" | "profile" | "commission":
             return _devices(asked)
+        case "replay" | "rehearse":
+            return _virtual(asked)
         case "demo":
             from envmon.cli.demo import demo  # noqa: PLC0415 - the simulated site, not needed otherwise
 
@@ -65,10 +77,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return orders.order(asked.socket, orders.request(vars(asked)))
 
 
+def _look(asked: argparse.Namespace) -> int:
+    if asked.command == "status":
+        return orders.status(asked.socket, as_json=asked.json)
+    return explain.explain(asked)
+
+
 def _devices(asked: argparse.Namespace) -> int:
     from envmon.cli import devices, profiles  # noqa: PLC0415 - drivers and profiles, not needed to give an order
 
     match asked.command:
+        case "commission":
+            return _commission(asked)
         case "poll":
             return devices.poll(asked.config, asked.device, as_json=asked.json)
         case "identify":
@@ -78,6 +98,30 @@ def _devices(asked: argparse.Namespace) -> int:
             return profiles.profiles()
         case _:
             return profiles.check(asked.file)
+
+
+def _commission(asked: argparse.Namespace) -> int:
+    from envmon.cli.commission import Wish, commission  # noqa: PLC0415 - as above
+
+    wish = Wish(
+        asked.config,
+        asked.device,
+        asked.record,
+        asked.answers,
+        asked.by,
+        tuple(asked.points),
+        roles_only=asked.roles,
+        as_json=asked.json,
+    )
+    return commission(wish)
+
+
+def _virtual(asked: argparse.Namespace) -> int:
+    from envmon.cli import rehearse, replay  # noqa: PLC0415 - not needed to give an order
+
+    if asked.command == "rehearse":
+        return rehearse.run(rehearse.Asked(asked.scenario, asked.config, asked.seed, asked.json, asked.plot))
+    return replay.run(replay.Asked(asked.recording, asked.policy, asked.since, asked.json, asked.plot))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,17 +138,15 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="what the daemon sees and would do")
     status.add_argument("--socket", type=Path, default=SOCKET)
     status.add_argument("--json", action="store_true")
-    why = commands.add_parser("explain", help="why: what is true, which rule fired or is next, what it waits for")
-    why.add_argument("--decision", metavar="N|ID", help="a line of the journal, or the newest of a rule or an order")
-    why.add_argument("--socket", type=Path, default=SOCKET)
-    why.add_argument("--path", type=Path, default=STATE / JOURNAL)
-    why.add_argument("--json", action="store_true")
+    _why(commands.add_parser("explain", help="why: what is true, which rule fired or is next, what it waits for"))
     for command, says in SAYS.items():
         order = commands.add_parser(command, help=says)
         order.add_argument("--reason", required=True, help="why; it goes into the journal")
         order.add_argument("--socket", type=Path, default=SOCKET)
         if command in (Command.SHIFT, Command.RESTORE):
             order.add_argument("--route", default="", help="one route; all of them unless given")
+        if command is Command.DRILL:
+            order.add_argument("route", metavar="ROUTE", help="the route to drill")
             order.add_argument("--override", action="store_true", help="against a refusal; needs a second person")
         if command in (Command.SHIFT, Command.RESTORE, Command.DISARM, Command.ACCEPT):
             order.add_argument("--break-glass", action="store_true", help="without the second person; pages everybody")
@@ -115,8 +157,17 @@ def _parser() -> argparse.ArgumentParser:
     _report(commands.add_parser("report", help="an episode as a readable file; without one, which there are"))
     commands.add_parser("rules", help="print the rule tables")
     _reading(commands)
+    _comparing(commands.add_parser("commission", help="compare a device with its panel and sign a record of it"))
+    _replaying(commands)
     _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
     return parser
+
+
+def _why(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--decision", metavar="N|ID", help="a line of the journal, or the newest of a rule or an order")
+    parser.add_argument("--socket", type=Path, default=SOCKET)
+    parser.add_argument("--path", type=Path, default=STATE / JOURNAL)
+    parser.add_argument("--json", action="store_true")
 
 
 def _journal(parser: argparse.ArgumentParser) -> None:
@@ -157,6 +208,31 @@ def _reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     what = profile.add_subparsers(dest="what", required=True, metavar="check")
     check = what.add_parser("check", help="tell every fault of a profile file, or what it reads")
     check.add_argument("file", type=Path)
+
+
+def _comparing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("device", help="its name in the configuration")
+    parser.add_argument("--config", type=Path, default=CONFIG)
+    parser.add_argument("--record", type=Path, help="where to write; commissioned/DEVICE.yaml beside the configuration")
+    parser.add_argument("--answers", type=Path, help="what the panel shows, as YAML: by: NAME, points: {name: shown}")
+    parser.add_argument("--by", default="", help="who signs")
+    parser.add_argument("--points", nargs="+", default=(), metavar="POINT", help="only these")
+    parser.add_argument("--roles", action="store_true", help="only the points that have a role: those that vote")
+    parser.add_argument("--json", action="store_true", help="print the record as JSON")
+
+
+def _replaying(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    replay = commands.add_parser("replay", help="re-run a recording, to the identical decisions")
+    replay.add_argument("recording", type=Path, help="a file, or a folder of them: the recordings, or an episode")
+    replay.add_argument("--policy", type=Path, help="a configuration: show what its policy would have done")
+    replay.add_argument("--since", type=int, default=0, help="start at the first recorded world after this event")
+    rehearse = commands.add_parser("rehearse", help="play a failure of your own site, in virtual time")
+    rehearse.add_argument("scenario", nargs="?", default="", help="a name or a file; without it the names are listed")
+    rehearse.add_argument("--config", type=Path, default=CONFIG)
+    rehearse.add_argument("--seed", type=int, default=1, help="varies the noise of the sensors")
+    for each in (replay, rehearse):
+        each.add_argument("--json", action="store_true")
+        each.add_argument("--plot", type=Path, metavar="FILE.svg", help="write a picture of it")
 
 
 def _speed(text: str) -> float:

@@ -37,8 +37,8 @@ def run(config: Path) -> int:
         for fault in error.faults:
             print(fault, file=sys.stderr)
         return 1
-    for missing in unreadable(site.settings):
-        log.warning("%s", missing)
+    for told in [*unreadable(site.settings), *site.notes]:
+        log.warning("%s", told)
     try:
         with open_journal(site.settings) as journal:
             with heap.building():

@@ -3,6 +3,7 @@
 from hashlib import sha256
 from pathlib import Path
 
+from envmon.config.lever_entries import ALL_OR_NOTHING
 from envmon.config.settings import (
     DaemonSettings,
     DeviceSettings,
@@ -50,6 +51,7 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
             state_dir=Path(site.daemon.state_dir),
             socket=Path(site.daemon.socket),
             mode=Mode(site.mode),
+            recordings_mb=site.daemon.recordings_mb,
         ),
         devices=tuple(_device(name, entry) for name, entry in site.devices.items()),
         edges=tuple(_edge(name, entry, Path(site.daemon.state_dir)) for name, entry in site.edges.items()),
@@ -72,7 +74,7 @@ def _policy(site: SiteFile, placement_faults: tuple[str, ...]) -> Policy:
     return Policy(
         site=site.site,
         zones=tuple(_zone(name, entry) for name, entry in site.zones.items()),
-        routes=tuple(_route(name, entry) for name, entry in site.routes.items()),
+        routes=tuple(_route(site, name, entry) for name, entry in site.routes.items()),
         devices=tuple(site.devices),
         stale_s=judgement.stale,
         quorum_kinds=judgement.quorum_kinds,
@@ -105,7 +107,8 @@ def _limits(entry: LimitsEntry) -> Limits:
     return Limits(entry.recommended_c, entry.allowable_c, entry.service_c, entry.deadband_k)
 
 
-def _route(name: str, entry: RouteEntry) -> RoutePolicy:
+def _route(site: SiteFile, name: str, entry: RouteEntry) -> RoutePolicy:
+    kinds = {site.edges[edge].kind for edge in entry.edges}
     return RoutePolicy(
         id=name,
         edges=tuple(entry.edges),
@@ -116,6 +119,11 @@ def _route(name: str, entry: RouteEntry) -> RoutePolicy:
         margin_s=entry.margin,
         soak_s=entry.soak,
         proof_calls=entry.proof_calls,
+        stages=tuple(entry.stages) if kinds.isdisjoint(ALL_OR_NOTHING) else (100,),
+        dwell_s=entry.dwell,
+        drain_floor_s=entry.drain_floor,
+        quiet=entry.drill_window,
+        learns="simulated" not in kinds,
     )
 
 
@@ -138,7 +146,8 @@ def _device(name: str, entry: DeviceEntry) -> DeviceSettings:
         snmp=_snmp(entry.snmp) if entry.snmp else SnmpSettings(),
         fronts=tuple((number, *_zone_unit(served)) for number, served in fronts.items()),
         roles=tuple((point, Role(word)) for point, word in (entry.roles or {}).items()),
-        commissioned=entry.commissioned,
+        commissioned=entry.commissioned is True,
+        record=Path(entry.commissioned) if isinstance(entry.commissioned, str) else None,
     )
 
 
@@ -160,6 +169,7 @@ def _snmp(entry: SnmpEntry) -> SnmpSettings:
         auth_password=entry.auth_password,
         privacy_protocol=entry.privacy,
         privacy_password=entry.privacy_password,
+        context=entry.context or "",
     )
 
 
@@ -225,7 +235,8 @@ def _lease(entry: LeaseEntry) -> LeaseSettings:
 
 
 def _pager(name: str, entry: PagerEntry) -> PagerSettings:
-    return PagerSettings(name, entry.kind, entry.zone, entry.url, entry.token, entry.deadline)
+    argv, only = tuple(entry.command or ()), tuple(entry.only or ())
+    return PagerSettings(name, entry.kind, entry.zone, entry.url or "", entry.token, entry.deadline, argv, only)
 
 
 def _mqtt(entry: MqttEntry) -> MqttSettings:

@@ -14,11 +14,12 @@ from pydantic import BaseModel, ValidationError
 from envmon.config.document import Document
 from envmon.config.explain import is_mapping_of, models_in
 from envmon.config.fault import Fault, Path
-from envmon.config.lever_entries import dns_findings, edge_findings, lease_findings
+from envmon.config.lever_entries import lever_findings
 from envmon.config.shape import (
     JudgementEntry,
     LimitsEntry,
     MqttEntry,
+    PagerEntry,
     SiteFile,
     ZoneEntry,
 )
@@ -77,14 +78,10 @@ def _findings(entry: BaseModel) -> Iterator[Finding]:
             yield ("cert" if key is None else "key"), "cert and key go together; add the other one"
         case JudgementEntry(quorum_kinds=kinds, quorum_paths=paths) if paths > kinds:
             yield "quorum_paths", f"{paths} paths can never be seen by {kinds} kinds of evidence; at most {kinds}"
-        case EdgeEntry():
-            yield from edge_findings(entry)
-        case DnsEntry():
-            yield from dns_findings(entry)
-        case LeaseEntry():
-            yield from lease_findings(entry)
         case WeatherEntry():
             yield from _weather(entry)
+        case EdgeEntry() | DnsEntry() | LeaseEntry() | PagerEntry():
+            yield from lever_findings(entry)
         case _:
             return
 
@@ -145,7 +142,7 @@ def _transport(device: DeviceEntry) -> Iterator[Finding]:
 def _snmp_community(snmp: SnmpEntry) -> Iterator[Finding]:
     if snmp.community is None:
         yield "community", f"is missing: version {snmp.version} logs in with community: credential:NAME"
-    for key in ("user", "auth", "auth_password", "privacy", "privacy_password"):
+    for key in ("user", "auth", "auth_password", "privacy", "privacy_password", "context"):
         if key in snmp.model_fields_set:
             yield key, f'belongs to version "3", not to "{snmp.version}"'
 

@@ -7,8 +7,10 @@ Rules
 from collections.abc import Iterator
 from ipaddress import ip_address
 
+from envmon.config.shape import PagerEntry
 from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry
 
+ALL_OR_NOTHING = frozenset({"dns", "dispatcher"})  # kinds that move every new call or none
 KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "kamailio": (("url",), ("token",)),
     "dispatcher": (("url", "token", "dispatcher"), ()),
@@ -25,6 +27,19 @@ _NEEDED = {
     "command": "command: [/path/to/program]",
 }
 _ETCD_KEYS = ("endpoints", "ttl", "username", "password", "tls")
+
+
+def lever_findings(entry: EdgeEntry | DnsEntry | LeaseEntry | PagerEntry) -> Iterator[tuple[str, str]]:
+    """What is wrong within one of these entries: the key, and the text."""
+    match entry:
+        case EdgeEntry():
+            yield from edge_findings(entry)
+        case DnsEntry():
+            yield from dns_findings(entry)
+        case LeaseEntry():
+            yield from lease_findings(entry)
+        case PagerEntry():
+            yield from pager_findings(entry)
 
 
 def edge_findings(edge: EdgeEntry) -> Iterator[tuple[str, str]]:
@@ -75,6 +90,23 @@ def lease_findings(lease: LeaseEntry) -> Iterator[tuple[str, str]]:
         yield "endpoints", "two of them have one url; a member counts once"
     if lease.tls is not None and any(url.startswith("http:") for url in urls):
         yield "tls", "is of no use to an http: endpoint; write https:"
+
+
+def pager_findings(pager: PagerEntry) -> Iterator[tuple[str, str]]:
+    """Keys that the kind of pager needs and lacks, or has no use for."""
+    if pager.kind == "command":
+        if pager.command is None:
+            yield "command", "is missing: kind command needs command: [/path/to/program]"
+        elif not pager.command[0].startswith("/"):
+            yield "command", "the program must be an absolute path, such as /usr/local/bin/power-may-go"
+        for key in ("url", "token"):
+            if key in pager.model_fields_set:
+                yield key, "does not belong to kind command; leave it out"
+        return
+    if pager.command is not None:
+        yield "command", f"does not belong to kind {pager.kind}; leave it out"
+    if pager.url is None:
+        yield "url", f"is missing: kind {pager.kind} needs url: URL"
 
 
 def _is_address(host: str) -> bool:

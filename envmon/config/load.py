@@ -5,10 +5,12 @@ Rules
     file that is not YAML, and the questions about the whole site, stand alone.
   - One place and one key is told once, by the first stage that objects; a secret in the file speaks before all.
   - An operator's own profiles are read before the references: a device may name one. None replaces another.
+  - What a record of commissioning says enters the settings of its device; one that cannot be used is a fault.
   - With ``mode: automatic`` a misplaced lever is a fault; otherwise it is kept in the policy, and arming is refused.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from envmon.config.compile import compile_settings
@@ -20,10 +22,18 @@ from envmon.config.files import read_files
 from envmon.config.placement import placement
 from envmon.config.profiles_known import Known, Profile, Profiles, Shelf, known_profiles
 from envmon.config.references import reference_faults
-from envmon.config.settings import Settings
+from envmon.config.settings import DeviceSettings, Settings
 from envmon.config.shape import SiteFile
 from envmon.config.values import INLINE
 from envmon.config.whole import whole_faults
+
+Records = Callable[[DeviceSettings], tuple[DeviceSettings, Sequence[str]]]
+"""Adds to a device what its record of commissioning says; and every fault of the record, a line each."""
+
+
+def no_records(device: DeviceSettings) -> tuple[DeviceSettings, Sequence[str]]:
+    """Leave a device as it is: whoever loads reads no records, and their points do not vote."""
+    return device, ()
 
 
 def no_shelf(directory: Path) -> tuple[Mapping[str, Profile], Sequence[str]]:
@@ -31,8 +41,10 @@ def no_shelf(directory: Path) -> tuple[Mapping[str, Profile], Sequence[str]]:
     return {}, [f"{directory}: own profiles are not read here"]
 
 
-def load(path: Path, *, profiles: Profiles, shelf: Shelf = no_shelf) -> Settings:
+def load(path: Path, *, profiles: Profiles, shelf: Shelf = no_shelf, records: Records = no_records) -> Settings:
     """Read ``path`` and the ``conf.d/*.yaml`` beside it, and with ``shelf`` the directories of own profiles it names.
+
+    ``records`` reads the records of commissioning that devices name.
 
     Raises ConfigError with every fault, by file and line.
     """
@@ -47,6 +59,8 @@ def load(path: Path, *, profiles: Profiles, shelf: Shelf = no_shelf) -> Settings
     misplaced = placement(site)
     settings = compile_settings(site, document.text, tuple(each.text for each in misplaced))
     faults = whole_faults(document, settings.policy, settings.devices, known)
+    settings, wrong = _compared(document, settings, records)
+    faults += wrong
     if site.mode == "automatic":
         faults += [document.fault(each.path, f"automatic is refused: {each.text}") for each in misplaced]
     if faults:
@@ -67,6 +81,17 @@ def _own_profiles(document: Document, known: dict[str, Known], shelf: Shelf) -> 
         faults += [document.fault(path, f"a profile is called {shown(name)} already; rename yours") for name in taken]
         known.update({name: each for name, each in known_profiles(own).items() if name not in known})
     return faults
+
+
+def _compared(document: Document, settings: Settings, records: Records) -> tuple[Settings, list[Fault]]:
+    """Add what the records of commissioning say."""
+    devices: list[DeviceSettings] = []
+    faults: list[Fault] = []
+    for device in settings.devices:
+        known, wrong = records(device) if device.record else (device, ())
+        devices.append(known)
+        faults += [document.fault(("devices", device.id, "commissioned"), text) for text in wrong]
+    return replace(settings, devices=tuple(devices)), faults
 
 
 def _told_once(written: list[Fault], shape: list[Fault], later: list[Fault]) -> list[Fault]:

@@ -38,8 +38,10 @@ _KINDS: dict[object, str] = {
     values.listen_at: "address:port",
     values.url: "URL",
     values.absolute: "absolute path",
+    values.proof: "true, false or absolute path",
     values.domain: "domain name",
     values.sip_uri: "SIP URI",
+    values.window: "part of the day",
 }
 _LISTED: dict[object, str] = {
     values.Name: "names",
@@ -47,6 +49,7 @@ _LISTED: dict[object, str] = {
     values.SipUri: "SIP URIs",
     values.Text: "texts",
     values.AbsolutePath: "absolute paths",
+    values.Percent: "percentages",
 }
 _BOUNDS = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
 
@@ -121,6 +124,8 @@ def _default(field: FieldInfo) -> str:
             return f"`{in_quotes(text)}`"
         case float() as number if any(isinstance(note, PlainValidator) for note in _notes(field)):
             return f"`{values.duration_text(number)}`"
+        case bool() as flag:
+            return f"`{str(flag).lower()}`"
         case int() | float() as number:
             return f"`{number:.9g}`"
         case empty:

@@ -25,6 +25,7 @@ class SnmpSettings:
     auth_password: Secret | None = None
     privacy_protocol: str = "aes128"  # des aes128 aes256
     privacy_password: Secret | None = None
+    context: str = ""  # version 3: RFC 3411 contextName
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,9 @@ class DeviceSettings:
     ``port`` 0 means the protocol's own (161, 502). ``transport`` (Modbus) is "tcp", "rtu_over_tcp" or "rtu"; for the
     last ``host`` is the path of a serial line, driven as ``serial`` says. ``path`` names its network path, the host
     unless given. ``fronts`` is (its own number for a unit behind it, zone, unit), ``roles`` are (point, role), which
-    only the site can know. ``commissioned``: somebody compared its readings with what it shows, so that a profile made
-    of excerpts may vote.
+    only the site can know. ``commissioned``: somebody says that its readings are what it shows, so that a profile made
+    of excerpts may vote; ``record`` names the file that shows it, and ``confirmed``, ``differing`` and ``sentinels``
+    (point ids, and raw numbers that mean "no value") are what it says, once it was read.
     """
 
     id: str
@@ -63,6 +65,10 @@ class DeviceSettings:
     fronts: tuple[tuple[str, str, str], ...] = ()
     roles: tuple[tuple[str, Role], ...] = ()
     commissioned: bool = False
+    record: Path | None = None
+    confirmed: frozenset[str] = frozenset()
+    differing: frozenset[str] = frozenset()
+    sentinels: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +174,11 @@ class HttpSettings:
 
 @dataclass(frozen=True, slots=True)
 class PagerSettings:
-    """One way to reach people. ``kind`` is a key of ``pagers.PAGERS``; ``zone`` is where its path starts."""
+    """One way to reach people. ``kind`` is a key of ``pagers.PAGERS``; ``zone`` is where its path starts.
+
+    ``argv`` is a program and its arguments, for kind ``command``; ``only`` are the kinds of pages it gets, all of
+    them if empty.
+    """
 
     id: str
     kind: str
@@ -176,6 +186,8 @@ class PagerSettings:
     url: str
     token: Secret | None = None
     deadline_s: float = 5.0
+    argv: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +198,7 @@ class DaemonSettings:
     state_dir: Path
     socket: Path
     mode: Mode = Mode.OBSERVE
+    recordings_mb: int = 256
 
 
 @dataclass(frozen=True, slots=True)

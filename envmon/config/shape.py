@@ -11,12 +11,24 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from envmon.config.settings import MqttSettings, PagerSettings
+from envmon.config.settings import DaemonSettings, MqttSettings, PagerSettings
 from envmon.config.shape_devices import DeviceEntry, TrapsEntry
 from envmon.config.shape_levers import EdgeEntry, LeaseEntry
 from envmon.config.shape_parts import Entry, TlsEntry, default
 from envmon.config.shape_weather import WeatherEntry
-from envmon.config.values import AbsolutePath, Between, Duration, Host, Listen, Name, SecretRef, Text, Url
+from envmon.config.values import (
+    AbsolutePath,
+    Between,
+    Duration,
+    Host,
+    Listen,
+    Name,
+    SecretRef,
+    Stages,
+    Text,
+    TimeWindow,
+    Url,
+)
 from envmon.model.policy import Limits, Policy, RoutePolicy, ZonePolicy
 
 Celsius = Annotated[float, Field(ge=5, le=60)]
@@ -33,6 +45,8 @@ class DaemonEntry(Entry):
     """Directory of the journal, the epoch and the recorder."""
     socket: AbsolutePath = "/run/envmon/envmon.sock"
     """Unix socket on which operators' orders arrive."""
+    recordings_mb: Annotated[int, Field(ge=8, le=1_000_000)] = default(DaemonSettings, "recordings_mb")
+    """Disk space for recordings in state_dir, kept episodes included, MB; the oldest go first."""
 
 
 class LimitsEntry(Entry):
@@ -97,13 +111,21 @@ class RouteEntry(Entry):
     max_call: Annotated[Duration, AfterValidator(Between(1, 14_400))] = default(RoutePolicy, "max_call_s")
     """The longest call worth waiting for: the drain."""
     verify: Annotated[Duration, AfterValidator(Between(1, 1800))] = default(RoutePolicy, "verify_s")
-    """Time to prove that the calls moved."""
+    """Time to prove that the calls moved, all stages together."""
     margin: Annotated[Duration, AfterValidator(Between(0, 3600))] = default(RoutePolicy, "margin_s")
     """Time in hand on top of drain and verification."""
     soak: Annotated[Duration, AfterValidator(Between(1, 172_800))] = default(RoutePolicy, "soak_s")
     """How long repaired zones must stay good before failback."""
     proof_calls: Annotated[int, Field(ge=1, le=10_000)] = default(RoutePolicy, "proof_calls")
-    """New calls that prove a move by the edges' counters; with fewer, probe calls do."""
+    """New calls that prove a stage by the edges' counters; with fewer, probe calls do."""
+    stages: Stages = list(default(RoutePolicy, "stages"))
+    """Percent of new calls it moves by, rising to 100; each is proven before the next. [100] moves at once."""
+    dwell: Annotated[Duration, AfterValidator(Between(0, 7_200))] = default(RoutePolicy, "dwell_s")
+    """How much longer than an evacuation the primary must still have, to take calls back from a failing backup."""
+    drain_floor: Annotated[Duration, AfterValidator(Between(1, 14_400))] = default(RoutePolicy, "drain_floor_s")
+    """The shortest drain that drills and real moves may teach; the drain is max_call until they have."""
+    drill_window: TimeWindow | None = None
+    """When drills are allowed, UTC: "02:00-05:00"; at any time without this key."""
 
 
 class MqttEntry(Entry):
@@ -150,14 +172,18 @@ class PublishEntry(Entry):
 
 
 class PagerEntry(Entry):
-    """A way to reach people."""
+    """A way to reach people, or a plant that waits for a word."""
 
-    kind: Literal["webhook", "simulated"]
+    kind: Literal["webhook", "command", "simulated"]
     """How pages are delivered; simulated reaches nobody."""
     zone: Name
     """The zone or place its path starts in."""
-    url: Url
-    """Where pages are posted."""
+    url: Url | None = None
+    """Where pages are posted; a webhook needs it."""
+    command: Annotated[list[Text], Field(min_length=1, max_length=64)] | None = None
+    """Program and arguments that take a page on standard input, as JSON; kind command needs it."""
+    only: Annotated[list[Text], Field(min_length=1, max_length=64)] | None = None
+    """The kinds of pages it gets: ids of rules, as T23 (power may go), or the last word of a key; all without."""
     token: SecretRef | None = None
     """Bearer token it asks for."""
     deadline: Annotated[Duration, AfterValidator(Between(0.1, 60))] = default(PagerSettings, "deadline_s")

@@ -6,7 +6,7 @@ Rules
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StrictBool
+from pydantic import AfterValidator, Field
 
 from envmon.config.settings import DeviceSettings, SerialSettings, SnmpSettings
 from envmon.config.shape_parts import Entry, default
@@ -17,6 +17,7 @@ from envmon.config.values import (
     Endpoint,
     ListenAt,
     Name,
+    Proof,
     SecretRef,
     StopBits,
     Text,
@@ -40,6 +41,8 @@ class SnmpEntry(Entry):
     """Version 3: privacy protocol."""
     privacy_password: SecretRef | None = None
     """Version 3: privacy password; without it nothing is encrypted."""
+    context: Text | None = None
+    """Version 3: the context to ask in, where an agent speaks for several devices (RFC 3411)."""
 
 
 class SerialEntry(Entry):
@@ -72,7 +75,9 @@ RoleWord = Literal[
     "alarm",
     "alarm_count",
     "on_battery",
+    "battery_time_left",
     "on_generator",
+    "fuel_time_left",
     "setpoint",
     "humidity",
     "leak",
@@ -110,8 +115,8 @@ class DeviceEntry(Entry):
     """Transport rtu: how the line is driven."""
     snmp: SnmpEntry | None = None
     """SNMP log-in, for a profile that speaks SNMP."""
-    commissioned: StrictBool = False
-    """Somebody compared its readings with what it shows; without that a profile made of excerpts does not vote."""
+    commissioned: Proof = False
+    """The record that envmon commission wrote, or true: somebody compared its readings with what it shows."""
 
 
 class TrapsEntry(Entry):

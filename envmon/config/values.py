@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ _HOSTNAME = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 _DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 _SIP_URI = re.compile(r"sips?:[A-Za-z0-9_.:;=@\[\]-]{1,250}")
 _CREDENTIAL = re.compile(r"credential:[A-Za-z0-9_@-][A-Za-z0-9_.@-]{0,127}")
@@ -224,6 +226,37 @@ def absolute(given: object) -> str:
     return given
 
 
+def proof(given: object) -> bool | str:
+    """Read whether somebody compared a device's readings: true, false, or the path of the record that shows it."""
+    if isinstance(given, bool):
+        return given
+    if not isinstance(given, str) or not given.isprintable() or not PurePosixPath(given).is_absolute():
+        raise wrong("must be true, false or the absolute path of a record that envmon commission wrote")
+    return given
+
+
+def window(given: object) -> tuple[int, int]:
+    """Read a part of the day, which may pass midnight, as minutes of the day."""
+    match = _WINDOW.fullmatch(given) if isinstance(given, str) else None
+    if match is None:
+        raise wrong('must be a part of the day in quotes, such as "02:00-05:00" (UTC)')
+    start, end = (int(match[n]) * 60 + int(match[n + 1]) for n in (1, 3))
+    if start == end:
+        raise wrong("begins and ends at one time; leave the key out for the whole day")
+    return start, end
+
+
+def _window_text(value: tuple[int, int]) -> str:
+    return "-".join(f"{minute // 60:02}:{minute % 60:02}" for minute in value)
+
+
+def rising(given: list[int]) -> list[int]:
+    """Pass percentages on that rise to 100."""
+    if given[-1] != 100 or any(later <= earlier for earlier, later in pairwise(given)):
+        raise wrong("must rise to 100, such as [10, 50, 100]")
+    return given
+
+
 def _text(pattern: str, example: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
 
@@ -256,6 +289,19 @@ Host = Annotated[str, PlainValidator(host), _text(r"^\S+$", "192.0.2.60")]
 Listen = Annotated[Address, PlainValidator(listen), _as_text(), _text(r"^\S+:[0-9]+$", "127.0.0.1:9713")]
 ListenAt = Annotated[Address, PlainValidator(listen_at), _as_text(), _text(r"^\S+:[0-9]+$", "0.0.0.0:162")]
 Url = Annotated[str, PlainValidator(url), _text(r"^https?://\S+$", "https://pager.example/v1/envmon")]
+Proof = Annotated[
+    bool | str,
+    PlainValidator(proof),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": r"^/.*$"}]}),
+]
 AbsolutePath = Annotated[str, PlainValidator(absolute), _text(r"^/.*$", "/var/lib/envmon")]
+Percent = Annotated[int, Field(ge=1, le=100)]
+Stages = Annotated[list[Percent], Field(min_length=1, max_length=10), AfterValidator(rising)]
+TimeWindow = Annotated[
+    tuple[int, int],
+    PlainValidator(window),
+    _as_text(_window_text),
+    _text(r"^[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}$", "02:00-05:00"),
+]
 Domain = Annotated[str, PlainValidator(domain), _text(r"^[A-Za-z0-9_.-]+$", "_sip._udp.voice.example")]
 SipUri = Annotated[str, PlainValidator(sip_uri), _text(r"^sips?:\S+$", "sip:192.0.2.71:5060")]

@@ -31,7 +31,7 @@ from envmon.model.verdict import Verdict
 
 WATCHED_POLL_S = 2.0  # devices of a zone that is not well are wanted this often
 ASIDE_ORDERS = frozenset({Command.MAINTENANCE, Command.MAINTENANCE_END, Command.SHELVE, Command.UNSHELVE})
-ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE})
+ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE, Command.DRILL})
 
 
 def advance(world: World, event: Event) -> Step:
@@ -85,10 +85,10 @@ def _judge_zones(world: World, policy: Policy) -> Step:
 
 
 def _order(world: World, policy: Policy, order: Order) -> Step:
-    if order.command in ASIDE_ORDERS:
-        return order_aside(world, policy, order)
     if order.command is Command.ACCEPT:
         return guard.accept(world, order)
+    if order.command in ASIDE_ORDERS:
+        return order_aside(world, policy, order)
     if order.command not in ROUTE_ORDERS:
         return step_mode(world, policy, order)
     routes = [route for route in policy.routes if order.route in ("", route.id)]

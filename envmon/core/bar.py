@@ -6,6 +6,7 @@ Rules
 
 from collections.abc import Iterator
 
+from envmon.core import clock
 from envmon.core.judge import minutes
 from envmon.core.loss import for_good, restart_expected
 from envmon.core.readiness import shown
@@ -17,13 +18,14 @@ from envmon.model.verdict import Basis
 
 def bars(world: World, policy: Policy, route: RoutePolicy) -> Iterator[str]:
     """How long an evacuation takes, and why a zone's estimate counts otherwise than as its lower bound against that."""
-    yield f"evacuation takes {minutes(route.evacuate_s)}"
+    needed_s = clock.evacuate_s(route, world.routes[route.id])
+    yield f"evacuation takes {minutes(needed_s)}"
     for zone in policy.zones:
-        if zone.id in route.zones and (said := _bar(zone, world.zones[zone.id], route, world.now)):
+        if zone.id in route.zones and (said := _bar(zone, world.zones[zone.id], needed_s + route.early_s, world.now)):
             yield f"{zone.id}: {said}"
 
 
-def _bar(zone: ZonePolicy, state: ZoneState, route: RoutePolicy, now: Stamp) -> str:
+def _bar(zone: ZonePolicy, state: ZoneState, early_s: float, now: Stamp) -> str:
     parts: list[str] = []
     if state.judgement.basis is Basis.PROJECTED and state.quorum_ns is not None:
         parts.append(f"what was measured {minutes(age_s(now, state.quorum_ns))} ago counts, less that time")
@@ -32,8 +34,7 @@ def _bar(zone: ZonePolicy, state: ZoneState, route: RoutePolicy, now: Stamp) -> 
         least = f", {minutes(upper)}," if upper is not None else ", not known yet,"
         parts.append(f"units may restart by themselves, so only the longest estimate{least} counts")
     elif for_good(zone, state, now):
-        bar = minutes(route.evacuate_s + route.early_s)
-        parts.append(f"lost for good, waiting gains nothing, so calls move from {bar} before the limit on")
+        parts.append(f"lost for good, waiting gains nothing, so calls move from {minutes(early_s)} before the limit on")
     return "; ".join(parts)
 
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 from envmon.core.consent_rules import CONSENT_RULES, Asked, ConsentAct, ConsentFacts, Need
 from envmon.core.consent_rules import Step as Stage
 from envmon.core.readiness import readiness
-from envmon.core.route_rules import Ask, Ready, RouteFacts, Threat
+from envmon.core.route_words import Ask, Pace, Ready, RouteFacts, Threat
 from envmon.core.step import Step
 from envmon.core.table import Answer, Row, answer, find, tell
 from envmon.core.world import SECOND, Notice, Request, World
@@ -71,12 +71,15 @@ def need(world: World, order: Order) -> Need:
 
 
 def waived(facts: RouteFacts, order: Order | None) -> RouteFacts:
-    """The facts two people vouch for: the backup's readiness, or that the primary is safe. Never the lease."""
+    """The facts two people vouch for: the backup's readiness, or that the primary is safe. Never the lease.
+
+    A return they vouch for is made at once: its stages would wait for a room that the rules do not believe in.
+    """
     if order is None or not order.override:
         return facts
     if facts.order is Ask.SHIFT:
         return replace(facts, ready=Ready.YES)
-    return replace(facts, threat=Threat.NONE, soaked=Answer.YES)
+    return replace(facts, threat=Threat.NONE, soaked=Answer.YES, spare=Answer.YES, pace=Pace.URGENT)
 
 
 def expire(world: World) -> World:

@@ -5,10 +5,13 @@ Rules
   - An answer older than the one remembered is dropped, and an answer asked for before a command never confirms it.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from operator import attrgetter
+from typing import TypeVar
 
 from envmon.core.sky import configured, reported
+from envmon.core.tally import refutes, tally
 from envmon.core.trust import JUDGED, behave
 from envmon.core.world import (
     Baseline,
@@ -38,7 +41,28 @@ from envmon.model.event import (
     WeatherReport,
 )
 from envmon.model.reading import Reading
+from envmon.model.readings import judged
 from envmon.model.verdict import Phase
+
+T = TypeVar("T")
+
+
+def _replacing(kind: type[T], *names: str) -> Callable[..., T]:
+    """``dataclasses.replace`` for fields that change at every poll: which they are is worked out once."""
+    order = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # every kind here is a dataclass
+    parts_of, places = attrgetter(*order), [order.index(name) for name in names]
+
+    def replaced(value: T, *new: object) -> T:
+        parts = list(parts_of(value))
+        for place, part in zip(places, new, strict=True):
+            parts[place] = part
+        return kind(*parts)
+
+    return replaced
+
+
+_with_seen = _replacing(ZoneState, "seen")
+_with_batch = _replacing(World, "now", "zones", "devices", "silent_ns")
 
 
 def fold(world: World, event: Event) -> World:
@@ -90,9 +114,9 @@ def _policy(world: World, event: PolicyLoaded) -> World:
 
 def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
     by_zone: dict[str, list[Reading]] = {}
-    for reading in event.readings:
+    for reading in judged(event.readings):
         zone = reading.point.zone
-        if reading.point.role is not None and zone is not None and zone in world.zones:
+        if zone is not None and zone in world.zones:
             by_zone.setdefault(zone, []).append(reading)
     zones = dict(world.zones)
     for zone, readings in by_zone.items():
@@ -100,7 +124,7 @@ def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
         seen = dict(state.seen)
         for reading in readings:
             seen[reading.point.id] = _see(state, seen.get(reading.point.id), reading, event.at.mono_ns)
-        zones[zone] = replace(state, seen=seen)
+        zones[zone] = _with_seen(state, seen)
     devices, silent = world.devices, world.silent_ns  # thousands: copied only when something changed
     if devices[event.device] != event.error:
         devices = {**devices, event.device: event.error}
@@ -108,7 +132,7 @@ def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
         silent = {event.device: event.at.mono_ns, **silent}
     elif event.device in silent:
         silent = {device: at for device, at in silent.items() if device != event.device}
-    return replace(world, now=now, zones=zones, devices=devices, silent_ns=silent)
+    return _with_batch(world, now, zones, devices, silent)
 
 
 def _see(state: ZoneState, before: Seen | None, reading: Reading, at_ns: int) -> Seen:
@@ -157,16 +181,18 @@ def _confirm(state: RouteState, asked_ns: int, status: EdgeStatus, before: EdgeS
     if not known:
         return state
     start = state.baseline.get(edge)
-    if start is None or start.up_since != status.up_since:
-        start = Baseline(asked_ns, status.up_since, status.calls_primary, status.calls_backup)
-    elif before is not None and _wrong(state, status) > _wrong(state, before):
-        start = Baseline(asked_ns, status.up_since, status.calls_primary, status.calls_backup, asked_ns)
+    if start is None or start.start.up_since != status.up_since:
+        start = Baseline(asked_ns, status)
+    elif _strayed(state, start, status, before):
+        start = Baseline(asked_ns, status, asked_ns)
     return replace(state, baseline={**state.baseline, edge: start})
 
 
-def _wrong(state: RouteState, status: EdgeStatus) -> int:
-    """New calls counted at the site that was not commanded; none where both are."""
-    return {100: status.calls_primary, 0: status.calls_backup}.get(state.commanded or 0, 0)
+def _strayed(state: RouteState, start: Baseline, status: EdgeStatus, before: EdgeStatus | None) -> bool:
+    """Whether calls went otherwise than commanded: at an end since the last look, at a stage since its start."""
+    percent = state.commanded or 0
+    since = before if percent in (0, 100) and before is not None else start.start
+    return refutes(tally(since, status), percent, ends=status.ends)
 
 
 def _effect(world: World, event: EffectReport) -> World:
@@ -212,4 +238,8 @@ def _report(world: World, event: ReadinessReport) -> World:
 def _lease(world: World, event: LeaseReport) -> World:
     same = event.epoch == world.lease.epoch
     stamped_ns = world.lease.stamped_ns if same else 0
-    return replace(world, lease=LeaseState(event.held, event.epoch, event.detail, stamped_ns))
+    world = replace(world, lease=LeaseState(event.held, event.epoch, event.detail, stamped_ns))
+    if not event.held:
+        return world
+    ours = event.former in (0, world.last_epoch)
+    return replace(world, last_epoch=event.epoch, followed=world.followed if ours else event.former)

@@ -48,7 +48,7 @@ TABLES: Mapping[type, Mapping[str, Looser]] = {
         "site": OTHER, "zones": PARTS, "routes": PARTS, "devices": GONE, "stale_s": MORE, "quorum_kinds": LESS,
         "quorum_paths": LESS, "quorum_stands_s": MORE, "probe_stands_s": MORE, "edge_stands_s": MORE,
         "start_automatic": NEVER, "placement_faults": NEVER,  # M11 and M60 judge it
-        "feeds": NEVER,  # the weather moves nothing
+        "feeds": NEVER,  # a warning moves nothing
     },
     ZonePolicy: {
         "id": NEVER, "here": OTHER, "it_load_kw": LESS, "limits": PARTS, "units": PARTS, "needed": LESS,
@@ -58,8 +58,8 @@ TABLES: Mapping[type, Mapping[str, Looser]] = {
     UnitPolicy: {"id": NEVER, "sensible_kw": MORE, "chilled": OTHER, "restart_s": MORE},
     RoutePolicy: {
         "id": NEVER, "edges": GONE, "zones": GONE, "backup_zones": GONE, "max_call_s": LESS, "verify_s": LESS,
-        "margin_s": LESS, "soak_s": LESS, "proof_calls": LESS,
-        "proofs": GONE, "proof_stands_s": MORE, "early_s": LESS,
+        "margin_s": LESS, "soak_s": LESS, "proof_calls": LESS, "proofs": GONE, "proof_stands_s": MORE, "early_s": LESS,
+        "stages": OTHER, "dwell_s": LESS, "drain_floor_s": LESS, "quiet": OTHER, "learns": OTHER,
     },
 }  # fmt: skip
 

@@ -31,8 +31,9 @@ from envmon.core.evidence import (
     zone_temperature,
 )
 from envmon.core.loss import AIR, corroborate, follow, restart_expected
-from envmon.core.margin import Capacity, capacity
-from envmon.core.trust import doubts, middles
+from envmon.core.margin import Capacity, capacity, resting
+from envmon.core.power import Power, power, since
+from envmon.core.trust import doubts, middles, suspects
 from envmon.core.world import Doubt, Judgement, Sample, Seen, ZoneState, age_s
 from envmon.model.event import Stamp
 from envmon.model.policy import Limits, Policy, ZonePolicy
@@ -48,7 +49,10 @@ NORMAL_ROLES = COOLING_AIR_ROLES | INLET | frozenset({Role.CHILLED_WATER_FLOW})
 class _Look:
     """What one tick sees of a zone before it is judged."""
 
+    doubts: Mapping[str, Doubt]
     trusted: tuple[Seen, ...]  # fresh, good, and with a vote
+    rested: Mapping[str, int]  # units that are in standby, or start from there
+    back: tuple[tuple[str, float], ...]  # return air by network path
     units: Capacity
     votes: tuple[Vote, ...]
     temperature: float | None
@@ -59,15 +63,10 @@ class _Look:
 def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: tuple[str, ...] = ()) -> ZoneState:
     """Judge a zone at ``now`` and return it with its new judgement; ``out`` are its units in maintenance."""
     fresh = speaking(policy, state, now)
-    units = capacity(zone, fresh, state.normal, out)
-    apart = _not_of(units.excused, fresh)
     state = _lapse(policy, state, now)
-    state = replace(state, doubts=doubts(apart, state.doubts, state.middles, now))
-    look = _look(zone, state, apart, units, now)
+    look = _look(zone, state, fresh, out, now)
     state = _sense(zone, state, look, now)
-    if look.units.margin_kw < 0:
-        state = replace(state, short_ns=now.mono_ns)
-    state = replace(state, lost=tuple(name for name in state.lost if name not in units.excused))
+    state = replace(state, lost=tuple(name for name in state.lost if name not in look.units.excused))
     state = follow(zone, state, fresh, now, losing=_losing(look), lost=_lost(look))
     agreed = quorum(policy, look.votes)
     limit = _time_to_limit(zone, state, look, now)
@@ -75,12 +74,12 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: t
     if agreed:
         witnesses = {vote.kind: vote.points for vote in look.votes}
         state = replace(state, quorum_ns=now.mono_ns, witnesses=witnesses, last_limit=limit)
-    judgement = _judgement(zone, state, look, limit, now, agreed=agreed)
-    judgement = replace(judgement, why=_why(zone, state, judgement, now))
+    judgement = _judgement(zone, state, look, limit, power(policy, fresh), now, agreed=agreed)
     same = judgement.verdict is state.judgement.verdict and state.verdict_ns > 0
     return replace(
         state,
         good_since_ns=_good_since(state, judgement, now),
+        power_ns=since(state, fresh, now),
         judged_ns=now.mono_ns,
         verdict_ns=state.verdict_ns if same else now.mono_ns,
         judgement=judgement,
@@ -88,13 +87,15 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: t
 
 
 def _judgement(
-    zone: ZonePolicy, state: ZoneState, look: _Look, limit: TimeToLimit, now: Stamp, *, agreed: bool
+    zone: ZonePolicy, state: ZoneState, look: _Look, limit: TimeToLimit, source: Power, now: Stamp, *, agreed: bool
 ) -> Judgement:
+    worst = _worst(zone, look.trusted if look.sighted else tuple(state.seen.values()), state.doubts, now)
+    says = say_power(source)
     return Judgement(
         verdict=_verdict(state, look.units, agreed=agreed, sighted=look.sighted),
         basis=Basis.MEASURED if look.sighted else Basis.PROJECTED,
         temperature=look.temperature,
-        worst=_worst(zone, look.trusted if look.sighted else tuple(state.seen.values()), state.doubts, now),
+        worst=worst,
         time_to_limit=limit,
         votes=look.votes,
         quorum=agreed,
@@ -102,11 +103,19 @@ def _judgement(
         spare_units=look.units.spare_units,
         shortfall=1.0 if look.warm_supply else look.units.shortfall(zone.it_load_kw),
         lost_units=look.units.lost,
+        power_left_s=source.left_s,
+        power_borne_out=source.borne_out,
+        power_says=says,
+        why=_why(zone, state, look, worst, (*((says,) if says else ()), *_awaited(state, now), say_limit(limit))),
     )
 
 
-def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], units: Capacity, now: Stamp) -> _Look:
-    trusted = tuple(s for s in fresh if s.reading.point.id not in state.doubts)
+def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], out: tuple[str, ...], now: Stamp) -> _Look:
+    rested = resting(zone, fresh, state.resting_ns, now)
+    units = capacity(zone, fresh, state.normal, out, rested)
+    fresh = _not_of(units.excused, fresh)
+    doubted = doubts(fresh, state.doubts, state.middles, now)
+    trusted = tuple(s for s in fresh if s.reading.point.id not in doubted) if doubted else fresh
     plant = plant_vote(zone, fresh, units)
     air = cooling_air_vote(trusted, state.normal)
     temperature = zone_temperature(trusted, (plant, air))
@@ -119,7 +128,10 @@ def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], units: Ca
     losing = [*(units.witnesses if units.margin_kw < 0 else ()), *warm_supply, *on_battery(fresh)]
     inlet = inlet_vote(zone, trusted, usual, temperature if sighted else None, losing)
     return _Look(
+        doubts=doubted,
         trusted=trusted,
+        rested=rested,
+        back=return_air(trusted),
         units=units,
         votes=tuple(vote for vote in (plant, inlet, air) if vote is not None),
         temperature=temperature,
@@ -196,24 +208,35 @@ def _worst(zone: ZonePolicy, seen: Iterable[Seen], doubted: Mapping[str, Doubt],
 def _sense(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> ZoneState:
     """Carry what the room agrees on, its course, its phase and, in a healthy room, the slow normals forward."""
     read = medians(look.trusted, NORMAL_ROLES)
-    state = replace(state, middles=middles(look.trusted))
+    history, course, phase, normal = state.history, state.course, state.phase, state.normal
     if look.sighted and look.temperature is not None:
         sample = Sample(
             max(seen.at_ns for seen in temperatures(look.trusted, INLET)),  # when it was read: ticks add nothing
             look.temperature,
-            return_air(look.trusted),
+            look.back,
             read.get(Role.CHILLED_WATER_SUPPLY_TEMP),
         )
         history = forecast.remember(state.history, sample)
         if history is not state.history:
-            state = replace(state, history=history, course=forecast.course(history, state.onset_ns))
-        state = replace(state, phase=_phase(state.phase, look.temperature, zone.limits))
+            course = forecast.course(history, state.onset_ns)
+        phase = _phase(state.phase, look.temperature, zone.limits)
         read[Role.RACK_INLET_TEMP] = look.temperature
-    if state.phase is not Phase.NORMAL or state.onset_ns is not None:
-        return state
-    gain = min(1.0, max(0.0, age_s(now, state.judged_ns)) / NORMAL_TAU_S)
-    settled = {role: value + (1 - gain) * (state.normal.get(role, value) - value) for role, value in read.items()}
-    return replace(state, normal={**state.normal, **settled})
+    if phase is Phase.NORMAL and state.onset_ns is None:
+        gain = min(1.0, max(0.0, age_s(now, state.judged_ns)) / NORMAL_TAU_S)
+        settled = {role: value + (1 - gain) * (normal.get(role, value) - value) for role, value in read.items()}
+        normal = {**normal, **settled}
+    return replace(
+        state,
+        doubts=look.doubts,
+        suspects_ns=suspects(look.doubts, state.suspects_ns, now) if look.doubts or state.suspects_ns else {},
+        middles=middles(look.trusted),
+        resting_ns=look.rested,
+        short_ns=now.mono_ns if look.units.margin_kw < 0 else state.short_ns,
+        history=history,
+        course=course,
+        phase=phase,
+        normal=normal,
+    )
 
 
 def _phase(phase: Phase, temperature: float, limits: Limits) -> Phase:
@@ -229,7 +252,7 @@ def _phase(phase: Phase, temperature: float, limits: Limits) -> Phase:
 def _time_to_limit(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> TimeToLimit:
     return forecast.time_to_limit(
         temperature=look.temperature if look.sighted else None,
-        back=return_air(look.trusted),
+        back=look.back,
         limit=zone.limits.service,
         heading=state.course,
         bound=look.units.shortfall(zone.it_load_kw) / zone.heat_capacity,
@@ -255,23 +278,34 @@ def _good_since(state: ZoneState, judgement: Judgement, now: Stamp) -> int | Non
     return state.good_since_ns if state.good_since_ns is not None else now.mono_ns
 
 
-def _why(zone: ZonePolicy, state: ZoneState, judgement: Judgement, now: Stamp) -> str:
+def _why(zone: ZonePolicy, state: ZoneState, look: _Look, worst: float | None, more: tuple[str, ...]) -> str:
     """One sentence an engineer can check against the room."""
     parts: list[str] = []
-    if judgement.basis is Basis.PROJECTED:
-        worst = f", worst case {judgement.worst:.1f} degC" if judgement.worst is not None else ""
-        parts.append(f"blind: fewer than {zone.min_inlets} good rack inlets{worst}")
-    elif judgement.temperature is not None:
-        parts.append(f"rack inlet {judgement.temperature:.1f} degC ({state.phase})")
-    parts.extend(f"{vote.kind}: {vote.says}" for vote in judgement.votes if vote.kind is not Kind.INLET_AIR)
-    if not judgement.votes and judgement.lost_units:
-        parts.append(f"{', '.join(judgement.lost_units)} lost, {judgement.margin_kw:+g} kW margin")
-    if restart_expected(state, now):
-        parts.append(f"restart expected within {-age_s(now, state.restart_until_ns or 0):.0f} s")
-    if state.doubts:
-        parts.append("no vote: " + ", ".join(f"{name} ({doubt.why})" for name, doubt in state.doubts.items()))
-    parts.append(say_limit(judgement.time_to_limit))
-    return "; ".join(parts)
+    if not look.sighted:
+        case = f", worst case {worst:.1f} degC" if worst is not None else ""
+        parts.append(f"blind: fewer than {zone.min_inlets} good rack inlets{case}")
+    elif look.temperature is not None:
+        parts.append(f"rack inlet {look.temperature:.1f} degC ({state.phase})")
+    parts.extend(f"{vote.kind}: {vote.says}" for vote in look.votes if vote.kind is not Kind.INLET_AIR)
+    if not look.votes and look.units.lost:
+        parts.append(f"{', '.join(look.units.lost)} lost, {look.units.margin_kw:+g} kW margin")
+    return "; ".join((*parts, *more))
+
+
+def _awaited(state: ZoneState, now: Stamp) -> tuple[str, ...]:
+    """The restart that is expected, and the points that have no vote meanwhile."""
+    until_ns = state.restart_until_ns if restart_expected(state, now) else None
+    restart = () if until_ns is None else (f"restart expected within {-age_s(now, until_ns):.0f} s",)
+    names = ", ".join(f"{name} ({doubt.why})" for name, doubt in state.doubts.items())
+    return (*restart, *((f"no vote: {names}",) if names else ()))
+
+
+def say_power(source: Power) -> str:
+    """What the zone runs on in words; "" for the utility."""
+    if not source.runs_on:
+        return ""
+    left = "nobody tells for how long" if source.left_s is None else f"{minutes(source.left_s)} left"
+    return f"runs on {source.runs_on}, {left}"
 
 
 def say_limit(limit: TimeToLimit) -> str:

@@ -2,9 +2,10 @@
 
 Rules
   - A unit is lost when a good, fresh reading says so; silence is not a loss (it pages as its own class).
-  - Standby counts as capacity: it starts when asked.
   - A unit in maintenance is no capacity. It is no loss either while the rest carries the load: after that it excuses
     nothing, whoever ordered it.
+  - Standby counts as capacity: it starts when asked. So does a unit that starts from standby, for as long as a start
+    takes: a rotation loses nothing. One that starts from anything else was lost.
   - An alarm loses a unit unless its own state says that it runs: a filter alarm cools as well as none.
   - Chilled units are worth no more than the chillers that feed them, and nothing without flow.
 """
@@ -12,7 +13,8 @@ Rules
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from envmon.core.world import Seen
+from envmon.core.world import Seen, age_s
+from envmon.model.event import Stamp
 from envmon.model.policy import UnitPolicy, ZonePolicy
 from envmon.model.reading import Role, Severity, UnitState
 
@@ -37,17 +39,34 @@ class Capacity:
         return 0.0 if load_kw <= 0 else min(1.0, max(0.0, 1.0 - self.available_kw / load_kw))
 
 
+def resting(zone: ZonePolicy, fresh: tuple[Seen, ...], before: Mapping[str, int], now: Stamp) -> dict[str, int]:
+    """Unit -> when it was last seen in standby, for those that are, or that started from there a while ago."""
+    start_s = {unit.id: unit.restart_s or zone.restart_s for unit in (*zone.units, *zone.plant)}
+    found = {unit: at for unit, at in before.items() if age_s(now, at) <= start_s.get(unit, 0.0)}
+    for seen in fresh:
+        unit = seen.reading.point.unit
+        if unit is None or seen.reading.point.role is not Role.UNIT_RUNNING:
+            continue
+        if seen.reading.value == UnitState.STANDBY:
+            found[unit] = seen.at_ns
+        elif seen.reading.value != UnitState.STARTING:
+            found.pop(unit, None)
+    return found
+
+
 def capacity(
     zone: ZonePolicy,
     fresh: tuple[Seen, ...],
     normal: Mapping[Role, float] | None = None,
     out: tuple[str, ...] = (),
+    rested: Mapping[str, int] | None = None,
 ) -> Capacity:
     """Judge the units of a zone on its fresh good readings.
 
-    ``normal`` tells the usual flow of chilled water, ``out`` are the units in maintenance.
+    ``normal`` tells the usual flow of chilled water, ``out`` are the units in maintenance, ``rested`` those that may be
+    starting from standby.
     """
-    says = _lost(fresh)
+    says = _lost(fresh, rested or {})
     if (still := _no_flow(fresh, normal or {})) is not None:
         says[FLOW] = still
     gone = frozenset((*says, *out))
@@ -72,7 +91,7 @@ def capacity(
     )
 
 
-def _lost(fresh: tuple[Seen, ...]) -> dict[str, Seen]:
+def _lost(fresh: tuple[Seen, ...], rested: Mapping[str, int]) -> dict[str, Seen]:
     """Unit -> the reading that says it is lost."""
     says: dict[str, Seen] = {}
     running: dict[str, bool] = {}
@@ -82,7 +101,8 @@ def _lost(fresh: tuple[Seen, ...]) -> dict[str, Seen]:
             continue
         if point.role is Role.UNIT_RUNNING:
             running[point.unit] = seen.reading.value == UnitState.RUNNING
-            if seen.reading.value in LOST_STATES:
+            rotates = seen.reading.value == UnitState.STARTING and point.unit in rested
+            if seen.reading.value in LOST_STATES and not rotates:
                 says[point.unit] = seen
         elif point.role is Role.ALARM and seen.reading.severity is Severity.CRITICAL:
             says.setdefault(point.unit, seen)

@@ -5,9 +5,9 @@ from dataclasses import replace
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES, Fence, Hand, LeaseFacts, ModeAct, ModeAsk, ModeFacts
 from envmon.core.readiness import shown
 from envmon.core.route_facts import edges
-from envmon.core.route_rules import Edges
+from envmon.core.route_words import Edges
 from envmon.core.step import Step
-from envmon.core.table import answer, find, tell
+from envmon.core.table import Answer, answer, find, tell
 from envmon.core.traffic import adopt
 from envmon.core.world import World, age_s
 from envmon.model.effect import Decision, StampEpoch
@@ -22,7 +22,9 @@ OUTBID = "M51"  # after a newer epoch we hold: a restart that takes a higher one
 def step_mode(world: World, policy: Policy, order: Order | None) -> Step:
     """Apply the one mode rule that matches, if any."""
     ask = ModeAsk(order.command.value) if order is not None else ModeAsk.NONE
-    facts = ModeFacts(world.mode, answer(not policy.placement_faults), hand(world, policy), ask)
+    facts = ModeFacts(
+        world.mode, answer(not policy.placement_faults), hand(world, policy), answer(not world.followed), ask
+    )
     found = find(MODE_RULES, facts)
     if found is None:
         return Step(world)
@@ -44,15 +46,16 @@ def step_mode(world: World, policy: Policy, order: Order | None) -> Step:
 def _enter(world: World, policy: Policy, action: ModeAct) -> World:
     match action:
         case ModeAct.AUTOMATIC:
-            return replace(world, mode=Mode.AUTOMATIC)
+            return replace(world, mode=Mode.AUTOMATIC, followed=0)
         case ModeAct.OBSERVE:
             return replace(world, mode=Mode.OBSERVE)
         case ModeAct.HOLD:
-            return replace(world, mode=Mode.HELD)
+            frozen = {name: replace(state, frozen=True) for name, state in world.routes.items()}
+            return replace(world, mode=Mode.HELD, routes=frozen)
         case ModeAct.RESUME:
             contested = [r for r in policy.routes if edges(world, policy, r, world.routes[r.id]) is Edges.CONTESTED]
             adopted = {route.id: adopt(world, policy, route) for route in contested}
-            return replace(world, mode=Mode.AUTOMATIC, routes={**world.routes, **adopted})
+            return replace(world, mode=Mode.AUTOMATIC, followed=0, routes={**world.routes, **adopted})
         case ModeAct.SAY:
             return world
 
@@ -76,6 +79,8 @@ def _statuses(world: World, policy: Policy) -> list[EdgeStatus]:
 def _why(world: World, policy: Policy, facts: ModeFacts, order: Order | None) -> str:
     parts = [f"{order.who}: {order.reason}"] if order is not None else []
     parts.extend(policy.placement_faults)
+    if facts.memory is Answer.NO:
+        parts.append(f"epoch {world.followed} was not ours")
     if facts.hand is not Hand.NONE:
         shown = {
             f"{s.edge} sends {s.percent} % of {s.route} to the backup (epoch {s.fence})"

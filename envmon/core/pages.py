@@ -14,8 +14,11 @@ from envmon.core import consent, guard
 from envmon.core.aside import edge_out, place_out, units_out
 from envmon.core.explain import explain_now, text
 from envmon.core.mode_rules import MODE_RULES
+from envmon.core.power import held
 from envmon.core.readiness import reachable, readiness, ready
-from envmon.core.route_rules import ROUTE_RULES, Ready
+from envmon.core.route_facts import power_may_go
+from envmon.core.route_rules import ROUTE_RULES
+from envmon.core.route_words import Ready
 from envmon.core.step import Step
 from envmon.core.storm import storm_pages
 from envmon.core.world import World, ZoneState, age_s
@@ -23,9 +26,9 @@ from envmon.model.effect import Page, Urgency
 from envmon.model.policy import Policy, RoutePolicy, ZonePolicy
 from envmon.model.verdict import Mode, Phase, Verdict
 
+DRAINED = "T23"  # says that power may go: withdrawn the moment that is not so
 SILENT_PAGE_S = 60.0
 DETAIL = 8_000  # characters
-DOUBT_PAGE_S = 120.0
 RANK = {Urgency.INFO: 0, Urgency.WARNING: 1, Urgency.ERROR: 2, Urgency.CRITICAL: 3}
 SENTENCES = {entry.id: entry for entry in ROUTE_RULES}
 MODE_SENTENCES = {entry.id: entry for entry in MODE_RULES}
@@ -96,7 +99,10 @@ def wanted(world: World, policy: Policy) -> list[Page]:
 def _zone(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> list[Page]:
     judgement = state.judgement
     where = f"{policy.site} {zone.id}"
-    found = _doubts(world, policy, zone, state)
+    found = [] if place_out(world.aside, policy, zone.id) else _doubts(policy, zone, state)
+    if judgement.power_says and held(state, world.now):
+        text = f"{where}: {judgement.power_says}. {judgement.why}"
+        found.append(Page(_key(policy, zone.id, "power"), True, Urgency.ERROR, text))
     if judgement.verdict is Verdict.UNKNOWN:
         if age_s(world.now, state.verdict_ns) >= policy.stale_s:
             text = f"{where}: envmon is blind. {judgement.why}"
@@ -115,13 +121,14 @@ def _zone(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> l
     return found
 
 
-def _doubts(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> list[Page]:
-    """One page a network path: several sensors that lose their vote together are one fault."""
+def _doubts(policy: Policy, zone: ZonePolicy, state: ZoneState) -> list[Page]:
+    """One page a network path: several sensors without a vote are one fault, and so is one that flaps."""
     by_path: dict[str, list[str]] = {}
-    for name, doubt in state.doubts.items():
-        out = place_out(world.aside, policy, zone.id)
-        if age_s(world.now, doubt.since_ns) >= DOUBT_PAGE_S and not out:
-            by_path.setdefault(state.seen[name].reading.point.path, []).append(f"{name}: {doubt.why}")
+    for name in state.suspects_ns:
+        if name in state.seen:
+            doubt = state.doubts.get(name)
+            told = "has its vote back" if doubt is None else doubt.why
+            by_path.setdefault(state.seen[name].reading.point.path, []).append(f"{name}: {told}")
     return [
         Page(
             _key(policy, f"{zone.id}/{path}", "trust"), True, Urgency.WARNING,
@@ -142,6 +149,7 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> list[Page]:
     found = [
         Page(_key(policy, subject, rule), True, entry.page, f"{where}: {entry.sentence}", why)
         for rule, why in told.items()
+        if rule != DRAINED or power_may_go(world, policy, route)
         if (entry := SENTENCES.get(rule)) is not None and entry.page is not None
     ]
     for edge in route.edges:

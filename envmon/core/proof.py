@@ -1,16 +1,18 @@
 """Whether a commanded move has happened: read-back, call counters and probe calls, together or not at all.
 
 Rules
-  - ``proven`` needs all three: every edge that answers reads back the command, the counters move only at the right
-    site, a probe call was answered by the right site after the command.
+  - ``proven`` needs all three: every edge that answers reads back the command, the counters move in its proportion,
+    a probe call was answered by the right site after the command.
   - With fewer new calls than ``proof_calls`` three probe calls replace the counters: at 03:30 nobody calls.
-  - A new call counted at the wrong site after read-back contradicts the move; the proof starts again from there.
+  - Calls that went otherwise than the read-back says contradict the move. At the end of a move, where one stray call
+    can be that, the proof starts again from there; a stage it stops.
+  - A site that fails the calls it is given falters, whatever the knobs and the probe calls say.
 """
 
-from collections.abc import Mapping
-
+from envmon.core.clock import stage_s, verify_s
 from envmon.core.readiness import shown
-from envmon.core.route_rules import Left, Proven
+from envmon.core.route_words import Errand, Left, Proven, Stage
+from envmon.core.tally import Tally, falters, tally, total
 from envmon.core.world import SECOND, RouteState, World, age_s
 from envmon.model.event import EdgeStatus
 from envmon.model.policy import Policy, RoutePolicy
@@ -18,7 +20,13 @@ from envmon.model.verdict import Position
 
 PROBES_INSTEAD = 3
 WATCH_S = 5.0  # an edge that still calls the wrong site shows it by then
-CONTRADICTED_S = 30.0  # a call at the wrong site contradicts the move for so long
+CONTRADICTED_S = 30.0  # a call at the wrong site contradicts the end of a move for so long
+
+
+def stage(state: RouteState) -> Stage:
+    """Whether the standing command is one on the way."""
+    moving = state.position in (Position.SHIFTING, Position.RESTORING)
+    return Stage.PART if moving and state.commanded not in (0, 100) else Stage.WHOLE
 
 
 def proof(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Proven:
@@ -26,16 +34,39 @@ def proof(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -
     if state.position not in (Position.SHIFTING, Position.RESTORING):
         return Proven.IDLE
     to_backup = state.position is Position.SHIFTING
+    part = stage(state) is Stage.PART
     status = shown(world, policy, route)
     starts = [state.baseline[edge] for edge in status if edge in state.baseline]
-    if any(start.wrong_ns and age_s(world.now, start.wrong_ns) <= CONTRADICTED_S for start in starts):
+    if any(start.wrong_ns and (part or age_s(world.now, start.wrong_ns) <= CONTRADICTED_S) for start in starts):
         return Proven.CONTRADICTED
+    counted = [tally(state.baseline[edge].start, now) for edge, now in status.items() if edge in state.baseline]
+    if falters(total(counted), backup=to_backup, before=total(map(_since_start, status.values()))):
+        return Proven.FALTERING
     read_back = bool(status) and all(_watched(state, edge) for edge in status)
     probes = _probes(state, tuple(status), "backup" if to_backup else "primary")
-    counted = _calls(state, status, to_backup=to_backup) >= route.proof_calls or probes >= PROBES_INSTEAD
-    if read_back and probes > 0 and counted:
+    if read_back and probes > 0 and (_moved(counted, route, to_backup=to_backup) or _quiet(counted, route, probes)):
         return Proven.PROVEN
-    return Proven.OVERDUE if age_s(world.now, state.command_ns) > route.verify_s else Proven.WAITING
+    patience_s = stage_s(route, state) if part else verify_s(route, state)
+    return Proven.OVERDUE if age_s(world.now, state.command_ns) > patience_s else Proven.WAITING
+
+
+def say(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> str:
+    """What the counters show of the move under way, edge by edge; "" without one."""
+    if state.position not in (Position.SHIFTING, Position.RESTORING):
+        return ""
+    parts = []
+    for edge, now in shown(world, policy, route).items():
+        start = state.baseline.get(edge)
+        if start is None:
+            parts.append(f"{edge} shows {now.percent} %")
+            continue
+        counted = tally(start.start, now)
+        failed = counted.failed_primary + counted.failed_backup
+        parts.append(
+            f"{edge} shows {now.percent} %, {counted.backup} of {counted.calls} new calls at the backup"
+            + (f", {failed} failed" if failed else "")
+        )
+    return ", ".join(parts)
 
 
 def _watched(state: RouteState, edge: str) -> bool:
@@ -45,14 +76,30 @@ def _watched(state: RouteState, edge: str) -> bool:
     return edge in state.confirmed and edge not in state.unsure and watched_ns >= WATCH_S * SECOND
 
 
-def _calls(state: RouteState, status: Mapping[str, EdgeStatus], *, to_backup: bool) -> int:
-    """New calls at the commanded site since the baselines."""
-    total = 0
-    for edge, now in status.items():
-        start = state.baseline.get(edge)
-        if start is not None and start.up_since == now.up_since:
-            total += now.calls_backup - start.calls_backup if to_backup else now.calls_primary - start.calls_primary
-    return total
+def _moved(counted: list[Tally], route: RoutePolicy, *, to_backup: bool) -> bool:
+    """Whether enough new calls were seen, some of them at the commanded site, at every edge that had enough."""
+    busy = [each for each in counted if each.calls >= route.proof_calls]
+    together = total(counted)
+    enough = together.calls >= route.proof_calls
+    return enough and all((each.backup if to_backup else each.primary) > 0 for each in (*busy, together))
+
+
+def _quiet(counted: list[Tally], route: RoutePolicy, probes: int) -> bool:
+    return total(counted).calls < route.proof_calls and probes >= PROBES_INSTEAD
+
+
+def _since_start(status: EdgeStatus) -> Tally:
+    """All an edge has counted in its life."""
+    return Tally(
+        status.calls_primary,
+        status.calls_backup,
+        status.answered_primary,
+        status.answered_backup,
+        status.refused_primary,
+        status.refused_backup,
+        status.failed_primary,
+        status.failed_backup,
+    )
 
 
 def _probes(state: RouteState, alive: tuple[str, ...], target: str) -> int:
@@ -65,21 +112,37 @@ def _probes(state: RouteState, alive: tuple[str, ...], target: str) -> int:
 
 
 def calls_left(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> int | None:
-    """Calls still at the primary over the edges that answer; None when one of them has lost sight of its calls.
+    """Calls still at the site that is left, over the edges that answer; None when one has lost sight of its calls.
 
     An edge that restarted since the command counts from 0 while its earlier calls go on, and some edges count none;
-    after the longest call they have ended.
+    after the longest call they have ended. That site is the primary, but for a drill on its way home.
     """
     status = shown(world, policy, route)
     over = age_s(world.now, state.command_ns) > route.max_call_s
-    seen = all(now.counts and state.started.get(edge) == now.up_since for edge, now in status.items())
+    seen = counts_seen(state, status)
     if not status or not (over or seen):
         return None
-    return sum(now.active_primary for now in status.values())
+    homeward = _drill_home(state)
+    return sum(now.active_backup if homeward else now.active_primary for now in status.values())
+
+
+def counts_seen(state: RouteState, status: dict[str, EdgeStatus]) -> bool:
+    """Whether every edge has counted its calls without a break since the command."""
+    return all(now.counts and state.started.get(edge) == now.up_since for edge, now in status.items())
 
 
 def left(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Left:
-    """Whether the last call has left the primary, on every edge of the route."""
-    if state.position is not Position.BACKUP or calls_left(world, policy, route, state) != 0:
+    """Whether the last call has left the site that is left, on every edge of the route.
+
+    A drill waits no longer than the longest call: others than its own may be at the backup.
+    """
+    if state.position is not Position.BACKUP and not _drill_home(state):
+        return Left.NO
+    over = _drill_home(state) and age_s(world.now, state.command_ns) > route.max_call_s
+    if calls_left(world, policy, route, state) != 0 and not over:
         return Left.NO
     return Left.YES if len(shown(world, policy, route)) == len(route.edges) else Left.PARTIAL
+
+
+def _drill_home(state: RouteState) -> bool:
+    return state.position is Position.RESTORING and state.errand is Errand.DRILL

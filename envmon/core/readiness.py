@@ -10,7 +10,7 @@ Rules
 from dataclasses import dataclass
 
 from envmon.core.aside import edge_out
-from envmon.core.route_rules import Ready
+from envmon.core.route_words import Ready
 from envmon.core.world import SECOND, RouteState, World, age_s
 from envmon.model.event import EdgeStatus
 from envmon.model.policy import Policy, RoutePolicy
@@ -118,7 +118,7 @@ def _probe(world: World, policy: Policy, route: RoutePolicy, state: RouteState) 
             return Item(PROBE_CALL, None, f"{edge}: no probe call yet")
         if not view.answered:
             return Item(PROBE_CALL, False, f"{edge}: the backup did not answer the probe call: {view.detail}")
-        if view.at_ns < max(since_ns, state.act_ns or 0):
+        if view.at_ns < max(since_ns, state.act_ns or 0, state.rolled_back_ns):
             return Item(
                 PROBE_CALL, None, f"{edge}: last probe call {age_s(world.now, view.at_ns):.0f} s ago, a new one is due"
             )

@@ -7,118 +7,37 @@ Rules
   - T rows answer the clock, O rows answer an operator; every order matches exactly one O row.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
-
-from envmon.core.table import Answer, Row, row
+from envmon.core.route_words import (
+    AUTO,
+    AWAY,
+    CALM,
+    HELD,
+    HOME,
+    HOMEWARD,
+    IN_TIME,
+    KNOWN,
+    NO,
+    NOT_LATCHED,
+    OBSERVE,
+    WRITABLE,
+    YES,
+    Act,
+    Ask,
+    Edges,
+    Episode,
+    Errand,
+    Left,
+    Pace,
+    Proven,
+    Ready,
+    Stage,
+    Threat,
+)
+from envmon.core.stage_rules import STAGE_RULES
+from envmon.core.table import Row, row
 from envmon.model.effect import Urgency
-from envmon.model.verdict import Mode, Position
+from envmon.model.verdict import Position
 
-
-class Threat(StrEnum):
-    """What the zones of a route mean for it."""
-
-    NONE = "none"
-    WATCH = "watch"  # evidence, but more time than an evacuation needs
-    ACT = "act"  # time to limit has come down to time to evacuate
-
-
-class Edges(StrEnum):
-    """What the edges report against what was commanded."""
-
-    AGREE = "agree"
-    PENDING = "pending"  # a write is on its way
-    FORGOT = "forgot"  # restarted, reloaded or missed the write
-    CONTESTED = "contested"  # set otherwise by somebody else's hand
-    UNREAD = "unread"  # none has answered lately
-
-
-class Proven(StrEnum):
-    """How far a commanded move is proven."""
-
-    IDLE = "idle"  # nothing to prove
-    WAITING = "waiting"
-    PROVEN = "proven"
-    OVERDUE = "overdue"
-    CONTRADICTED = "contradicted"
-
-
-class Ready(StrEnum):
-    """Can the backup take the calls."""
-
-    YES = "yes"
-    ASKED = "asked"  # a probe call placed for this decision is on its way, all else passes
-    NO = "no"
-
-
-class Left(StrEnum):
-    """Whether the last call has left the primary."""
-
-    NO = "no"
-    YES = "yes"
-    PARTIAL = "partial"  # none at the edges that answer; a silent edge's calls are not known
-
-
-class Episode(StrEnum):
-    """Where the route is in a cooling-loss episode."""
-
-    NONE = "none"
-    OPEN = "open"
-    LATCHED = "latched"  # its one automatic failover is spent
-
-
-class Ask(StrEnum):
-    """The order being answered."""
-
-    NONE = "none"
-    SHIFT = "shift"
-    RESTORE = "restore"
-
-
-class Act(StrEnum):
-    """What a row does."""
-
-    ADOPT = "adopt"  # take the read position as ours
-    SHIFT_BY_RULE = "shift_by_rule"
-    SHIFT_BY_ORDER = "shift_by_order"
-    RESTORE = "restore"
-    ASSERT = "assert"  # write the commanded position again
-    ARRIVE = "arrive"  # the commanded position is proven
-    DRAINED = "drained"
-    GIVE_UP = "give_up"  # a command no edge ever took is dropped
-    CLOSE = "close"  # the episode is over
-    SAY = "say"  # only tell
-
-
-@dataclass(frozen=True, slots=True)
-class RouteFacts:
-    """The finite facts a route is decided on."""
-
-    mode: Mode
-    position: Position
-    threat: Threat
-    ready: Ready
-    lease: Answer
-    episode: Episode
-    edges: Edges
-    proof: Proven
-    taken: Answer  # an edge has confirmed the standing command since it was given
-    whole: Answer  # every edge of the route answers
-    soaked: Answer
-    left: Left
-    order: Ask
-
-
-YES, NO = Answer.YES, Answer.NO
-AUTO, HELD, OBSERVE = Mode.AUTOMATIC, Mode.HELD, Mode.OBSERVE
-HOME = (Position.PRIMARY, Position.SPLIT)
-HOMEWARD = (*HOME, Position.RESTORING)
-AWAY = (Position.SHIFTING, Position.BACKUP)
-KNOWN = (Position.PRIMARY, Position.SHIFTING, Position.BACKUP, Position.RESTORING, Position.SPLIT)
-IN_TIME = (Proven.IDLE, Proven.WAITING, Proven.PROVEN, Proven.CONTRADICTED)
-CALM = (Threat.NONE, Threat.WATCH)
-WRITABLE = (Edges.AGREE, Edges.PENDING, Edges.FORGOT)
-NOT_LATCHED = (Episode.NONE, Episode.OPEN)
 CRITICAL, ERROR, WARNING, INFO = Urgency.CRITICAL, Urgency.ERROR, Urgency.WARNING, Urgency.INFO
 
 # fmt: off
@@ -142,7 +61,10 @@ ROUTE_RULES: tuple[Row[Act], ...] = (
         episode=NOT_LATCHED, lease=YES, ready=Ready.ASKED, edges=WRITABLE),
     row("T10", "Time to limit has come down to time to evacuate and the backup is ready: new calls go to the backup.",
         Act.SHIFT_BY_RULE, page=CRITICAL, order=Ask.NONE, mode=AUTO, position=HOME, threat=Threat.ACT,
-        episode=NOT_LATCHED, lease=YES, ready=Ready.YES, edges=WRITABLE),
+        episode=NOT_LATCHED, lease=YES, ready=Ready.YES, edges=WRITABLE, pace=Pace.URGENT),
+    row("T60", "Time to limit nears time to evacuate and the backup is ready: a first share of new calls goes there.",
+        Act.STAGE_BY_RULE, page=CRITICAL, order=Ask.NONE, mode=AUTO, position=HOME, threat=Threat.ACT,
+        episode=NOT_LATCHED, lease=YES, ready=Ready.YES, edges=WRITABLE, pace=Pace.STAGED),
     row("T11", "Observing: envmon would move new calls to the backup now.",
         Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=OBSERVE, position=HOMEWARD, threat=Threat.ACT,
         edges=(Edges.AGREE, Edges.PENDING, Edges.UNREAD)),
@@ -172,17 +94,17 @@ ROUTE_RULES: tuple[Row[Act], ...] = (
         threat=Threat.ACT, lease=NO, edges=WRITABLE),
     # --- proving a move ------------------------------------------------------------------------------------------
     row("T20", "The move to the backup is proven: read back on every edge, counters and probe calls agree.",
-        Act.ARRIVE, page=INFO, order=Ask.NONE, position=Position.SHIFTING, proof=Proven.PROVEN, edges=Edges.AGREE,
-        whole=YES),
+        Act.ARRIVE, page=INFO, order=Ask.NONE, position=Position.SHIFTING, stage=Stage.WHOLE, proof=Proven.PROVEN,
+        edges=Edges.AGREE, whole=YES),
     row("T24", "The move to the backup is proven at the edges that answer; partial, for one is silent.",
-        Act.ARRIVE, page=ERROR, order=Ask.NONE, position=Position.SHIFTING, proof=Proven.PROVEN, edges=Edges.AGREE,
-        whole=NO),
+        Act.ARRIVE, page=ERROR, order=Ask.NONE, position=Position.SHIFTING, stage=Stage.WHOLE, proof=Proven.PROVEN,
+        edges=Edges.AGREE, whole=NO),
     row("T21", "The move to the backup is commanded, unproven.",
         Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=(AUTO, HELD), position=Position.SHIFTING,
-        proof=Proven.OVERDUE, edges=(Edges.AGREE, Edges.PENDING, Edges.UNREAD)),
+        stage=Stage.WHOLE, proof=Proven.OVERDUE, edges=(Edges.AGREE, Edges.PENDING, Edges.UNREAD)),
     row("T22", "The move to the backup is contradicted: calls still reach the primary.",
         Act.SAY, standing=True, page=CRITICAL, order=Ask.NONE, mode=(AUTO, HELD), position=Position.SHIFTING,
-        proof=Proven.CONTRADICTED, edges=(Edges.AGREE, Edges.PENDING, Edges.UNREAD)),
+        stage=Stage.WHOLE, proof=Proven.CONTRADICTED, edges=(Edges.AGREE, Edges.PENDING, Edges.UNREAD)),
     row("T23", "The last call has left the primary: its power may go.",
         Act.DRAINED, page=INFO, order=Ask.NONE, position=Position.BACKUP, left=Left.YES, edges=Edges.AGREE),
     row("T25", "No call is left at the primary by the edges that answer; a silent edge may still send it calls.",
@@ -225,8 +147,8 @@ ROUTE_RULES: tuple[Row[Act], ...] = (
         lease=NO, edges=Edges.FORGOT),
     # --- coming home ---------------------------------------------------------------------------------------------
     row("T40", "The return to the primary is proven: read back on every edge, counters and probe calls agree.",
-        Act.ARRIVE, page=INFO, order=Ask.NONE, position=Position.RESTORING, threat=CALM, proof=Proven.PROVEN,
-        edges=Edges.AGREE),
+        Act.ARRIVE, page=INFO, order=Ask.NONE, position=Position.RESTORING, threat=CALM, stage=Stage.WHOLE,
+        errand=(Errand.RULE, Errand.ORDER), proof=Proven.PROVEN, edges=Edges.AGREE),
     row("T41", "The return to the primary is commanded, unproven.",
         Act.SAY, standing=True, page=ERROR, order=Ask.NONE, mode=(AUTO, HELD), position=Position.RESTORING,
         threat=CALM, proof=Proven.OVERDUE, edges=(Edges.AGREE, Edges.PENDING, Edges.UNREAD)),
@@ -239,11 +161,15 @@ ROUTE_RULES: tuple[Row[Act], ...] = (
     # --- orders: shift -------------------------------------------------------------------------------------------
     row("O10", "Ordered: new calls go to the backup.",
         Act.SHIFT_BY_ORDER, page=CRITICAL, order=Ask.SHIFT, mode=(AUTO, HELD), position=HOMEWARD,
-        lease=YES, ready=Ready.YES, edges=WRITABLE),
+        pace=Pace.URGENT, lease=YES, ready=Ready.YES, edges=WRITABLE),
+    row("O17", "Ordered: new calls go to the backup, stage by stage.",
+        Act.STAGE_BY_ORDER, page=CRITICAL, order=Ask.SHIFT, mode=(AUTO, HELD), position=HOMEWARD,
+        pace=Pace.STAGED, lease=YES, ready=Ready.YES, edges=WRITABLE),
     row("O11", "Refused: in observe nothing is written. Arm first.",
         Act.SAY, refuses=True, order=(Ask.SHIFT, Ask.RESTORE), mode=OBSERVE),
     row("O12", "Refused: new calls already go to the backup.",
-        Act.SAY, refuses=True, order=Ask.SHIFT, mode=(AUTO, HELD), position=AWAY),
+        Act.SAY, refuses=True, order=Ask.SHIFT, mode=(AUTO, HELD), position=AWAY,
+        errand=(Errand.RULE, Errand.ORDER)),
     row("O13", "Refused: the lease, the right to act, is not held.",
         Act.SAY, refuses=True, order=Ask.SHIFT, mode=(AUTO, HELD), position=HOMEWARD, lease=NO,
         edges=WRITABLE),
@@ -258,7 +184,7 @@ ROUTE_RULES: tuple[Row[Act], ...] = (
     # --- orders: restore -----------------------------------------------------------------------------------------
     row("O20", "Ordered: new calls come home to the primary.",
         Act.RESTORE, page=WARNING, order=Ask.RESTORE, mode=(AUTO, HELD), position=(*AWAY, Position.SPLIT),
-        threat=Threat.NONE, soaked=YES, lease=YES, edges=WRITABLE),
+        pace=Pace.URGENT, threat=Threat.NONE, spare=YES, soaked=YES, lease=YES, edges=WRITABLE),
     row("O22", "Refused: new calls already go to the primary.",
         Act.SAY, refuses=True, order=Ask.RESTORE, mode=(AUTO, HELD),
         position=(Position.PRIMARY, Position.RESTORING)),
@@ -270,9 +196,10 @@ ROUTE_RULES: tuple[Row[Act], ...] = (
         threat=(Threat.WATCH, Threat.ACT), lease=YES, edges=WRITABLE),
     row("O25", "Refused: the repaired zones have not been good long enough.",
         Act.SAY, refuses=True, order=Ask.RESTORE, mode=(AUTO, HELD), position=(*AWAY, Position.SPLIT),
-        threat=Threat.NONE, soaked=NO, lease=YES, edges=WRITABLE),
+        threat=Threat.NONE, spare=YES, soaked=NO, lease=YES, edges=WRITABLE),
     row("O26", "Refused: no edge answers, or somebody else has set another position.",
         Act.SAY, refuses=True, order=Ask.RESTORE, mode=(AUTO, HELD), position=(*AWAY, Position.SPLIT),
         edges=(Edges.CONTESTED, Edges.UNREAD)),
+    *STAGE_RULES,
 )
 # fmt: on

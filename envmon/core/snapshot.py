@@ -8,6 +8,7 @@ Rules
   - The text is canonical: one world, one text, so its SHA-256 names the state a decision was taken on.
   - A point whose latest reading is its latest good one, as nearly all are, has that reading once: what is left out
     of a ``Seen`` is ``good`` and ``good_ns``.
+  - Events, policies and decisions have the same canonical text (``canonical``, ``typed``): recordings are made of it.
 
 Theory of operation
   A snapshot is taken at every decision and every ten seconds, of a world that holds thousands of readings, so the
@@ -16,7 +17,7 @@ Theory of operation
 
 import json
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
@@ -34,23 +35,24 @@ LEFT_OUT = frozenset({"lease", "faster"})
 
 def dump(world: World) -> str:
     """The world as canonical JSON. Raises ValueError for a number that is not finite."""
-    return _text(world)
+    return canonical(world)
 
 
 def load(text: str, at: Stamp) -> World:
     """The world a snapshot holds, on the clock of ``at``. Raises ValueError when it is no snapshot of this engine."""
     try:
         plain = json.loads(text)
-        then = _typed(Stamp, plain["now"], 0)
+        then = typed(Stamp, plain["now"], 0)
         away_ns = max(0, int((at.wall - then.wall) * SECOND))
         by_ns = 0 if then.boot_id == at.boot_id else at.mono_ns - then.mono_ns - away_ns
-        world = _typed(World, plain, by_ns)
+        world = typed(World, plain, by_ns)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the snapshot cannot be read: {type(error).__name__}: {error}") from error
     return replace(world, now=at) if then != NEVER else initial()
 
 
-def _text(value: Any) -> str:
+def canonical(value: Any) -> str:
+    """The canonical JSON of a frozen value. Raises ValueError for a number that is not finite."""
     return _writer(value.__class__)(value)
 
 
@@ -58,7 +60,7 @@ def _text(value: Any) -> str:
 def _writer(kind: type) -> Callable[[Any], str]:
     """How the values of one class are written; worked out once."""
     if issubclass(kind, Enum):
-        return {member: _text(member.value) for member in kind}.__getitem__
+        return {member: canonical(member.value) for member in kind}.__getitem__
     if issubclass(kind, str):
         return quote
     if kind is NoneType or issubclass(kind, bool):
@@ -68,7 +70,7 @@ def _writer(kind: type) -> Callable[[Any], str]:
     if issubclass(kind, float):
         return _number
     if issubclass(kind, tuple):
-        return lambda value: f"[{','.join(map(_text, value))}]"
+        return lambda value: f"[{','.join(map(canonical, value))}]"
     if issubclass(kind, Mapping):
         return _mapping
     if kind is Seen:
@@ -84,7 +86,7 @@ def _number(value: float) -> str:
 
 def _mapping(value: Mapping[Any, Any]) -> str:
     members = sorted((str(key.value if isinstance(key, Enum) else key), item) for key, item in value.items())
-    return f"{{{','.join([f'{quote(key)}:{_text(item)}' for key, item in members])}}}"
+    return f"{{{','.join([f'{quote(key)}:{canonical(item)}' for key, item in members])}}}"
 
 
 def _seen(value: Seen) -> str:
@@ -93,10 +95,13 @@ def _seen(value: Seen) -> str:
 
 def _record(kind: type, without: Collection[str] = ()) -> Callable[[Any], str]:
     """How a dataclass is written: field by field, in the order of their names."""
-    names = sorted(f.name for f in fields(kind) if f.name not in LEFT_OUT and f.name not in without)
+    without = LEFT_OUT if kind is World else without
+    names = sorted(f.name for f in fields(kind) if f.name not in without)
     keys = [f"{quote(name)}:" for name in names]
     parts = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
-    return lambda value: f"{{{','.join([key + _text(part) for key, part in zip(keys, parts(value), strict=True)])}}}"
+    return lambda value: (
+        f"{{{','.join([key + canonical(part) for key, part in zip(keys, parts(value), strict=True)])}}}"
+    )
 
 
 _SEEN = _record(Seen)
@@ -105,21 +110,24 @@ _SEEN_ONCE = _record(Seen, without=("good", "good_ns"))
 
 @cache
 def _hints(kind: type) -> dict[str, Any]:
-    return {name: hint for name, hint in get_type_hints(kind).items() if name not in LEFT_OUT}
+    return {name: hint for name, hint in get_type_hints(kind).items() if kind is not World or name not in LEFT_OUT}
 
 
-def _typed(hint: Any, value: Any, by_ns: int) -> Any:
-    """Rebuild a value by its type hint, its moments later by ``by_ns``."""
+def typed(hint: Any, value: Any, by_ns: int = 0) -> Any:
+    """Rebuild a value by its type hint, its moments later by ``by_ns``. Raises ValueError, TypeError, KeyError."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         return _one_of(get_args(hint), value, by_ns)
     if origin is tuple:
         item, *rest = get_args(hint)
         items = [item] * len(value) if rest == [Ellipsis] else [item, *rest]
-        return tuple(_typed(kind, part, by_ns) for kind, part in zip(items, value, strict=True))
+        return tuple(typed(kind, part, by_ns) for kind, part in zip(items, value, strict=True))
+    if origin is Sequence:
+        (item,) = get_args(hint)
+        return tuple(typed(item, part, by_ns) for part in value)
     if origin is not None and issubclass(origin, Mapping):
         key, item = get_args(hint)
-        return {_typed(key, name, 0): _typed(item, part, by_ns) for name, part in value.items()}
+        return {typed(key, name, 0): typed(item, part, by_ns) for name, part in value.items()}
     if is_dataclass(hint):
         return _dataclass(hint, value, by_ns)
     if isinstance(hint, type) and issubclass(hint, Enum):
@@ -132,7 +140,7 @@ def _dataclass(kind: Any, value: Any, by_ns: int) -> Any:
     unknown = set(value) - set(hints)
     if unknown:
         raise ValueError(f"{kind.__name__} has no {sorted(unknown)}")
-    built = {name: _typed(hints[name], part, by_ns) for name, part in value.items()}
+    built = {name: typed(hints[name], part, by_ns) for name, part in value.items()}
     moved = {name: _later(part, by_ns) if name.endswith("_ns") else part for name, part in built.items()}
     if kind is Seen and "good" not in built:
         moved |= {"good": moved["reading"], "good_ns": moved["at_ns"]}
@@ -153,7 +161,7 @@ def _one_of(kinds: tuple[Any, ...], value: Any, by_ns: int) -> Any:
         if kind in (str, int, float, bool) and not isinstance(value, kind):
             continue
         if kind is not type(None):
-            return _typed(kind, value, by_ns)
+            return typed(kind, value, by_ns)
     raise ValueError(f"{value!r} is none of {kinds}")
 
 

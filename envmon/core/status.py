@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from envmon.core import clock
 from envmon.core.aside import Aside
 from envmon.core.consent import waiting
 from envmon.core.judge import say_limit
@@ -9,8 +10,9 @@ from envmon.core.mode_rules import MODE_RULES
 from envmon.core.pages import wanted
 from envmon.core.proof import calls_left, proof
 from envmon.core.readiness import reachable, readiness, ready
-from envmon.core.route_facts import edges, threat
-from envmon.core.route_rules import ROUTE_RULES, Proven
+from envmon.core.route_facts import edges, power_may_go, threat
+from envmon.core.route_rules import ROUTE_RULES
+from envmon.core.route_words import Proven
 from envmon.core.storm import known, near, power, reasons
 from envmon.core.world import SECOND, RouteState, World, ZoneState
 from envmon.model.policy import Policy, RoutePolicy
@@ -115,6 +117,7 @@ def _zone(state: ZoneState, *, here: bool) -> dict[str, Any]:
             "median_s": limit.median,
             "says": say_limit(limit),
         },
+        "power": {"left_s": judgement.power_left_s, "says": judgement.power_says},
         "margin_kw": judgement.margin_kw,
         "n_plus": judgement.spare_units,
         "lost_units": list(judgement.lost_units),
@@ -146,11 +149,17 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> dict[str, Any]:
         "edges_say": edges(world, policy, route, state).value,
         "proof": _proof(world, policy, route, state).value,
         "threat": threat(world, policy, route).value,
+        "power_may_go": power_may_go(world, policy, route),
         "calls_left": calls_left(world, policy, route, state),
         "episode": state.episode,
         "latched": state.latched,
+        "drills": [
+            {"time": each.wall, "verify_s": round(each.verify_s, 1), "drain_s": each.drain_s}
+            for each in state.measured
+            if each.drill
+        ],
         "ready": ready(world, items, state.act_ns).value,
         "readiness": {item.name: {"pass": item.passed, "why": item.why} for item in items},
-        "time_to_evacuate_s": route.evacuate_s,
+        "time_to_evacuate_s": clock.evacuate_s(route, state),
         "why": SENTENCES.get(state.standing, ""),
     }

@@ -3,22 +3,26 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from envmon.core import clock
 from envmon.core.aside import edge_out
 from envmon.core.consent import waived
-from envmon.core.proof import calls_left
+from envmon.core.proof import calls_left, counts_seen
 from envmon.core.readiness import shown
 from envmon.core.route_facts import explain, route_facts, threat
-from envmon.core.route_rules import ROUTE_RULES, Act, Ask, Edges, RouteFacts, Threat
+from envmon.core.route_rules import ROUTE_RULES
+from envmon.core.route_words import Act, Ask, Edges, Errand, Proven, RouteFacts, Threat
 from envmon.core.step import Step
 from envmon.core.table import Row, find, tell
-from envmon.core.world import RouteState, World, age_s
+from envmon.core.world import Measured, RouteState, World, age_s
 from envmon.model.effect import AskProbe, Decision, Effect, SetPercent
 from envmon.model.event import Order
 from envmon.model.policy import Policy, RoutePolicy
 from envmon.model.verdict import Position
 
 PROBE_EVERY_S = 2.0  # while a move is being proven
-ARRIVALS = ("T20", "T24", "T40")  # what a new command makes untrue
+ATTEMPTS = 2  # of a move by rule in one episode: one that was rolled back leaves one more
+KEPT = 5  # moves whose times are remembered
+ARRIVALS = ("T20", "T23", "T24", "T40", "T94")  # what a new command makes untrue
 REPETITIONS = ("T30", "T31", "T32", "T35", "T37")  # what the edges' agreement ends
 
 
@@ -67,6 +71,8 @@ def _apply(
     why = explain(world, policy, route)
     world, traffic = _act(world, policy, route, found.action, facts)
     state = world.routes[route.id]
+    if order is not None and order.override and found.action in (Act.SHIFT_BY_ORDER, Act.STAGE_BY_ORDER):
+        state = replace(state, vouched=True)
     announced = {**state.announced, found.id: why} if found.page and not found.standing else state.announced
     if found.action is Act.CLOSE:
         announced = {}
@@ -95,24 +101,104 @@ def _act(
             return _put(world, route, adopt(world, policy, route)), ()
         case Act.GIVE_UP:
             return _put(world, route, replace(adopt(world, policy, route), latched=False)), ()
-        case Act.SHIFT_BY_RULE:
-            latched = facts.position is not Position.RESTORING or state.latched
-            return _command(world, route, replace(state, position=Position.SHIFTING, latched=latched), 100)
-        case Act.SHIFT_BY_ORDER:
-            return _command(world, route, replace(state, position=Position.SHIFTING), 100)
-        case Act.RESTORE:
-            return _command(world, route, replace(state, position=Position.RESTORING), 0)
+        case Act.SHIFT_BY_RULE | Act.STAGE_BY_RULE:
+            returning = facts.position is Position.RESTORING and facts.errand is not Errand.DRILL
+            state = replace(
+                _begin(world, state, Position.SHIFTING, Errand.RULE), latched=state.latched or not returning
+            )
+            return _command(world, route, state, _next(route, state, at_once=action is Act.SHIFT_BY_RULE))
+        case Act.SHIFT_BY_ORDER | Act.STAGE_BY_ORDER:
+            state = _begin(world, state, Position.SHIFTING, Errand.ORDER)
+            return _command(world, route, state, _next(route, state, at_once=action is Act.SHIFT_BY_ORDER))
+        case Act.DRILL:
+            state = _begin(world, state, Position.SHIFTING, Errand.DRILL)
+            return _command(world, route, state, _next(route, state))
+        case Act.RESTORE | Act.STAGE_HOME:
+            state = _begin(world, state, Position.RESTORING, Errand.ORDER)
+            return _command(world, route, state, _next(route, state, at_once=action is Act.RESTORE))
+        case Act.NEXT_STAGE | Act.THE_REST:
+            return _command(world, route, state, _next(route, state, at_once=action is Act.THE_REST))
+        case Act.ROLL_BACK:
+            return _command(world, route, _rolled_back(world, state), 0)
+        case Act.DRILL_HOME:
+            return _command(world, route, _drilled(world, route, state, proven=facts.proof is Proven.PROVEN), 0)
+        case Act.DRILL_ENDS:
+            return _put(world, route, replace(state, position=Position.SPLIT, errand=Errand.RULE)), ()
+        case _:
+            return _settle(world, policy, route, action)
+
+
+def _settle(world: World, policy: Policy, route: RoutePolicy, action: Act) -> tuple[World, tuple[SetPercent, ...]]:
+    """What ends something, or keeps it as it was commanded."""
+    state = world.routes[route.id]
+    match action:
         case Act.ASSERT:
             return _assert_again(world, route, state)
         case Act.ARRIVE:
             there = Position.BACKUP if state.position is Position.SHIFTING else Position.PRIMARY
-            return _put(world, route, replace(state, position=there)), ()
+            if there is Position.BACKUP:
+                state = _measure(route, state, Measured(world.now.wall, age_s(world.now, state.moved_ns)))
+            return _put(world, route, replace(state, position=there, vouched=False)), ()
         case Act.DRAINED:
-            return _put(world, route, replace(state, drain_said=True)), ()
+            return _put(world, route, replace(_drained(world, policy, route, state), drain_said=True)), ()
+        case Act.DRILL_DONE:
+            state = _drained(world, policy, route, state)
+            return _put(world, route, replace(state, position=Position.PRIMARY, errand=Errand.RULE)), ()
         case Act.CLOSE:
-            return _put(world, route, replace(state, episode="", latched=False)), ()
-        case Act.SAY:
+            return _put(world, route, replace(state, episode="", latched=False, attempts=0)), ()
+        case _:
             return world, ()
+
+
+def _begin(world: World, state: RouteState, to: Position, errand: Errand) -> RouteState:
+    """Start a move; an order that is given while automation is held is carried out all the same."""
+    return replace(state, position=to, errand=errand, moved_ns=world.now.mono_ns, frozen=False, vouched=False)
+
+
+def _next(route: RoutePolicy, state: RouteState, *, at_once: bool = False) -> int:
+    """The percent after the one commanded, in the direction of the move."""
+    now = state.commanded or 0
+    if state.position is Position.RESTORING:
+        return 0 if at_once else max((100 - stage for stage in route.stages if 100 - stage < now), default=0)
+    return 100 if at_once else min((stage for stage in route.stages if stage > now), default=100)
+
+
+def _rolled_back(world: World, state: RouteState) -> RouteState:
+    """Give a move up for home. One by rule leaves one more attempt, after a readiness proven from here on."""
+    attempts = state.attempts + (state.errand is Errand.RULE)
+    return replace(
+        state,
+        position=Position.PRIMARY,
+        errand=Errand.RULE,
+        attempts=attempts,
+        latched=attempts >= ATTEMPTS,
+        rolled_back_ns=world.now.mono_ns,
+        vouched=False,
+    )
+
+
+def _drilled(world: World, route: RoutePolicy, state: RouteState, *, proven: bool) -> RouteState:
+    """A drill turns home; one stage of many was proven, or none."""
+    if proven:
+        took_s = age_s(world.now, state.moved_ns) * len(route.stages)
+        state = _measure(route, state, Measured(world.now.wall, took_s, drill=True))
+    return replace(state, position=Position.RESTORING, moved_ns=state.moved_ns if proven else 0)
+
+
+def _measure(route: RoutePolicy, state: RouteState, seen: Measured) -> RouteState:
+    """Remember what a real move took."""
+    if not route.learns or state.moved_ns == 0:
+        return state
+    return replace(state, measured=(*state.measured, seen)[-KEPT:])
+
+
+def _drained(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> RouteState:
+    """Remember how long the last call took to leave, if every edge saw it leave."""
+    seen = counts_seen(state, shown(world, policy, route)) and calls_left(world, policy, route, state) == 0
+    if state.moved_ns == 0 or not seen or not state.measured:
+        return state
+    *before, last = state.measured
+    return replace(state, measured=(*before, replace(last, drain_s=age_s(world.now, state.command_ns))))
 
 
 def _command(world: World, route: RoutePolicy, state: RouteState, percent: int) -> tuple[World, tuple[SetPercent, ...]]:
@@ -178,6 +264,9 @@ def adopt(world: World, policy: Policy, route: RoutePolicy) -> RouteState:
         asserted_ns=world.now.mono_ns,
         command_epoch=0,
         asserts=0,
+        errand=Errand.RULE,
+        moved_ns=0,
+        vouched=False,
         baseline={},
         unsure={},
         announced=_without(state.announced, ARRIVALS),
@@ -208,7 +297,14 @@ def _put(world: World, route: RoutePolicy, state: RouteState) -> World:
 
 def _numbers(world: World, policy: Policy, route: RoutePolicy) -> tuple[tuple[str, str], ...]:
     """The measured numbers behind the facts, for the journal."""
-    found: list[tuple[str, str]] = [("time_to_evacuate_s", f"{route.evacuate_s:.0f}")]
+    state = world.routes[route.id]
+    found: list[tuple[str, str]] = [("time_to_evacuate_s", f"{clock.evacuate_s(route, state):.0f}")]
+    if state.commanded is not None:
+        found.append(("percent", f"{state.commanded}"))
+    if state.measured:
+        last = state.measured[-1]
+        found.append(("seen_verify_s", f"{last.verify_s:.1f}"))
+        found.append(("seen_drain_s", "none" if last.drain_s is None else f"{last.drain_s:.1f}"))
     for zone in route.zones:
         judgement = world.zones[zone].judgement
         lower = judgement.time_to_limit.lower

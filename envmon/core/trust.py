@@ -39,6 +39,7 @@ OFFSET_TAU_S = 7200.0
 GAP_S = 300.0  # after a longer silence a point starts anew
 EARN_S = 600.0  # a point that jumped with nobody to agree with has its vote back after this
 VOUCH_S = 60.0
+RIPE_S, SUSPECT_S = 120.0, 3600.0  # a doubt is told after this, and told again only after an hour without one
 HYSTERESIS = 0.6  # a doubted point must come this much closer
 
 
@@ -124,15 +125,27 @@ def doubts(
     return {name: Doubt(why, before[name].since_ns if name in before else now.mono_ns) for name, why in found.items()}
 
 
+def suspects(found: Mapping[str, Doubt], before: Mapping[str, int], now: Stamp) -> dict[str, int]:
+    """Point -> when it was last without a vote for long: a loose contact is one fault, however often it comes back."""
+    kept = {name: at for name, at in before.items() if age_s(now, at) <= SUSPECT_S}
+    return kept | {name: now.mono_ns for name, doubt in found.items() if age_s(now, doubt.since_ns) >= RIPE_S}
+
+
 def _vouched(seen: Seen, jumped: list[Seen], now: Stamp) -> bool:
     """Whether a point that jumped is borne out by one of its role that did the same on another path."""
-    return seen in jumped and any(
+    return _stood(seen, now) and any(
         other.reading.point.role is seen.reading.point.role
         and other.reading.point.path != seen.reading.point.path
         and abs(_raw(other) - _raw(seen)) <= STRAY_K
-        and all(each.habit is not None and age_s(now, each.habit.jumped_ns) >= VOUCH_S for each in (seen, other))
+        and _stood(other, now)
         for other in jumped
     )
+
+
+def _stood(seen: Seen, now: Stamp) -> bool:
+    """Whether the point jumped and has stayed there for a while."""
+    habit = seen.habit
+    return habit is not None and bool(habit.jumped_ns) and age_s(now, habit.jumped_ns) >= VOUCH_S
 
 
 def _alone(seen: Seen, room: float | None, now: Stamp, *, doubted: bool) -> str:
@@ -158,13 +171,14 @@ def _strays(points: list[Seen], found: Mapping[str, str], before: Mapping[str, D
     if len(able) < 3:
         return {}
     room = _middle(able, _own)
+    places = [(_own(seen) - room, seen.reading.point) for seen in able]
     strays: dict[str, str] = {}
-    for seen in able:
-        name, distance = seen.reading.point.id, _own(seen) - room
+    for distance, point in places:
+        name = point.id
         allowed = STRAY_K * (HYSTERESIS if name in before else 1.0)
         if abs(distance) <= allowed:
             continue
-        others = [(_own(other) - room, other.reading.point.path) for other in able if other is not seen]
+        others = [(away, other.path) for away, other in places if other is not point]
         company = any(away * distance > 0 and abs(away) >= abs(distance) / 2 for away, _ in others)
         against = dict.fromkeys(path for away, path in others if abs(away - distance) > allowed)
         if not company and len(against) > 1:

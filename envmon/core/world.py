@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from envmon.core.aside import SetAside
+from envmon.core.route_words import Errand
 from envmon.core.sky import Sky
 from envmon.model.effect import Urgency
 from envmon.model.event import EdgeStatus, Order, Stamp
@@ -104,6 +105,9 @@ class Judgement:
     quorum: bool = False  # measured at this tick
     margin_kw: float = 0.0
     spare_units: int = 0  # how many more units may fail: N+k
+    power_left_s: float | None = None  # what the batteries or the fuel still carry, when power is away
+    power_borne_out: bool = False
+    power_says: str = ""
     shortfall: float = 0.0  # the part of the IT load that nothing cools, 0 to 1
     lost_units: tuple[str, ...] = ()
     why: str = "no reading yet"
@@ -119,6 +123,7 @@ class ZoneState:
     normal: Mapping[Role, float] = field(default_factory=dict)  # slow averages of a healthy room, degC
     middles: Mapping[Role, float] = field(default_factory=dict)  # what the room's trusted points agree on now, degC
     doubts: Mapping[str, Doubt] = field(default_factory=dict)  # point -> why it has no vote
+    suspects_ns: Mapping[str, int] = field(default_factory=dict)  # point -> last without a vote for long
     phase: Phase = Phase.NORMAL
     onset_ns: int | None = None  # the cooling is evidently lost since
     onset_c: float | None = None  # the coolest the inlets were in the minutes before
@@ -130,6 +135,8 @@ class ZoneState:
     quorum_ns: int | None = None  # last measured quorum
     witnesses: Mapping[Kind, tuple[str, ...]] = field(default_factory=dict)  # and the points behind it, by kind
     lost: tuple[str, ...] = ()  # units known to be lost since ``onset_ns``
+    resting_ns: Mapping[str, int] = field(default_factory=dict)  # unit -> last seen in standby
+    power_ns: int | None = None  # the utility is away since
     judged_ns: int = 0
     verdict_ns: int = 0  # since when the verdict is what it is
     last_limit: TimeToLimit = TimeToLimit(Sight.CANNOT_TELL)  # at the last measured quorum
@@ -167,13 +174,21 @@ class ReportView:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The counters an edge showed just after it confirmed a command: the starting line of the proof."""
+    """What an edge showed just after it confirmed a command: the starting line of the proof."""
 
     at_ns: int
-    up_since: int
-    calls_primary: int
-    calls_backup: int
-    wrong_ns: int = 0  # a call was last counted at the site that was not commanded; 0: never
+    start: EdgeStatus
+    wrong_ns: int = 0  # its calls last went otherwise than commanded; 0: never
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one real move or drill took, in seconds; ``drain_s`` None where nobody saw the last call end."""
+
+    wall: float
+    verify_s: float
+    drain_s: float | None = None
+    drill: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +198,9 @@ class RouteState:
     ``command_epoch`` is the epoch ``commanded`` was last sent under, 0 for a position that was only adopted;
     ``asserted_ns`` is when. ``confirmed`` are the edges that have reported it since, with what they reported then;
     ``taken`` says one ever did, ``started`` when each of them had started then. ``unsure`` are the writes whose end
-    is not known to be good, by edge. ``announced`` are the pages of this episode, by rule.
+    is not known to be good, by edge. ``announced`` are the pages of this episode, by rule. ``moved_ns`` is when the
+    move under way, or the last one, began, and ``errand`` what for; ``attempts`` counts those of this episode that
+    were rolled back, the last one then. ``measured`` are the last real moves.
     """
 
     position: Position = Position.UNREAD
@@ -204,6 +221,13 @@ class RouteState:
     asked_ns: int = 0  # last probe call asked for
     episode: str = ""
     latched: bool = False
+    errand: Errand = Errand.RULE
+    frozen: bool = False  # held since the move began
+    vouched: bool = False  # two people vouched for the backup when they ordered the move under way
+    moved_ns: int = 0
+    attempts: int = 0
+    rolled_back_ns: int = 0
+    measured: tuple[Measured, ...] = ()
     drain_said: bool = False
     standing: str = ""  # id of the rule that stood at the last tick
     announced: Mapping[str, str] = field(default_factory=dict)
@@ -249,7 +273,11 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The whole memory. ``effects`` counts the traffic effects ever issued and names the next one."""
+    """The whole memory. ``effects`` counts the traffic effects ever issued and names the next one.
+
+    ``last_epoch`` is the last one we held ourselves; ``followed`` the one of another envmon whose lease we took and
+    whose memory we do not have, 0 once an operator has said to go on.
+    """
 
     now: Stamp = NEVER
     policy: Policy | None = None
@@ -263,6 +291,8 @@ class World:
     devices: Mapping[str, str] = field(default_factory=dict)  # id -> error, "" when it answers
     silent_ns: Mapping[str, int] = field(default_factory=dict)  # device -> silent since
     lease: LeaseState = LeaseState()
+    last_epoch: int = 0
+    followed: int = 0
     raised: Mapping[str, str] = field(default_factory=dict)  # page key -> urgency as last sent
     faster: Mapping[str, float] = field(default_factory=dict)  # zone -> poll interval asked for, s
     effects: int = 0

@@ -8,6 +8,7 @@ from envmon.config.settings import DeviceSettings
 from envmon.drivers.contract import Driver
 from envmon.drivers.modbus import ModbusDriver
 from envmon.drivers.modbus_line import Lines
+from envmon.drivers.paced import Group, PacedDriver, paces
 from envmon.drivers.snmp import SnmpDriver
 from envmon.profiles.bind import BoundPoint, Place
 from envmon.profiles.schema import Profile, Protocol
@@ -32,13 +33,19 @@ def open_driver(
 
     ``at`` is the place those points were bound to; the rows of a profile's tables are bound to it when they are found.
     Modbus devices opened with the same ``lines`` share the connection where they share the address.
+    Points with an interval of their own are read by a driver of their own, at their own pace (``paced``).
     ``clock`` is monotonic seconds and ``jitter`` gives 0.0 up to 1.0: what the backoff runs on.
     """
     there = at or Place("", device.id, device.path, device.zone, device.serves)
     if at is None and (profile.tables or profile.conditions):
         raise ValueError(f"{profile.name} has tables: say where its rows belong")
     shared = lines or Lines()
-    return DRIVERS[profile.protocol](device, profile, points, at=there, lines=shared, clock=clock, jitter=jitter)
+    kind = DRIVERS[profile.protocol]
+    groups = [
+        Group(interval_s, own, kind(device, part, own, at=there, lines=shared, clock=clock, jitter=jitter))
+        for interval_s, part, own in paces(profile, points)
+    ]
+    return groups[0].driver if len(groups) == 1 else PacedDriver(device, groups, clock)
 
 
 def longest_poll_s(device: DeviceSettings, profile: Profile) -> float:

@@ -7,6 +7,7 @@ Rules
     not run while other devices of a shared line have their turn (``modbus_line``).
 """
 
+from collections.abc import Sequence
 from typing import Protocol, Self
 
 from envmon.model.reading import Reading, Reason
@@ -27,6 +28,6 @@ class Driver(Protocol):
 
     async def __aexit__(self, *exc: object) -> None: ...
 
-    async def poll(self) -> tuple[Reading, ...]:
+    async def poll(self) -> Sequence[Reading]:
         """Read every point once. Raises DeviceError."""
         ...

@@ -17,24 +17,23 @@ Theory of operation
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Self, assert_never
+from typing import Self
 
 from envmon.config.settings import DeviceSettings
 from envmon.drivers.backoff import Backoff
 from envmon.drivers.contract import DeviceError
+from envmon.drivers.modbus_answers import Answers, Decoding
 from envmon.drivers.modbus_line import Lines, Visit, name_of
 from envmon.drivers.modbus_plan import Block, Span, plan
-from envmon.model.reading import Reading, Reason
+from envmon.model.reading import Reason
+from envmon.model.readings import Readings
 from envmon.profiles.bind import BoundPoint, Place
-from envmon.profiles.decode import Beside, Plain, ShortWay, decode, missing, plain_registers, short_way
-from envmon.profiles.registers import reader
-from envmon.profiles.schema import Address, CrossCheck, ModbusLimits, Profile, Register, UnitFrom, ValidFrom
-from envmon.wire.modbus import ExceptionCode, Function, Refusal
+from envmon.profiles.schema import ModbusLimits, Profile
+from envmon.wire.modbus import ExceptionCode, Refusal
 
-Answers = dict[Span, bytes | Refusal]
+_planned = lru_cache(maxsize=1 << 8)(plan)  # devices of one profile share their blocks
 
 _GATEWAY = {
     ExceptionCode.GATEWAY_PATH_UNAVAILABLE: Reason.UNREACHABLE,
@@ -66,15 +65,14 @@ class ModbusDriver:
         jitter: Callable[[], float],
     ) -> None:
         self._limits = profile.modbus or ModbusLimits()
-        self._wanted = tuple(_want(bound) for bound in points)
+        self._decoding = Decoding(points)
         self._unit_id = device.unit_id
         self._deadline_s = device.deadline_s
         self._patience_s = max(device.interval_s, device.deadline_s)
         self._where = name_of(device, self._limits)
         self._backoff = Backoff(clock, jitter)
-        self._spans = frozenset(span for wanted in self._wanted for span in wanted.spans)
         self._refused: frozenset[Span] = frozenset()
-        self._blocks = plan(self._spans, self._limits)
+        self._blocks = _planned(self._decoding.spans, self._limits, self._refused)
         self._line = lines.at(device, self._limits)
 
     async def __aenter__(self) -> Self:
@@ -85,14 +83,14 @@ class ModbusDriver:
         await self._line.leave()
 
     @property
-    def bound(self) -> tuple[BoundPoint, ...]:
+    def bound(self) -> Sequence[BoundPoint]:
         """Every point."""
-        return tuple(wanted.bound for wanted in self._wanted)
+        return self._decoding.bound
 
-    async def poll(self) -> tuple[Reading, ...]:
+    async def poll(self) -> Readings:
         """Read every point once. Raises DeviceError when nothing answered or a backoff runs."""
         self._backoff.check()
-        answers: Answers = {}
+        answers = Answers()
         visit = Visit(self._deadline_s, self._patience_s)
         fault = await self._collect(visit, answers)
         if fault is not None and not answers:
@@ -101,9 +99,10 @@ class ModbusDriver:
                 await self._line.gave_up()
             raise fault
         self._backoff.succeeded()
-        self._learn(answers)
         left = fault.reason if fault is not None else Reason.TIMEOUT
-        return tuple(wanted.reading(answers, left) for wanted in self._wanted)
+        readings = self._decoding.readings(self._blocks, answers, left)
+        self._learn(answers)
+        return readings
 
     async def _collect(self, visit: Visit, answers: Answers) -> DeviceError | None:
         try:
@@ -128,12 +127,12 @@ class ModbusDriver:
         try:
             outcome = await self._ask(visit, block.span, answers)
             if isinstance(outcome, bytes):
-                answers.update(block.cut_all(outcome))
+                answers.whole.append((block, outcome))
             elif len(block.parts) == 1 or not _is_hole(outcome):
-                answers.update((part, outcome) for part in block.parts)
+                answers.alone.update((part, outcome) for part in block.parts)
             else:
                 for part in block.parts:
-                    answers[part] = await self._ask(visit, part, answers)
+                    answers.alone[part] = await self._ask(visit, part, answers)
         except (DeviceError, asyncio.CancelledError):
             if not visit.waiting:
                 self._blocks = (*(other for other in self._blocks if other is not block), block)
@@ -148,87 +147,16 @@ class ModbusDriver:
 
     def _learn(self, answers: Answers) -> None:
         """Read refused spans by themselves from now on, and merge those that answer again."""
-        if not self._refused and not any(isinstance(outcome, Refusal) for outcome in answers.values()):
+        if not self._refused and not answers.refused:
             return  # as nearly always
+        spans, found = self._decoding.spans, answers.spans()
         refused = frozenset(
-            span for span in self._spans if (_is_hole(answers[span]) if span in answers else span in self._refused)
+            span for span in spans if (_is_hole(found[span]) if span in found else span in self._refused)
         )
         if refused != self._refused:
             self._refused = refused
-            self._blocks = plan(self._spans, self._limits, refused)
+            self._blocks = _planned(spans, self._limits, refused)
 
 
 def _is_hole(outcome: bytes | Refusal) -> bool:
     return isinstance(outcome, Refusal) and outcome.code in _ABOUT_ADDRESSES
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """One point and the spans it is decoded from; None for what it does not need."""
-
-    bound: BoundPoint
-    own: Span
-    cross: Span | None
-    unit: Span | None
-    valid: Span | None
-    number: Callable[[bytes], Plain]
-    short: ShortWay | None
-
-    @property
-    def spans(self) -> Iterator[Span]:
-        return (span for span in (self.own, self.cross, self.unit, self.valid) if span is not None)
-
-    def reading(self, answers: Answers, left: Reason) -> Reading:
-        outcome = answers.get(self.own)
-        if self.short is not None and isinstance(outcome, bytes):
-            reading = self.short(self.bound.point, self.number(outcome))
-            if reading is not None:
-                return reading
-        match outcome:
-            case None:
-                return missing(self.bound, left)
-            case Refusal(code=ExceptionCode.ILLEGAL_DATA_ADDRESS):
-                return missing(self.bound, Reason.ABSENT)
-            case Refusal():
-                return missing(self.bound, Reason.REFUSED)
-            case bytes() as data:
-                spec = self.bound.spec
-                beside = Beside(
-                    cross=_shown(answers, self.cross, spec.cross_check),
-                    unit=_shown(answers, self.unit, spec.unit_from),
-                    valid=_shown(answers, self.valid, spec.valid_from),
-                )
-                return decode(self.bound, plain_registers(spec.address, data), beside)
-            case other:
-                assert_never(other)
-
-
-def _want(bound: BoundPoint) -> _Wanted:
-    spec = bound.spec
-    return _Wanted(
-        bound,
-        _span(spec.address),
-        _span(spec.cross_check.address) if spec.cross_check else None,
-        _span(spec.unit_from.address) if spec.unit_from else None,
-        _span(spec.valid_from.address) if spec.valid_from else None,
-        reader(_register(spec.address)),
-        short_way(bound),
-    )
-
-
-def _shown(answers: Answers, span: Span | None, at: CrossCheck | UnitFrom | ValidFrom | None) -> Plain:
-    found = answers.get(span) if span is not None else None
-    return plain_registers(at.address, found) if at is not None and isinstance(found, bytes) else None
-
-
-def _register(address: Address) -> Register:
-    if not isinstance(address, Register):
-        raise TypeError("a Modbus device was bound to a profile with SNMP addresses")
-    return address
-
-
-@lru_cache(maxsize=1 << 13)
-def _span(address: Address) -> Span:
-    """Return what must be read at an address; devices of one profile share it."""
-    at = _register(address)
-    return Span(Function(at.function), at.address, at.registers, at.unit_offset)

@@ -7,6 +7,7 @@ Rules
     and functions; silence after bytes that are no frame is a fault of the line (noise, wrong speed, wrong parity).
 """
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from envmon.wire import modbus, modbus_rtu
@@ -51,22 +52,26 @@ class Framing(Protocol):
 
 
 class TcpFraming:
-    """The header of Modbus TCP. After bytes that are no frame nothing that follows can be trusted."""
+    """The header of Modbus TCP. After bytes that are no frame nothing that follows can be trusted.
+
+    ``transactions`` gives the identifiers. The connections of one line share it: some gateways send the late answer to
+    a closed connection to the next one.
+    """
 
     identifies = True
     silence_s = 0.0
 
-    def __init__(self) -> None:
+    def __init__(self, transactions: Iterator[int]) -> None:
         self.late = 0
         self._frames = modbus.FrameBuffer()
         self._asked: Request | None = None
-        self._transaction = 0
+        self._transactions = transactions
 
     def ask(self, unit_id: int, function: modbus.Function, address: int, count: int) -> bytes:
         """Return a request with the next transaction identifier."""
-        self._transaction = (self._transaction + 1) & 0xFFFF
-        self._asked = Request(self._transaction, unit_id, function, address, count)
-        return modbus.encode_request(self._transaction, unit_id, function, address, count)
+        transaction = next(self._transactions) & 0xFFFF
+        self._asked = Request(transaction, unit_id, function, address, count)
+        return modbus.encode_request(transaction, unit_id, function, address, count)
 
     def feed(self, data: bytes) -> bytes | Refusal | None:
         """Cut frames; the one with our transaction identifier must be the answer."""

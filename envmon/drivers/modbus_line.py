@@ -19,6 +19,7 @@ Theory of operation
 """
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -160,7 +161,9 @@ class Line:
                 return await self._send(visit, link, unit_id, span, limits)
             if not (first and reused and fault.reason is Reason.UNREACHABLE):
                 raise
-        return await self._send(visit, await self._connect(limits), unit_id, span, limits)  # it had closed an idle one
+        link = await self._connect(limits)  # it had closed an idle one
+        await self._rest()
+        return await self._send(visit, link, unit_id, span, limits)
 
     async def _send(self, visit: Visit, link: Link, unit_id: int, span: Span, limits: ModbusLimits) -> bytes | Refusal:
         loop = asyncio.get_running_loop()
@@ -232,6 +235,7 @@ def link_opener(device: DeviceSettings, port: int) -> Callable[[], Awaitable[Lin
         case "rtu_over_tcp":
             return lambda: connect(device.host, port, RtuFraming())
         case "tcp":
-            return lambda: connect(device.host, port, TcpFraming())
+            transactions = itertools.count(1)
+            return lambda: connect(device.host, port, TcpFraming(transactions))
         case other:
             raise ValueError(f'device {device.id}: "{other}" is no Modbus transport')

@@ -10,24 +10,30 @@ Rules
 Theory of operation
   A request the agent cannot answer as a whole (tooBig, an answer beyond the receive buffer, a v1 agent that misses
   one object) is split in halves until the parts are answered; the split holds as long as the session. A batch that
-  met silence is asked last from then on. A session that worked and is suddenly refused is opened once more within
-  the same poll: the agent may have restarted. Values are read by GET even where an agent could do GETBULK: their OIDs
-  are known, and walking costs more on both sides. Only the rows of tables are found by walking (``snmp_tables``).
+  met silence is asked last from then on, and in halves when that does not help; after a poll that met nothing but
+  silence the next one begins with a single object. A session that worked and is suddenly refused is opened once more
+  within the same poll: the agent may have restarted. Values are read by GET even where an agent could do GETBULK:
+  their OIDs are known, and walking costs more on both sides. Only the rows of tables are found by walking
+  (``snmp_tables``).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Self
 
 from envmon.config.settings import DeviceSettings
 from envmon.drivers.backoff import Backoff
 from envmon.drivers.contract import DeviceError
-from envmon.drivers.snmp_read import Requests, Values, batches, want
+from envmon.drivers.snmp_read import Decoding, Need, Requests, Values, batches, need_of
 from envmon.drivers.snmp_session import Session, open_session
 from envmon.drivers.snmp_tables import Rows, alarms
 from envmon.model.reading import Reading, Reason
+from envmon.model.readings import Readings
 from envmon.profiles.bind import BoundPoint, Place
 from envmon.profiles.schema import Profile, SnmpLimits
+
+_batches = lru_cache(maxsize=1 << 8)(batches)  # devices of one profile share their requests
 
 
 class SnmpDriver:
@@ -48,18 +54,22 @@ class SnmpDriver:
         jitter: Callable[[], float],
     ) -> None:
         self._limits = profile.snmp or SnmpLimits()
-        self._points = tuple(want(bound) for bound in points)
         self._host = device.host
         self._port = device.port or self._limits.port
         self._settings = device.snmp
         self._deadline_s = device.deadline_s
         self._where = f"snmp {self._host}:{self._port}"
+        self._deaf = False  # the last poll met nothing but silence
         self._clock, self._jitter = clock, jitter
         self._backoff = Backoff(clock, jitter)
         self._requests = Requests()
         self._rows = Rows(profile, at)
         self._alarms = alarms(profile, at)
         self._session: Session | None = None
+        self._deaf = False  # the last poll met nothing but silence
+        self._fixed = len(points)
+        self._decoding = Decoding(points, map(_need, points), self._alarms.points)
+        self._decoded_rows = self._rows.points
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,11 +78,11 @@ class SnmpDriver:
         self._forget()
 
     @property
-    def bound(self) -> tuple[BoundPoint, ...]:
+    def bound(self) -> Sequence[BoundPoint]:
         """Every point with an address that is known so far; the rows of tables once they were found."""
-        return (*(point.bound for point in self._points), *self._rows.bound)
+        return self._known().bound
 
-    async def poll(self) -> tuple[Reading, ...]:
+    async def poll(self) -> Readings:
         """Read every point once. Raises DeviceError when nothing answered or a backoff runs."""
         self._backoff.check()
         values: Values = {}
@@ -80,23 +90,29 @@ class SnmpDriver:
         fault = await self._collect(values, conditions)
         if fault is not None and (not values or fault.reason is not Reason.TIMEOUT):
             self._forget()
+        self._deaf = fault is not None and not values and fault.reason is Reason.TIMEOUT
         if fault is not None and not values:
             self._backoff.failed(fault)
             raise fault
         self._backoff.succeeded()
         left = fault.reason if fault is not None else Reason.ABSENT
-        return (
-            *(point.reading(values, left) for point in self._points),
-            *self._rows.readings(values, left),
-            *self._alarms.unread(conditions, left),
-        )
+        return self._known().readings(values, left, self._alarms.readings(conditions, left))
+
+    def _known(self) -> Decoding:
+        """Return how the points known now are decoded."""
+        if self._decoded_rows is not self._rows.points:
+            self._decoded_rows = self._rows.points
+            fixed, rows = self._decoding.bound[: self._fixed], self._rows.points.values()
+            bounds, needs = (*fixed, *(bound for bound, _ in rows)), (*map(_need, fixed), *(need for _, need in rows))
+            self._decoding = Decoding(bounds, needs, self._alarms.points)
+        return self._decoding
 
     async def _collect(self, values: Values, conditions: list[Reading]) -> DeviceError | None:
         try:
             async with asyncio.timeout(self._deadline_s):
                 await self._read_all(values, conditions)
         except TimeoutError:
-            hint = "" if values else "; a wrong community or privacy password looks like this, too"
+            hint = "" if values else "; a wrong community, context or privacy password looks like this, too"
             return DeviceError(Reason.TIMEOUT, f"{self._where}: no answer within {self._deadline_s:g} s{hint}")
         except DeviceError as fault:
             return DeviceError(fault.reason, str(fault))  # a new one: the frames of this one hold the socket open
@@ -123,10 +139,21 @@ class SnmpDriver:
 
     async def _open(self) -> Session:
         self._forget()
-        self._requests = Requests(batches((oid for point in self._points for oid in point.oids), self._limits.max_oids))
+        oids = tuple(oid for bound in self._decoding.bound[: self._fixed] for oid in _need(bound).oids)
+        self._requests = Requests(_batches(oids, self._limits.max_oids))
+        if self._deaf and oids:
+            self._requests.knock()
         self._session = await open_session(self._host, self._port, self._settings, self._where)
+        if self._deaf:
+            self._requests.knock()
         return self._session
 
     def _forget(self) -> None:
-        self._session = None
+        if self._session is not None:
+            self._session.close()
+            self._session = None
         self._rows.forget_session()
+
+
+def _need(bound: BoundPoint) -> Need:
+    return need_of(bound.spec)

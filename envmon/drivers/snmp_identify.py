@@ -7,6 +7,7 @@ Rules
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import ExitStack, closing
 
 from envmon.config.settings import DeviceSettings
 from envmon.drivers.contract import DeviceError
@@ -22,13 +23,14 @@ async def ask_snmp(device: DeviceSettings, profiles: Iterable[Profile]) -> Facts
     port = device.port or 161
     where = f"snmp {device.host}:{port}"
     wanted = probes(profile for profile in profiles if profile.protocol is Protocol.SNMP)
-    try:
-        async with asyncio.timeout(device.deadline_s):
-            session = await open_session(device.host, port, device.snmp, where)
-            told = {oid: (await session.get((oid,))).get(oid) for oid in (SYS_DESCR, SYS_OBJECT_ID)}
-        below = {oid: await _answers(session, oid, device.deadline_s) for oid in wanted}
-    except TimeoutError:
-        raise DeviceError(Reason.TIMEOUT, f"{where}: no answer within {device.deadline_s:g} s") from None
+    with ExitStack() as stack:
+        try:
+            async with asyncio.timeout(device.deadline_s):
+                session = stack.enter_context(closing(await open_session(device.host, port, device.snmp, where)))
+                told = {oid: (await session.get((oid,))).get(oid) for oid in (SYS_DESCR, SYS_OBJECT_ID)}
+            below = {oid: await _answers(session, oid, device.deadline_s) for oid in wanted}
+        except TimeoutError:
+            raise DeviceError(Reason.TIMEOUT, f"{where}: no answer within {device.deadline_s:g} s") from None
     descr, object_id = (str(plain(told[oid]) or "") for oid in (SYS_DESCR, SYS_OBJECT_ID))
     return Facts(Protocol.SNMP, object_id.removeprefix("."), descr, below)
 

@@ -3,19 +3,23 @@
 Rules
   - Every OID is asked for once, a value beside what is needed to decode it, so that both are of one moment where
     possible.
-  - A request the agent cannot answer as a whole is split in halves until the parts are answered.
+  - A request the agent cannot answer as a whole is split in halves until the parts are answered; so is one that is met
+    with silence twice, for some cards drop what they find too large.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gufo.snmp import ValueType
 
 from envmon.drivers.snmp_session import Session, TooBigError
-from envmon.model.reading import Reading, Reason
-from envmon.profiles.bind import BoundPoint
-from envmon.profiles.decode import NOTHING, Beside, ShortWay, decode, missing, short_way
-from envmon.profiles.schema import Address, Oid
+from envmon.model.reading import Point, Reading, Reason
+from envmon.model.readings import Readings
+from envmon.profiles.bind import BoundPoint, bound_points
+from envmon.profiles.decode import Beside, decode, missing
+from envmon.profiles.schema import Address, Oid, ProfilePoint
+from envmon.profiles.short_way import short_ways
 
 Values = dict[str, ValueType]
 Batch = tuple[str, ...]
@@ -24,48 +28,68 @@ UPTIME = "1.3.6.1.2.1.1.3.0"  # sysUpTime (SNMPv2-MIB), hundredths of a second
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """One point and the OIDs it is decoded from; "" for what it does not need."""
+class Need:
+    """The OIDs a point is decoded from; "" for what it does not need. A point without an own one is gone."""
 
-    bound: BoundPoint
-    oid: str
-    cross: str
-    unit: str
-    valid: str
-    label: str
-    short: ShortWay | None
+    oid: str = ""
+    cross: str = ""
+    unit: str = ""
+    valid: str = ""
+    label: str = ""
 
     @property
     def oids(self) -> tuple[str, ...]:
         """Every OID, the point's own first."""
         return tuple(oid for oid in (self.oid, self.cross, self.unit, self.valid, self.label) if oid)
 
-    def reading(self, values: Values, left: Reason) -> Reading:
+    def reading(self, bound: BoundPoint, values: Values, left: Reason) -> Reading:
         """Decode what was answered; ``left`` is why nothing was."""
-        if self.oid not in values:
-            return missing(self.bound, left)
-        if self.short is not None and (reading := self.short(self.bound.point, values[self.oid])) is not None:
-            return reading
-        if not (self.cross or self.unit or self.valid or self.label):
-            return decode(self.bound, values[self.oid], NOTHING)
+        if not self.oid:
+            return missing(bound)
+        if self.oid not in values or (self.valid and self.valid not in values):
+            return missing(bound, left)
         beside = Beside(values.get(self.cross), values.get(self.unit), values.get(self.valid), values.get(self.label))
-        if self.valid and self.valid not in values:
-            return missing(self.bound, left)
-        return decode(self.bound, values[self.oid], beside)
+        return decode(bound, values[self.oid], beside)
 
 
-def want(bound: BoundPoint) -> Wanted:
-    """Work out what a point needs."""
-    spec = bound.spec
-    return Wanted(
-        bound,
+GONE = Need()
+
+
+@lru_cache(maxsize=1 << 13)
+def need_of(spec: ProfilePoint) -> Need:
+    """Work out what a point needs; devices of one profile share it."""
+    return Need(
         _oid(spec.address),
         _oid(spec.cross_check.address) if spec.cross_check else "",
         _oid(spec.unit_from.address) if spec.unit_from else "",
         _oid(spec.valid_from.address) if spec.valid_from else "",
         _oid(spec.enum_from) if spec.enum_from else "",
-        short_way(bound),
     )
+
+
+class Decoding:
+    """How the answers of a poll become readings; those of ``tables`` of conditions come last, as they were told."""
+
+    def __init__(self, points: Sequence[BoundPoint], needs: Iterable[Need], tables: Sequence[Point]) -> None:
+        self.bound = bound_points(points)
+        self._needs, self._oids = _shared(tuple(needs), len(tables))
+        self._ways = short_ways(self.bound, tables)
+
+    def readings(self, values: Values, left: Reason, conditions: Sequence[Reading]) -> Readings:
+        """Decode; ``left`` is why what is not in ``values`` is missing."""
+
+        def whole(at: int) -> Reading:
+            if at >= len(self.bound):
+                return conditions[at - len(self.bound)]
+            return self._needs[at].reading(self.bound[at], values, left)
+
+        return self._ways.readings(map(values.get, self._oids), whole)
+
+
+@lru_cache(maxsize=1 << 8)
+def _shared(needs: tuple[Need, ...], tables: int) -> tuple[tuple[Need, ...], tuple[str, ...]]:
+    """The needs and the OIDs whose values they decode, shared by devices of one profile."""
+    return needs, tuple(need.oid for need in needs) + ("",) * tables
 
 
 def batches(oids: Iterable[str], max_oids: int) -> tuple[Batch, ...]:
@@ -76,9 +100,23 @@ def batches(oids: Iterable[str], max_oids: int) -> tuple[Batch, ...]:
 
 @dataclass(slots=True)
 class Requests:
-    """The requests of a poll, in the shape the agent was found to bear; one that met silence goes to the end."""
+    """The requests of a poll, in the shape the agent was found to bear.
+
+    One that met silence goes to the end; one that does so again before it was answered is split in halves.
+    """
 
     batches: tuple[Batch, ...] = field(default=())
+    _silent: frozenset[Batch] = frozenset()
+    _whole: tuple[Batch, ...] = ()  # what ``knock`` took apart
+
+    def knock(self) -> None:
+        """Begin with a single OID: an agent that leaves a large request unanswered may still be there.
+
+        Once everything was answered unsplit it is asked as before.
+        """
+        if self.batches and len(self.batches[0]) > 1:
+            first, *rest = self.batches
+            self._whole, self.batches = self.batches, (first[:1], first[1:], *rest)
 
     async def read(self, session: Session, values: Values) -> None:
         """Read everything into ``values``; None for what the agent does not have. Raises DeviceError."""
@@ -90,13 +128,29 @@ class Requests:
                 try:
                     found = await session.get(batch)
                 except TooBigError:
-                    middle = len(batch) // 2
-                    waiting[:1] = batch[:middle], batch[middle:]
+                    waiting[:1] = self._halves(batch)
                     continue
                 values.update(zip(batch, map(found.get, batch), strict=True))
+                if self._silent:
+                    self._silent -= {batch}
                 done.append(waiting.pop(0))
         finally:
-            self.batches = (*done, *waiting[1:], *waiting[:1])
+            last = self._unanswered(waiting[0]) if waiting else ()
+            self.batches = (*done, *waiting[1:], *last)
+            if not waiting and self._whole:
+                self.batches, self._whole = self._whole, ()
+
+    def _unanswered(self, batch: Batch) -> tuple[Batch, ...]:
+        if batch in self._silent and len(batch) > 1:
+            return self._halves(batch)
+        self._silent |= {batch}
+        return (batch,)
+
+    def _halves(self, batch: Batch) -> tuple[Batch, Batch]:
+        self._silent -= {batch}
+        self._whole = ()
+        middle = len(batch) // 2
+        return batch[:middle], batch[middle:]
 
 
 def _oid(address: Address) -> str:

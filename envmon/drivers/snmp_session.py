@@ -1,7 +1,8 @@
 """Logging in to an SNMP agent: credentials, name resolution, v3 engine discovery, one GET or one walk at a time.
 
 Rules
-  - Passwords and communities are read when the session opens and are not kept by us; no error names them.
+  - Passwords and communities are read when the session opens and are not kept by us; no error names them. The keys of
+    passwords are kept: to make one blocks the loop for a millisecond or two, and a site has few.
   - Whatever the client library does with hostile bytes, only ``DeviceError`` comes out: its native code panics on
     some malformed answers, and a panic is no ``Exception``.
 
@@ -10,9 +11,11 @@ Blumenthal key expansion that net-snmp and most agents use.
 """
 
 import asyncio
+import hashlib
+import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import TypeVar
 
@@ -35,15 +38,21 @@ from gufo.snmp import (
     User,
     ValueType,
 )
+from gufo.snmp.user import KeyType
 
 from envmon.config.secret import Secret, SecretError
 from envmon.config.settings import SnmpSettings
 from envmon.drivers.contract import DeviceError
+from envmon.drivers.snmp_community import CommunitySocket
+from envmon.drivers.snmp_context import ContextSocket
 from envmon.drivers.snmp_socket import SnmpSocket
 from envmon.model.reading import Reason
+from envmon.wire.snmp_usm import Login, master_key
 
 Key = TypeVar("Key", BaseAuthKey, BasePrivKey)
 
+_SALT = os.urandom(hashlib.blake2b.SALT_SIZE)
+_MASTER_KEYS: dict[tuple[type[BaseAuthKey], bytes], bytes] = {}
 _MOST_ROWS = 4096
 _MIN_PASSWORD = 8  # RFC 3414 section 11.2
 
@@ -70,13 +79,17 @@ class Session:
         self._session = session
         self._where = where
 
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._session.close()
+
     async def get(self, oids: tuple[str, ...]) -> dict[str, ValueType]:
         """Read ``oids`` in one request; those the agent does not have are left out.
 
         Raises DeviceError, and TooBigError when fewer OIDs may succeed: the agent answered nothing at all, as it
         does with tooBig, or in v1 when a single object is missing (noSuchName, RFC 1157 section 4.1.2).
         """
-        with _device_errors(self._where):
+        with _DeviceErrors(self._where):
             try:
                 found: dict[str, ValueType] = await self._session.get_many(oids)
             except SnmpDecodeError:
@@ -89,7 +102,7 @@ class Session:
 
     async def has_below(self, oid: str) -> bool:
         """Whether the agent has anything below ``oid``. Raises DeviceError."""
-        with _device_errors(self._where):
+        with _DeviceErrors(self._where):
             try:
                 await anext(self._session.getnext(oid))
             except StopAsyncIteration:
@@ -118,7 +131,7 @@ class Walk:
 
     async def indexes(self) -> tuple[str, ...]:
         """Walk to the end. Raises DeviceError; waits as long as the caller lets it."""
-        with _device_errors(self._where):
+        with _DeviceErrors(self._where):
             while not self._ended and len(self._indexes) < _MOST_ROWS:
                 try:
                     oid, _ = await anext(self._found)
@@ -135,9 +148,13 @@ class Walk:
 async def open_session(host: str, port: int, settings: SnmpSettings, where: str) -> Session:
     """Resolve the name, log in, and for v3 learn the agent's engine. Raises DeviceError."""
     address = await _resolve(host, port, where)
-    with _device_errors(where):
+    with _DeviceErrors(where):
         session = _session(address, port, settings, where)
-        await session.refresh()
+        try:
+            await session.refresh()
+        except BaseException:
+            session.close()
+            raise
     return Session(session, where)
 
 
@@ -154,14 +171,16 @@ async def _resolve(host: str, port: int, where: str) -> str:
 
 def _session(address: str, port: int, settings: SnmpSettings, where: str) -> SnmpSocket:
     if settings.version == "3":
-        return SnmpSocket(address, port, user=_user(settings, where), version=SnmpVersion.v3)
+        user = _user(settings, where)
+        if settings.context:
+            return ContextSocket(address, port, _login(settings, where), settings.context)
+        return SnmpSocket(address, port, user=user, version=SnmpVersion.v3)
     if settings.version not in _COMMUNITY_VERSIONS:
         raise DeviceError(Reason.REFUSED, f'{where}: SNMP version "{settings.version}" is not "1", "2c" or "3"')
     if settings.community is None:
         raise DeviceError(Reason.REFUSED, f"{where}: SNMP version {settings.version} needs a community")
     community = _reveal(settings.community, where)
-    version = _COMMUNITY_VERSIONS[settings.version]
-    return SnmpSocket(address, port, community=community, version=version)
+    return CommunitySocket(address, port, community, _COMMUNITY_VERSIONS[settings.version])
 
 
 def _user(settings: SnmpSettings, where: str) -> User:
@@ -172,12 +191,34 @@ def _user(settings: SnmpSettings, where: str) -> User:
             raise DeviceError(Reason.REFUSED, f"{where}: privacy_password needs an auth_password too (RFC 3414)")
         return User(settings.user)
     auth = _chosen(_AUTH, settings.auth_protocol, "auth_protocol", where)
-    auth_key = auth(_password(settings.auth_password, "auth_password", where))
+    password = _password(settings.auth_password, "auth_password", where)
     if settings.privacy_password is None:
-        return User(settings.user, auth_key=auth_key)
+        return User(settings.user, auth_key=_key(auth, auth, password))
     privacy = _chosen(_PRIVACY, settings.privacy_protocol, "privacy_protocol", where)
-    privacy_key = privacy(_password(settings.privacy_password, "privacy_password", where))
-    return User(settings.user, auth_key=auth_key, priv_key=privacy_key)
+    secret = _password(settings.privacy_password, "privacy_password", where)
+    if privacy.KEY_LENGTH > auth.KEY_LENGTH:  # the library expands keys made of passwords only
+        return User(settings.user, auth_key=auth(password), priv_key=privacy(secret))
+    return User(settings.user, auth_key=_key(auth, auth, password), priv_key=_key(privacy, auth, secret))
+
+
+def _key(kind: type[Key], auth: type[BaseAuthKey], password: bytes) -> Key:
+    """Make a key of a password, known by its salted digest (RFC 3414 A.2: a password hashed a million bytes long)."""
+    known = (auth, hashlib.blake2b(password, salt=_SALT).digest())
+    if known not in _MASTER_KEYS:
+        _MASTER_KEYS[known] = auth.get_master_key(password)
+    return kind(_MASTER_KEYS[known], KeyType.Master)
+
+
+def _login(settings: SnmpSettings, where: str) -> Login:
+    """Return a login that ``_user`` has found sound, for our own codec."""
+    auth, privacy = settings.auth_protocol, settings.privacy_protocol
+    if settings.auth_password is None:
+        return Login(settings.user.encode())
+    auth_key = master_key(auth, _password(settings.auth_password, "auth_password", where))
+    if settings.privacy_password is None:
+        return Login(settings.user.encode(), auth, auth_key)
+    privacy_key = master_key(auth, _password(settings.privacy_password, "privacy_password", where))
+    return Login(settings.user.encode(), auth, auth_key, privacy, privacy_key)
 
 
 def _chosen(table: Mapping[str, type[Key]], name: str, field: str, where: str) -> type[Key]:
@@ -200,21 +241,34 @@ def _reveal(secret: Secret, where: str) -> str:
         raise DeviceError(Reason.REFUSED, f"{where}: {error}") from None
 
 
-@contextmanager
-def _device_errors(where: str) -> Iterator[None]:
-    """Turn what the client library raises into a DeviceError."""
-    try:
-        yield
-    except SnmpAuthError:
-        text = "the agent refused the login; check user, protocols, passwords and the agent's access list"
-        raise DeviceError(Reason.REFUSED, f"{where}: {text}") from None
-    except (SnmpError, RuntimeError, ValueError) as error:
-        raise DeviceError(Reason.GARBAGE, f"{where}: the answer is not SNMP: {error}") from None
-    except TimeoutError:  # at once: the library reports a refused datagram (ICMP port unreachable) this way
-        raise DeviceError(Reason.UNREACHABLE, f"{where}: nothing listens there") from None
-    except OSError as error:
-        raise DeviceError(Reason.UNREACHABLE, f"{where}: cannot send: {error.strerror or error}") from None
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # pyo3's own type cannot be imported
-            raise
-        raise DeviceError(Reason.GARBAGE, f"{where}: the answer is not SNMP") from None
+class _DeviceErrors:
+    """A context in which whatever the client library raises becomes a DeviceError."""
+
+    __slots__ = ("_where",)
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is not None and (told := _told(error)) is not None:
+            reason, text = told
+            raise DeviceError(reason, f"{self._where}: {text}") from None
+
+
+def _told(error: BaseException) -> tuple[Reason, str] | None:
+    """Return what the library means, None where it is not the library that speaks."""
+    match error:
+        case SnmpAuthError():
+            text = "the agent refused the login; check user, protocols, passwords and the agent's access list"
+            return Reason.REFUSED, text
+        case SnmpError() | RuntimeError() | ValueError():
+            return Reason.GARBAGE, f"the answer is not SNMP: {error}"
+        case TimeoutError():  # at once: the library reports a refused datagram (ICMP port unreachable) this way
+            return Reason.UNREACHABLE, "nothing listens there"
+        case OSError():
+            return Reason.UNREACHABLE, f"cannot send: {error.strerror or error}"
+        case _:  # pyo3's own type cannot be imported
+            return (Reason.GARBAGE, "the answer is not SNMP") if type(error).__name__ == "PanicException" else None

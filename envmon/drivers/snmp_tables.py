@@ -7,16 +7,15 @@ Rules
   - A row that is gone stays a point, and absent.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from envmon.drivers.snmp_read import UPTIME, Requests, Values, Wanted, batches, want
+from envmon.drivers.snmp_read import GONE, UPTIME, Need, Requests, Values, batches, need_of
 from envmon.drivers.snmp_session import Session, Walk
-from envmon.model.reading import Reading, Reason
+from envmon.model.reading import Point, Reading, Reason
 from envmon.profiles.bind import BoundPoint, Place
 from envmon.profiles.conditions import BoundConditions, bind_conditions, summarise, unread
 from envmon.profiles.conditions import wanted as condition_cells
-from envmon.profiles.decode import missing
 from envmon.profiles.expand import expand, wanted
 from envmon.profiles.schema import Profile, SnmpLimits, Table
 
@@ -75,7 +74,7 @@ class Rows:
 
     profile: Profile
     at: Place
-    points: dict[str, Wanted | BoundPoint] = field(default_factory=dict)  # by id; a bound point alone is gone
+    points: dict[str, tuple[BoundPoint, Need]] = field(default_factory=dict)  # by id; replaced, never changed
     requests: Requests = field(default_factory=Requests)
     due: float = 0.0
     _lookup: Lookup | None = None
@@ -84,7 +83,7 @@ class Rows:
     @property
     def bound(self) -> tuple[BoundPoint, ...]:
         """The points of all rows, those that are gone included."""
-        return tuple(_gone(known) for known in self.points.values())
+        return tuple(bound for bound, _ in self.points.values())
 
     def forget_session(self) -> None:
         """Look the rows up again when a session opens: the agent may be another one."""
@@ -100,7 +99,7 @@ class Rows:
         await Requests(((UPTIME,),)).read(session, values)
         if self._restarted(values.get(UPTIME)):
             self.forget_session()
-            self.points = {point: _gone(known) for point, known in self.points.items()}
+            self.points = {point: (bound, GONE) for point, (bound, _) in self.points.items()}
         else:
             await self.requests.read(session, values)
         if now < self.due and self._lookup is None:
@@ -115,25 +114,18 @@ class Rows:
         unread_ = Requests(batches((oid for oid in self._oids() if oid not in values), limits.max_oids))
         await unread_.read(session, values)
 
-    def readings(self, values: Values, left: Reason) -> Iterator[Reading]:
-        """Yield a reading of every row's points, those that are gone included."""
-        for known in self.points.values():
-            yield known.reading(values, left) if isinstance(known, Wanted) else missing(known)
-
     def _restarted(self, uptime: object) -> bool:
         before, self._uptime = self._uptime, uptime if isinstance(uptime, int) else None
         return before is not None and self._uptime is not None and self._uptime < before
 
     def _know(self, bounds: tuple[BoundPoint, ...], limits: SnmpLimits) -> None:
-        gone = {point: _gone(known) for point, known in self.points.items()}
-        now: Mapping[str, Wanted | BoundPoint] = {bound.point.id: want(bound) for bound in bounds}
-        self.points = {**gone, **now} if len(gone) < _MOST_POINTS else dict(now)
+        gone = {point: (bound, GONE) for point, (bound, _) in self.points.items()}
+        now = {bound.point.id: (bound, need_of(bound.spec)) for bound in bounds}
+        self.points = {**gone, **now} if len(gone) < _MOST_POINTS else now
         self.requests = Requests(batches(self._oids(), limits.max_oids))
 
     def _oids(self) -> Iterator[str]:
-        for known in self.points.values():
-            if isinstance(known, Wanted):
-                yield from known.oids
+        return (oid for _, need in self.points.values() for oid in need.oids)
 
 
 @dataclass(slots=True)
@@ -157,11 +149,17 @@ class Alarms:
             await Requests(batches(oids, self.limits.max_oids)).read(session, cells)
             told += summarise(each, indexes, cells, ticks / 100 if isinstance(ticks, int) else None)
 
-    def unread(self, told: list[Reading], reason: Reason) -> list[Reading]:
-        """Return ``told`` with a missing reading for every table that is not in it."""
-        known = {reading.point.id for reading in told}
-        left = (each for each in self.bound if each.alarm.id not in known)
-        return told + [reading for each in left for reading in unread(each, reason)]
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The points of all tables."""
+        return tuple(point for each in self.bound for point in (each.alarm, each.count) if point is not None)
+
+    def readings(self, told: list[Reading], left: Reason) -> list[Reading]:
+        """Return a reading of each point: what was ``told``, missing where its table was not read."""
+        if not self.bound:
+            return told
+        known = {reading.point.id: reading for reading in told}
+        return [known.get(reading.point.id, reading) for each in self.bound for reading in unread(each, left)]
 
 
 def alarms(profile: Profile, at: Place) -> Alarms:
@@ -173,7 +171,3 @@ def alarms(profile: Profile, at: Place) -> Alarms:
 def repetitions(limits: SnmpLimits) -> int:
     """Rows in one GETBULK, 0 for a card that does not bear it."""
     return limits.max_repetitions if limits.bulk else 0
-
-
-def _gone(known: Wanted | BoundPoint) -> BoundPoint:
-    return known.bound if isinstance(known, Wanted) else known

@@ -8,7 +8,15 @@ class LeaseError(Exception):
 
 
 class Lease(Protocol):
-    """The right to act. The epoch is an integer below 2**31 and is taken only at acquisition."""
+    """The right to act. The epoch is an integer below 2**31 and is taken only at acquisition.
+
+    ``former`` is the epoch of whoever held before the last ``acquire``, 0 where that is nobody, or nobody but us.
+    """
+
+    @property
+    def former(self) -> int:
+        """The epoch that the last ``acquire`` found."""
+        ...
 
     async def __aenter__(self) -> Self: ...
 

@@ -65,6 +65,7 @@ class EtcdLease:
         self._id = 0  # etcd's lease; to be revoked before another is asked for
         self._created = 0
         self._epoch = 0  # of our last hold
+        self.former = 0
         self._from = self._until = 0.0
         self._renewing: asyncio.Task[None] | None = None
 
@@ -114,7 +115,7 @@ class EtcdLease:
         await asyncio.sleep(self._from - _now())
         if not await self.held():
             raise LeaseError(f"etcd: the lease {self._name} ran out while it was taken")
-        self._epoch = epoch
+        self._epoch, self.former = epoch, int(stored.epoch or 0)
         return epoch
 
     def _gone(self, stored: _Stored) -> bool:

@@ -26,7 +26,12 @@ ATTEMPTS = 5  # at locking a file that somebody replaces between our open and ou
 
 
 class LocalLease:
-    """A lease in ``directory``, for one host. Files: ``lease.lock``, ``lease.epoch`` and its next."""
+    """A lease in ``directory``, for one host. Files: ``lease.lock``, ``lease.epoch`` and its next.
+
+    Who holds it has the journal beside it too, so nobody is ever followed (``former`` stays 0).
+    """
+
+    former = 0
 
     def __init__(self, directory: Path) -> None:
         self._lock = directory / "lease.lock"

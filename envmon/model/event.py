@@ -5,6 +5,7 @@ Rules
   - One event per device poll (a batch), never one per reading.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,11 +40,14 @@ class PolicyLoaded:
 
 @dataclass(frozen=True, slots=True)
 class DeviceBatch:
-    """One poll of one device: every point of the device, good or not. ``error`` is "" when it answered."""
+    """One poll of one device: every point of the device, good or not. ``error`` is "" when it answered.
+
+    What comes from a poller are ``Readings``; any other sequence will do.
+    """
 
     at: Stamp
     device: str
-    readings: tuple[Reading, ...]
+    readings: Sequence[Reading]
     error: str = ""
 
 
@@ -61,7 +65,9 @@ class EdgeStatus:
     ``percent`` is its share of new calls going to the backup, ``set_epoch`` the epoch of the write that put it
     there (0: nobody ever), ``fence`` the newest epoch the edge has seen, ``up_since`` its start in
     Unix seconds. Counters count calls routed since ``up_since``; active counts are calls in progress.
-    An edge that ``counts`` is False sees no calls: its four counts are 0 and mean nothing.
+    An edge that ``counts`` is False sees no calls: its four counts are 0 and mean nothing. One that ``ends`` counts how
+    calls ended, too, by the site that had them last: answered, refused (an end that is no fault of the site) or failed
+    (no answer in time, or 5xx); and ``retried``, the calls in ``calls_backup`` that had first been sent to the primary.
     """
 
     edge: str
@@ -75,6 +81,14 @@ class EdgeStatus:
     active_primary: int
     active_backup: int
     counts: bool = True
+    ends: bool = False
+    answered_primary: int = 0
+    answered_backup: int = 0
+    refused_primary: int = 0
+    refused_backup: int = 0
+    failed_primary: int = 0
+    failed_backup: int = 0
+    retried: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +144,16 @@ class ReadinessReport:
 
 @dataclass(frozen=True, slots=True)
 class LeaseReport:
-    """The right to act: taken with ``epoch``, or not held, and why."""
+    """The right to act: taken with ``epoch``, or not held, and why.
+
+    ``former`` is the epoch of the holder before, 0 where there was none: it may be another envmon's.
+    """
 
     at: Stamp
     held: bool
     epoch: int
     detail: str
+    former: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,15 +190,16 @@ class Command(StrEnum):
 
     SHIFT = "shift"
     RESTORE = "restore"
+    DRILL = "drill"
     HOLD = "hold"
     RESUME = "resume"
     ARM = "arm"
     DISARM = "disarm"
+    ACCEPT = "accept"  # a looser policy
     MAINTENANCE = "maintenance"
     MAINTENANCE_END = "maintenance_end"
     SHELVE = "shelve"
     UNSHELVE = "unshelve"
-    ACCEPT = "accept"  # a looser policy
     APPROVE = "approve"  # what somebody else asked for and one alone may not do
 
 

@@ -56,6 +56,9 @@ class RoutePolicy:
     ``proofs`` names the readiness items that somebody else reports (call capacity, list parity, the carrier's route);
     a report older than ``proof_stands_s`` is no proof. ``early_s``: how much earlier than it must the route moves once
     the cooling is lost for good.
+    ``stages`` are the percentages of new calls it moves by, the last of them 100; one step where its edges can only
+    move all or nothing. ``quiet`` is the window for drills in minutes of the day (UTC), which may pass midnight.
+    ``learns`` says that its calls are real: what a move took tells how long an evacuation takes.
     """
 
     id: str
@@ -70,10 +73,15 @@ class RoutePolicy:
     proofs: tuple[str, ...] = ()
     proof_stands_s: float = 120.0
     early_s: float = 1200.0
+    stages: tuple[int, ...] = (10, 50, 100)
+    dwell_s: float = 300.0
+    drain_floor_s: float = 120.0
+    quiet: tuple[int, int] | None = None
+    learns: bool = True
 
     @property
     def evacuate_s(self) -> float:
-        """Time to evacuate: drain, verification and a margin, in seconds."""
+        """Time to evacuate before anything was learnt: drain, verification and a margin, in seconds."""
         return self.max_call_s + self.verify_s + self.margin_s
 
 

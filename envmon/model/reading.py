@@ -66,7 +66,9 @@ class Role(StrEnum):
     ALARM = "alarm"  # severity says how bad
     ALARM_COUNT = "alarm_count"
     ON_BATTERY = "on_battery"  # value is "yes" or "no"
+    BATTERY_TIME_LEFT = "battery_time_left"  # s
     ON_GENERATOR = "on_generator"  # "yes": a generator, or a transfer switch's second source, feeds the site
+    FUEL_TIME_LEFT = "fuel_time_left"  # s
     SETPOINT = "setpoint"
     HUMIDITY = "humidity"
     LEAK = "leak"

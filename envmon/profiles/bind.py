@@ -1,15 +1,19 @@
 """Profiles on real devices: every point gets its full name, its place in the plant, and whether it may vote.
 
 Rules
-  - A point of an ``excerpt`` profile votes only on a device that somebody commissioned.
+  - A point of an ``excerpt`` profile votes only on a device that somebody commissioned, or when a record says that it
+    was compared; a point that was seen to differ never votes.
   - One device may front many plant units: ``units`` says which of its rows is which of ours; a row it does not name is
     published as the device's own.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import overload
 
 from envmon.model.reading import Point, Role
+from envmon.model.readings import Sheet, sheet_of
 from envmon.profiles.roles import fills
 from envmon.profiles.schema import Address, Evidence, Oid, Profile, ProfilePoint, Repeat
 
@@ -23,13 +27,65 @@ class BoundPoint:
     votes: bool = True
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundPoints(Sequence[BoundPoint]):
+    """The points of one device as columns, made of single ones by ``bound_points``: thousands of devices keep them."""
+
+    sheet: Sheet
+    specs: tuple[ProfilePoint, ...]
+    mute: frozenset[int]  # the positions of those that do not vote
+
+    def __len__(self) -> int:
+        return len(self.specs)
+
+    @overload
+    def __getitem__(self, at: int) -> BoundPoint: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[BoundPoint, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> BoundPoint | tuple[BoundPoint, ...]:
+        if isinstance(at, slice):
+            return tuple(self)[at]
+        return BoundPoint(self.sheet.points[at], self.specs[at], at not in self.mute)
+
+
+def bound_points(bounds: Sequence[BoundPoint]) -> BoundPoints:
+    """Arrange single bound points."""
+    mute = frozenset(at for at, bound in enumerate(bounds) if not bound.votes)
+    return BoundPoints(sheet_of([bound.point for bound in bounds]), _same(tuple(bound.spec for bound in bounds)), mute)
+
+
+@lru_cache(maxsize=1 << 8)
+def _same(specs: tuple[ProfilePoint, ...]) -> tuple[ProfilePoint, ...]:
+    """The tuple that devices of one profile share."""
+    return specs
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a record of commissioning says, by point id.
+
+    ``confirmed`` points were seen to read what the panel shows, ``differing`` ones not; ``sentinels`` are raw numbers
+    that were seen to mean "no value".
+    """
+
+    confirmed: frozenset[str] = frozenset()
+    differing: frozenset[str] = frozenset()
+    sentinels: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+NOT_COMPARED = Compared()
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a device stands and what it serves, and whether it was commissioned.
 
     ``serves`` is the plant unit's id within its zone, "" for a device that serves none; ``zone`` None or "" leaves
     the zone out of the point ids. ``units`` maps what the device counts (``1``) to (zone, unit). ``roles`` are what the
-    site knows of points by name; a role that a point cannot fill is not taken.
+    site knows of points by name; a role that a point cannot fill is not taken. ``compared`` is what a record of
+    commissioning knows.
     """
 
     site: str
@@ -40,6 +96,7 @@ class Place:
     units: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     votes: bool = True
     roles: Mapping[str, Role] = field(default_factory=dict)
+    compared: Compared = NOT_COMPARED
 
     def bind(self, spec: ProfilePoint, behind: str = "") -> BoundPoint:
         """Give ``spec`` its full name; ``behind`` is the device's own number for the unit behind it."""
@@ -47,7 +104,17 @@ class Place:
         role, given = spec.role, self.roles.get(spec.name)
         if given is not None and fills(given, spec.measure, [state.label for state in spec.states]):
             role = given
-        return BoundPoint(self._point(spec.name, role, spec.measure, zone, unit), spec, self.votes)
+        point = self._point(spec.name, role, spec.measure, zone, unit)
+        learned = self.compared.sentinels.get(point.id, ())
+        if learned:
+            spec = replace(spec, invalid=(*spec.invalid, *learned))
+        return BoundPoint(point, spec, self.may_vote(point))
+
+    def may_vote(self, point: Point) -> bool:
+        """Whether a good reading of this point counts."""
+        if point.id in self.compared.differing:
+            return False
+        return self.votes or point.id in self.compared.confirmed
 
     def point(self, name: str, role: Role | None) -> Point:
         """Return a point that has no address of its own."""
@@ -78,10 +145,11 @@ def place(
     units: Mapping[str, tuple[str, str]] | None = None,
     commissioned: bool = False,
     roles: Mapping[str, Role] | None = None,
+    compared: Compared = NOT_COMPARED,
 ) -> Place:
     """Return the place of a device of this profile."""
     votes = commissioned or profile.evidence is not Evidence.EXCERPT
-    return Place(site, device, path, zone, serves, units or {}, votes, roles or {})
+    return Place(site, device, path, zone, serves, units or {}, votes, roles or {}, compared)
 
 
 def bind(

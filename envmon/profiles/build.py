@@ -141,6 +141,12 @@ def listed(value: object) -> tuple[int | str, ...]:
     return tuple(value) if isinstance(value, list) else (value,)  # type: ignore[return-value]
 
 
+def seconds(interval: str) -> float:
+    """Return the seconds of 30s, 5min or 1h."""
+    number = interval.rstrip("sminh")
+    return float(number) * {"s": 1.0, "min": 60.0, "h": 3600.0}[interval[len(number) :]]
+
+
 def build_point(names: Names, point: PointShape) -> ProfilePoint:
     """Compile one point."""
     address = names.address(point)
@@ -167,6 +173,7 @@ def build_point(names: Names, point: PointShape) -> ProfilePoint:
         valid_from=ValidFrom(names.address(valid), listed(valid.equals)) if valid else None,
         enum_from=names.address(label) if label else None,
         bits=point.bits,
+        interval_s=seconds(point.interval) if point.interval else 0.0,
     )
 
 

@@ -9,7 +9,7 @@ Rules
 import re
 from collections.abc import Iterator, Mapping
 
-from envmon.profiles.build import SIZED, Names, as_decoded
+from envmon.profiles.build import SIZED, Names, as_decoded, seconds
 from envmon.profiles.document import AddressShape, PointShape, RowPointShape, ScalingBody
 from envmon.profiles.roles import LABELS, MEASURES
 from envmon.profiles.schema import Oid, Register, RegisterType
@@ -42,6 +42,10 @@ def check_point(names: Names, point: PointShape) -> Iterator[Finding]:
     yield from _check_kind(point)
     if point.valid_range is not None and point.valid_range[0] >= point.valid_range[1]:
         yield ("valid_range",), "give the lower end first"
+    if point.interval is not None and (point.role is not None or getattr(point, "role_from", None) is not None):
+        yield ("interval",), "a point with a role is judged at every poll; leave interval to points without one"
+    if point.interval is not None and not 1.0 <= seconds(point.interval) <= 86_400.0:
+        yield ("interval",), "must be from 1s to 24h"
     if point.bits is not None and point.bits[0] > point.bits[1]:
         yield ("bits",), "give the lower bit first; bit 0 is the least significant"
 

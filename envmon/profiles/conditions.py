@@ -31,7 +31,8 @@ class BoundConditions:
 def bind_conditions(spec: Conditions, at: Place) -> BoundConditions:
     """Give the points their full names."""
     count = at.point(spec.count, Role.ALARM_COUNT if spec.role else None) if spec.count else None
-    return BoundConditions(spec, at.point(spec.name, spec.role), count, at.votes)
+    alarm = at.point(spec.name, spec.role)
+    return BoundConditions(spec, alarm, count, at.may_vote(alarm))
 
 
 def summarise(bound: BoundConditions, indexes: Iterable[str], cells: Cells, uptime_s: float | None) -> list[Reading]:

@@ -8,19 +8,12 @@ Rules
   - A cross-check whose second address did not answer a number checks nothing and accuses nobody.
   - What is good on a device nobody commissioned, by a profile made of excerpts, is uncertain: shown, but it may not
     vote.
-
-Theory of operation
-  Nearly every answer is a plain number within its range, of a point that needs nothing beside it. ``short_way`` is
-  worked out once for each such point of a profile and takes only these; every other answer goes through ``decode``.
 """
 
 import math
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
-from envmon.model.reading import Point, Quality, Reading, Reason, Severity
+from envmon.model.reading import Quality, Reading, Reason, Severity
 from envmon.profiles.bind import BoundPoint
 from envmon.profiles.registers import registers_value
 from envmon.profiles.schema import Oid, ProfilePoint, Register
@@ -42,9 +35,8 @@ class Beside:
 
 
 NOTHING = Beside()
-
-ShortWay = Callable[[Point, Raw], Reading | None]
-"""Decodes a number that is certainly good; None for everything else."""
+_AROUND = "\0 \t\r\n"  # what surrounds a text on the wire
+_LEAST, _MOST = -(2**63), 2**64 - 1  # of a number that is a row of bits
 
 
 def missing(bound: BoundPoint, reason: Reason = Reason.ABSENT) -> Reading:
@@ -86,42 +78,19 @@ def decode(bound: BoundPoint, raw: Raw, beside: Beside = NOTHING) -> Reading:
     return replace(reading, quality=Quality.UNCERTAIN, reason=Reason.NOT_COMMISSIONED)
 
 
-def short_way(bound: BoundPoint) -> ShortWay | None:
-    """Return the short way of a point; None where every answer needs the whole one."""
-    spec = bound.spec
-    return _short_way(spec) if bound.votes and spec.is_number and not spec.beside and spec.bits is None else None
-
-
-@lru_cache(maxsize=1 << 13)
-def _short_way(spec: ProfilePoint) -> ShortWay:
-    most = sys.float_info.max
-    low, high = spec.valid_range or (-most, most)
-    invalid = frozenset(spec.invalid)
-    scaled = lru_cache(maxsize=1 << 10)(spec.scaling.value)  # a plant repeats its numbers
-
-    def number(point: Point, raw: Raw) -> Reading | None:
-        if (raw.__class__ is int or raw.__class__ is float) and raw not in invalid:
-            value: float = scaled(raw)
-            if low <= value <= high:
-                return Reading(point, value)
-        return None
-
-    return number
-
-
 def plain(value: Raw) -> Plain:
     """Return a number or a text without what surrounds it on the wire."""
     if isinstance(value, int):  # nearly every value
         return value
-    return text(value) if isinstance(value, bytes) else value.strip() if isinstance(value, str) else value
+    return text(value) if isinstance(value, bytes) else value.strip(_AROUND) if isinstance(value, str) else value
 
 
 def text(raw: bytes) -> str:
     """Return the text of an octet string: UTF-8 where it is, Latin-1 otherwise."""
     try:
-        return raw.decode("utf-8").strip("\0 \t\r\n")
+        return raw.decode("utf-8").strip(_AROUND)
     except UnicodeDecodeError:
-        return raw.decode("latin-1").strip("\0 \t\r\n")
+        return raw.decode("latin-1").strip(_AROUND)
 
 
 def _decode(bound: BoundPoint, raw: Plain, beside: Beside) -> Reading:
@@ -134,6 +103,8 @@ def _decode(bound: BoundPoint, raw: Plain, beside: Beside) -> Reading:
     if isinstance(raw, str) and (_listed(raw, spec.invalid_text) or (number is None and spec.is_number)):
         return _bad(bound, Reason.INVALID_TEXT)
     if number is not None and spec.bits is not None:
+        if number % 1 or not _LEAST <= number <= _MOST:  # NaN fails both
+            return _bad(bound, Reason.INVALID_TEXT)
         raw = number = _field(number, *spec.bits)
     if spec.states:
         return _state(bound, raw, number) if spec.enum_from is None else _named_state(bound, plain(beside.label))
@@ -148,7 +119,8 @@ def _measured(bound: BoundPoint, raw: float, beside: Beside) -> Reading:
     if scaling is None:
         return _bad(bound, Reason.UNKNOWN_UNIT)
     value = scaling.value(raw)
-    if spec.valid_range is not None and not spec.valid_range[0] <= value <= spec.valid_range[1]:
+    low, high = spec.valid_range or (-math.inf, math.inf)
+    if not (low <= value <= high and math.isfinite(value)):
         return _bad(bound, Reason.OUT_OF_RANGE)
     check = spec.cross_check
     if check is None:
@@ -209,6 +181,8 @@ def _listed(word: str, words: tuple[str, ...]) -> bool:
 def _number(raw: Plain) -> float | None:
     if not isinstance(raw, str):
         return raw
+    if "_" in raw or not (raw.isascii() and raw.isprintable()):  # a number to Python, but no device means one
+        return None
     try:
         return float(raw)
     except ValueError:

@@ -24,6 +24,7 @@ Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 Pause = Annotated[StrictInt, Field(ge=0, le=10_000)]
 StateSeverity = Literal["ok", "warning", "critical", "unknown"]
 Part = Annotated[StrictInt, Field(ge=1, le=20)]
+Interval = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(s|min|h)$")]
 Index = Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")]
 
 
@@ -144,6 +145,7 @@ class _PointShape(ScalingBody):
     invalid_text: list[Text] = []
     valid_range: tuple[Number, Number] | None = None
     bits: tuple[Annotated[StrictInt, Field(ge=0, le=63)], Annotated[StrictInt, Field(ge=0, le=63)]] | None = None
+    interval: Interval | None = None
 
 
 class _SnmpPointBody(OidShape, _PointShape):

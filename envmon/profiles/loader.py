@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from envmon.profiles import document
 from envmon.profiles.build_tables import build_all
 from envmon.profiles.check_profile import check
+from envmon.profiles.digest import digest
 from envmon.profiles.document import ModbusProfileShape, ProfileShape, SnmpProfileShape
 from envmon.profiles.schema import Profile
 from envmon.profiles.tree import Fault, Tree, read_tree
@@ -40,7 +41,7 @@ class ProfileError(Exception):
 def load_builtin() -> Mapping[str, Profile]:
     """Return the profiles that ship with envmon, by name. Raises ProfileError (a broken installation)."""
     profiles = {}
-    for entry in sorted(files("envmon.profiles").iterdir(), key=lambda entry: entry.name):
+    for entry in sorted(files("envmon.profiles").iterdir(), key=lambda entry: entry.name.removesuffix(".yaml")):
         if entry.name.endswith(".yaml"):
             profile = load_text(entry.read_text(encoding="utf-8"), entry.name)
             profiles[profile.name] = profile
@@ -94,6 +95,7 @@ def load_text(text: str, name: str) -> Profile:
 def _with_included(profile: Profile, shape: ProfileShape, tree: Tree, name: str) -> Profile:
     """Add the points of the profiles that ship with envmon and are named under ``include``."""
     taken = {point.name for point in profile.points}
+    digests: list[str] = []
     for index, wanted in enumerate(shape.include):
         here = ("include", str(index))
         file = files("envmon.profiles") / f"{wanted}.yaml"
@@ -105,6 +107,7 @@ def _with_included(profile: Profile, shape: ProfileShape, tree: Tree, name: str)
             text = f"{wanted} has a point named {twice[0]}, too" if twice else f"{wanted} speaks {other.protocol}"
             raise ProfileError((_line(name, tree.fault(here, text)),))
         taken |= {point.name for point in other.points}
+        digests.append(other.digest)
         profile = replace(
             profile,
             sources=(*profile.sources, *other.sources),
@@ -113,7 +116,7 @@ def _with_included(profile: Profile, shape: ProfileShape, tree: Tree, name: str)
             conditions=(*profile.conditions, *other.conditions),
             repeats=(*profile.repeats, *other.repeats),
         )
-    return profile
+    return replace(profile, digest=digest(tree.data, digests))
 
 
 def known_keys() -> list[str]:

@@ -2,15 +2,28 @@
 
 Rules
   - Too few or too many bytes are our own mistake and raise; what the device put into them never does.
+  - A float too small to be any measurement is what swapped words look like: no number, for it would round to zero.
   - Nibbles above nine are no decimal number: the text of the registers comes out, which is bad where a number belongs.
 """
 
+import math
 import struct
+import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
 
 from envmon.profiles.schema import Order, Register, RegisterType
 
+_WHOLE = (Order.HIGH_FIRST, Order.HIGH_FIRST)
+_CODES = {
+    RegisterType.INT16: "h",
+    RegisterType.UINT16: "H",
+    RegisterType.INT32: "i",
+    RegisterType.UINT32: "I",
+    RegisterType.INT64: "q",
+    RegisterType.UINT64: "Q",
+}
+_LEAST_FLOAT32 = 2.0**-126  # below it only subnormal numbers
 _SIGNED = {RegisterType.INT16: True, RegisterType.UINT16: False, RegisterType.INT32: True, RegisterType.UINT32: False}
 
 
@@ -29,9 +42,9 @@ def registers_value(register: Register, raw: bytes) -> int | float | str:
         case RegisterType.UINT16 | RegisterType.UINT32 | RegisterType.UINT64:
             return int.from_bytes(ordered, "big")
         case RegisterType.FLOAT32:
-            return float(struct.unpack(">f", ordered)[0])
+            return _measurable(struct.unpack(">f", ordered)[0], _LEAST_FLOAT32)
         case RegisterType.FLOAT64:
-            return float(struct.unpack(">d", ordered)[0])
+            return _measurable(struct.unpack(">d", ordered)[0], sys.float_info.min)
         case RegisterType.BCD:
             digits = ordered.hex()
             return int(digits) if digits.isdecimal() else f"0x{digits}"
@@ -41,11 +54,22 @@ def registers_value(register: Register, raw: bytes) -> int | float | str:
             return ordered.decode("latin-1").strip("\0 \t\r\n")
 
 
+def code(register: Register) -> str:
+    """Return the code by which ``struct`` reads one register's number, big-endian; "" where it cannot."""
+    if register.function in {1, 2} or (register.word_order, register.byte_order) != _WHOLE:
+        return ""
+    known = _CODES.get(register.type, "")
+    return known if struct.calcsize(f">{known}") == 2 * register.registers else ""
+
+
+def _measurable(value: float, least: float) -> float:
+    return math.nan if 0.0 < abs(value) < least else value
+
+
 @lru_cache(maxsize=1 << 13)
 def reader(register: Register) -> Callable[[bytes], int | float | str]:
     """Return ``registers_value`` for one register; for most it is one call of the machine's own."""
-    whole = (Order.HIGH_FIRST, Order.HIGH_FIRST)
-    if register.function in {1, 2} or (register.word_order, register.byte_order) != whole:
+    if register.function in {1, 2} or (register.word_order, register.byte_order) != _WHOLE:
         return partial(registers_value, register)
     if register.type not in _SIGNED:
         return partial(registers_value, register)

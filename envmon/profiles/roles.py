@@ -18,6 +18,8 @@ MEASURES: Mapping[Role, str] = {
     Role.FAN_SPEED: "%",
     Role.AIRFLOW: "l/s",
     Role.ALARM_COUNT: "",
+    Role.BATTERY_TIME_LEFT: "s",
+    Role.FUEL_TIME_LEFT: "s",
 }
 LABELS: Mapping[Role, frozenset[str]] = {
     Role.UNIT_RUNNING: frozenset(UnitState),

@@ -116,10 +116,7 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class Oid:
-    """Where an SNMP point lives: the whole numeric OID, instance included, no leading dot.
-
-    In a table's points it is the column; the row's index follows.
-    """
+    """Where an SNMP point lives: the whole numeric OID, no leading dot; the column, for a point of a table."""
 
     oid: str
     text: bool = False  # a text that is not a number
@@ -180,6 +177,7 @@ class ProfilePoint:
     valid_from: ValidFrom | None = None
     enum_from: Address | None = None  # where the device writes out its own state
     bits: tuple[int, int] | None = None  # first and last bit of a field within the number
+    interval_s: float = 0.0  # between two readings; 0 for at every poll
 
     @property
     def measure(self) -> str:
@@ -335,6 +333,7 @@ class Profile:
     repeats: tuple[Repeat, ...] = ()
     conditions: tuple[Conditions, ...] = ()
     identify: Identify | None = None
+    digest: str = ""  # of what it reads and how, for records of commissioning
 
     @property
     def witnesses(self) -> tuple[Role, ...]:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from envmon.publishers.daemon_metrics import JOURNAL, PAGES, RUNTIME, TRAPS, DaemonMetrics, Row
+from envmon.publishers.daemon_metrics import JOURNAL, PAGES, RECORDER, RUNTIME, TRAPS, DaemonMetrics, Row
 from envmon.publishers.families import FAMILIES, Family
 from envmon.publishers.mqtt import MqttCounts
 
@@ -25,6 +25,7 @@ def catalog() -> str:
     daemon.watch_pages(lambda: _zeros(PAGES))
     daemon.watch_journal(lambda: _zeros(JOURNAL))
     daemon.watch_traps(lambda: _zeros(TRAPS))
+    daemon.watch_recorder(lambda: _zeros(RECORDER))
     return "\n".join([_INTRO, _table("Plant, zones and routes", iter(FAMILIES)), _table("The daemon", _own(daemon))])
 
 

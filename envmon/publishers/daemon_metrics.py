@@ -93,6 +93,15 @@ JOURNAL: Mapping[str, Row] = {
 }
 """By the name ``watch_journal`` is given the number."""
 
+RECORDER: Mapping[str, Row] = {
+    "events": Row("envmon_recorded_events", "Events written to a recording."),
+    "lost": Row("envmon_unrecorded_events", "Events no recording holds: the disk was full or too slow."),
+    "bytes": Row("envmon_recorded_bytes", "Bytes written to recordings."),
+    "failures": Row("envmon_recorder_failures", "Times a recording could not be written."),
+    "failing": Row("envmon_recorder_failing", "1 while nothing can be recorded.", gauge=True),
+}
+"""By the name ``watch_recorder`` is given the number."""
+
 MQTT: Mapping[str, Row] = {
     "connected": Row("envmon_mqtt_connected", "1 while the broker is connected.", gauge=True),
     "waiting": Row("envmon_mqtt_waiting", "States the broker has not yet acknowledged.", gauge=True),
@@ -144,6 +153,10 @@ class DaemonMetrics:
     def watch_traps(self, numbers: Callable[[], Mapping[str, Any]]) -> None:
         """Show these numbers from now on: a key of ``TRAPS`` each; nothing where none are received."""
         self._registry.register(_Watched(TRAPS, numbers))
+
+    def watch_recorder(self, numbers: Callable[[], Mapping[str, Any]]) -> None:
+        """Show these numbers from now on: a key of ``RECORDER`` each."""
+        self._registry.register(_Watched(RECORDER, numbers))
 
     def families(self) -> Iterator[Metric]:
         """Every family as it would be exposed now."""

@@ -9,14 +9,17 @@ Rules
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from envmon.model.reading import Point, Quality, Reading, Reason, Severity
+from envmon.model.reading import Point, Reading, Reason, Severity
+from envmon.model.readings import Readings, Sheet
+from envmon.publishers.texts import Texts
 
-_GOOD, _STATELESS = Quality.GOOD, Severity.NONE  # looking a member up in its class is slow
+_TEXTS = Texts(repr)  # a finite number as JSON wants it
 _NOT_A_LEVEL = re.compile(r"[+#/\x00]")  # MQTT 5, 4.7: wildcards, the separator, U+0000
 
 
@@ -27,28 +30,92 @@ def topic_of(point: Point, prefix: str, site: str) -> str:
 
 
 def rfc3339(wall: float) -> str:
-    """Unix seconds as UTC text with milliseconds (RFC 3339)."""
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Unix seconds as UTC text with milliseconds, those begun not counted (RFC 3339)."""
+    second, millis = divmod(math.floor(wall * 1000), 1000)
+    return f"{_second(second)}.{millis:03d}Z"
 
 
-def unit_document(polls: Iterable[tuple[float, Iterable[Reading]]]) -> str:
-    """One unit's state from the last poll of every device that serves it: (Unix seconds, readings).
+@lru_cache(maxsize=1 << 4)
+def _second(wall: int) -> str:
+    return datetime.fromtimestamp(wall, UTC).isoformat()[:19]
+
+
+Entry = tuple[int, str, str, str]
+"""Of one point: its position, its name, and what stands before and after its number when that is good."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What one device says of one unit: where the unit's state lives, and which of the device's points it has."""
+
+    topic: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Poll:
+    """A part with what was last read of it, and when (Unix seconds)."""
+
+    wall: float
+    readings: Readings
+    part: Part
+
+
+def parts_of(sheet: Sheet, prefix: str, site: str) -> tuple[Part, ...]:
+    """Sort the points of a device by the units they speak of; most devices speak of one only."""
+    units: dict[tuple[str | None, str], list[int]] = {}
+    for at, point in enumerate(sheet.points):
+        units.setdefault((point.zone, point.unit or point.device), []).append(at)
+    return tuple(
+        Part(
+            topic_of(sheet.points[positions[0]], prefix, site),
+            _entries(tuple((at, sheet.points[at].name, sheet.points[at].measure) for at in positions)),
+        )
+        for positions in units.values()
+    )
+
+
+def unit_document(polls: Collection[Poll]) -> str:
+    """One unit's state from the last poll of every device that serves it.
 
     ``time`` is the newest poll; a point of an older poll carries its own ``time``.
     """
-    polls = sorted(polls, key=lambda poll: poll[0], reverse=True)
-    newest = polls[0][0]
-    points: dict[str, str] = {}
-    for wall, readings in polls:
-        when = f',"time":"{rfc3339(wall)}"' if wall != newest else ""
-        for reading in readings:
-            point, value = reading.point, reading.value
-            if reading.quality is _GOOD and reading.severity is _STATELESS and isinstance(value, float):  # nearly all
-                opening, closing = _around(point.name, point.measure)
-                points[point.name] = f"{opening}{_number(value)}{closing}{when}}}"
-            else:
-                points[point.name] = f"{encode(point.name)}:{encode(_reading(reading))[:-1]}{when}}}"
-    return f'{{"time":"{rfc3339(newest)}","points":{{{",".join(points.values())}}}}}'
+    newest, *older = sorted(polls, key=lambda poll: poll.wall, reverse=True) if len(polls) > 1 else polls
+    when = rfc3339(newest.wall)
+    told = _told(newest, "")
+    if older:
+        points = {entry[1]: text for entry, text in zip(_in_order(newest), told, strict=True)}
+        for poll in older:
+            own = f',"time":"{rfc3339(poll.wall)}"' if poll.wall != newest.wall else ""
+            texts = zip(_in_order(poll), _told(poll, own), strict=True)
+            points = {entry[1]: text for entry, text in texts} | points
+        told = list(points.values())
+    return f'{{"time":"{when}","points":{{{",".join(told)}}}}}'
+
+
+def _told(poll: Poll, own: str) -> list[str]:
+    """The members of ``points``: first the good numbers, then the others; ``own`` goes into each."""
+    numbers, others = poll.readings.numbers, poll.readings.others
+    told = [before + _TEXTS[n] + after for at, _, before, after in poll.part.entries if (n := numbers[at]) is not None]
+    if own:
+        told = [f"{text[:-1]}{own}}}" for text in told]
+    if others:
+        odd = [(name, others[at]) for at, name, _, _ in poll.part.entries if at in others]
+        told += [f"{encode(name)}:{encode(_reading(reading))[:-1]}{own}}}" for name, reading in odd]
+    return told
+
+
+def _in_order(poll: Poll) -> list[Entry]:
+    """The entries in the order of ``_told``."""
+    return sorted(poll.part.entries, key=lambda entry: entry[0] in poll.readings.others)
+
+
+@lru_cache(maxsize=1 << 10)
+def _entries(points: tuple[tuple[int, str, str], ...]) -> tuple[Entry, ...]:
+    return tuple(
+        (at, name, f'{encode(name)}:{{"value":', f',"unit":{encode(measure)},"quality":"good"}}')
+        for at, name, measure in points
+    )
 
 
 def encode(document: Mapping[str, Any] | str) -> str:
@@ -72,7 +139,7 @@ def loop_key(status: Mapping[str, Any]) -> str:
         for name, zone in (status.get("zones") or {}).items()
     }
     routes = {
-        name: [route.get(key) for key in ("position", "edges", "commanded", "proof", "latched")]
+        name: [route.get(key) for key in ("position", "edges", "commanded", "proof", "latched", "power_may_go")]
         + [(item, check.get("pass")) for item, check in (route.get("readiness") or {}).items()]
         for name, route in (status.get("routes") or {}).items()
     }
@@ -87,18 +154,6 @@ def loop_key(status: Mapping[str, Any]) -> str:
         status.get("pages"),
     ]
     return json.dumps(parts, default=str)
-
-
-@lru_cache(maxsize=1 << 12)
-def _around(name: str, measure: str) -> tuple[str, str]:
-    """What stands before and after a good number."""
-    return f'{encode(name)}:{{"value":', f',"unit":{encode(measure)},"quality":"good"'
-
-
-@lru_cache(maxsize=1 << 14)
-def _number(value: float) -> str:
-    """A number as JSON wants it; a plant repeats its numbers, within a device and across devices."""
-    return repr(value) if math.isfinite(value) else "null"
 
 
 def _reading(reading: Reading) -> dict[str, Any]:

@@ -8,28 +8,24 @@ Rules
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
-from envmon.core.route_rules import Edges, Proven, Threat
+from envmon.core.route_words import Edges, Proven, Threat
 from envmon.model.effect import Urgency
 from envmon.model.event import DeviceBatch
-from envmon.model.reading import Point, Quality, Reading, Severity
+from envmon.model.reading import Quality, Reading, Role, Severity
+from envmon.model.readings import Sheet, columns
 from envmon.model.verdict import Basis, Mode, Phase, Position, Sight, Verdict
 from envmon.publishers import families as f
+from envmon.publishers.texts import Texts
 
 Block = Mapping[str, str]
 
 _GOOD = Quality.GOOD  # Python looks a member up in its class far slower than a name in its module
-
-
-@lru_cache(maxsize=1 << 14)
-def _number(value: float) -> str:
-    """A sample's value; a plant repeats its numbers, within a device and across devices."""
-    return f"{value:.10g}"
 
 
 def labels(names: Iterable[str], values: Iterable[object]) -> str:
@@ -43,102 +39,111 @@ def escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-@dataclass(frozen=True, slots=True)
-class _Series:
-    """What of a point's lines never changes, in two parts: units share the one, devices of one profile the other."""
+Entry = tuple[int, str, Texts]
+"""Of one point: its position, its labels and the blank behind them, and what writes its number and the line's end."""
 
-    point: Point
-    family: str
-    worth: float
-    left: str  # the family's name and the labels that say where
-    right: str  # the other labels and the blank before the value
+Group = tuple[str, int, tuple[Entry, ...]]
+"""The points of one family and one unit: the family's name, which of the device's units, and its entries."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layout:
+    """What of a device's lines never changes: the groups are shared by the devices of a profile."""
+
+    sheet: Sheet
+    units: tuple[str, ...]  # the labels that say where, without the closing brace
+    groups: tuple[Group, ...]
 
 
 class BatchText:
-    """Renders the polls of one site; remembers each point's fixed text."""
+    """Renders the polls of one site; remembers each device's fixed text."""
 
     def __init__(self, site: str) -> None:
         self._site = site
-        self._series: dict[str, _Series] = {}
-        self._labels: dict[str, str] = {}  # without the closing brace, of the points that were ever no plain number
+        self._layouts: dict[str, _Layout] = {}
 
-    def render(self, batch: DeviceBatch) -> Block:
+    def render(self, batch: DeviceBatch) -> dict[str, str]:
         """The block of one poll: values, states and faults."""
-        lines: dict[str, list[str]] = {}
-        known = self._series
-        for reading in batch.readings:
-            point = reading.point
-            series = known.get(point.id)
-            if series is None or series.point is not point:
-                series = known[point.id] = self._fix(point)
-            value = reading.value
-            if reading.quality is _GOOD and isinstance(value, float) and math.isfinite(value):  # nearly all
-                line = series.left + series.right + _number(value * series.worth)
-                if series.family in lines:
-                    lines[series.family].append(line)
-                else:
-                    lines[series.family] = [line]
-            else:
-                _odd(reading, series, self._open(point), lines)
-        return {name: "\n".join(text) + "\n" for name, text in lines.items()}
+        readings = columns(batch.readings)
+        layout = self._layouts.get(batch.device)
+        if layout is None or layout.sheet is not readings.sheet:
+            layout = self._layouts[batch.device] = _layout(self._site, readings.sheet)
+        numbers = readings.numbers
+        block: dict[str, str] = {}
+        for name, unit, entries in layout.groups:
+            lines = [which + texts[n] for at, which, texts in entries if (n := numbers[at]) is not None]
+            if lines:
+                where = name + layout.units[unit]
+                text = where + where.join(lines)
+                block[name] = block[name] + text if name in block else text
+        for reading in readings.others.values():
+            for name, line in _odd(self._site, reading):
+                block[name] = f"{block.get(name, '')}{line}\n"
+        return block
 
-    def _open(self, point: Point) -> str:
-        opening = self._labels.get(point.id)
-        if opening is None:
-            opening = self._labels[point.id] = labels(f.POINT, _where(self._site, point))[:-1]
-        return opening
-
-    def _fix(self, point: Point) -> _Series:
-        self._labels.pop(point.id, None)
-        family, worth = f.family_of(point.measure, point.role, point.name)
-        left = _left(family.name, self._site, point.zone, point.unit or point.device)
-        return _Series(
-            point, family.name, worth, left, _right(family.labels[3:], point.name, point.role, point.measure)
-        )
+    def keep_only(self, devices: Container[str]) -> None:
+        """Forget every other device."""
+        self._layouts = {name: layout for name, layout in self._layouts.items() if name in devices}
 
 
-@lru_cache(maxsize=1 << 15)
-def _left(family: str, site: str, zone: str | None, unit: str) -> str:
-    return f"{family}{labels(f.POINT[:3], (site, zone, unit))[:-1]}"
+def _layout(site: str, sheet: Sheet) -> _Layout:
+    units: dict[str, int] = {}
+    described: list[tuple[int, str, str, Role | None]] = []
+    for point in sheet.points:
+        unit = labels(f.POINT[:3], (site, point.zone, point.unit or point.device))[:-1]
+        described.append((units.setdefault(unit, len(units)), point.name, point.measure, point.role))
+    return _Layout(sheet, tuple(units), _groups(tuple(described)))
 
 
-@lru_cache(maxsize=1 << 13)
-def _right(names: tuple[str, ...], *values: str | None) -> str:
-    return f",{labels(names, values[: len(names)])[1:]} "
+@lru_cache(maxsize=1 << 10)
+def _groups(points: tuple[tuple[int, str, str, Role | None], ...]) -> tuple[Group, ...]:
+    groups: dict[tuple[str, int], list[Entry]] = {}
+    for at, (unit, name, measure, role) in enumerate(points):
+        family, worth = f.family_of(measure, role, name)
+        names = family.labels[3:]
+        which = f",{labels(names, (name, role, measure)[: len(names)])[1:]} "
+        groups.setdefault((family.name, unit), []).append((at, which, _texts(worth)))
+    return tuple((name, unit, tuple(entries)) for (name, unit), entries in groups.items())
 
 
-def _where(site: str, point: Point) -> tuple[object, ...]:
-    return site, point.zone, point.unit or point.device, point.name, point.role
+@cache
+def _texts(worth: float) -> Texts:
+    return Texts(lambda number: f"{number * worth:.10g}\n")
 
 
-def _odd(reading: Reading, series: _Series, opening: str, lines: dict[str, list[str]]) -> None:
-    """Render what is no plain good number: a state, a text, a fault."""
-    value = reading.value
-    if reading.quality is not Quality.GOOD:
-        fault = f'{opening},quality="{reading.quality}",reason="{reading.reason}"}} 1'
-        lines.setdefault(f.FAULT.name, []).append(f.FAULT.name + fault)
+def _odd(site: str, reading: Reading) -> Iterator[tuple[str, str]]:
+    """Render what is no plain good number: a state, a text, a fault; the names of families and their lines."""
+    point, value = reading.point, reading.value
+    opening = _opening(site, point.zone, point.unit or point.device, point.name, point.role)
+    if reading.quality is not _GOOD:
+        yield f.FAULT.name, f'{f.FAULT.name}{opening},quality="{reading.quality}",reason="{reading.reason}"}} 1'
     if value is None or reading.quality in {Quality.BAD, Quality.MISSING}:
         return
     if isinstance(value, str):
-        if reading.severity is not Severity.NONE or reading.point.role is not None:
+        if reading.severity is not Severity.NONE or point.role is not None:
             severity = "" if reading.severity is Severity.NONE else f',severity="{reading.severity}"'
-            state = f'{f.STATE.name}{opening},state="{escape(value)}"{severity}}} 1'
-            lines.setdefault(f.STATE.name, []).append(state)
+            yield f.STATE.name, f'{f.STATE.name}{opening},state="{escape(value)}"{severity}}} 1'
     elif math.isfinite(value):
-        lines.setdefault(series.family, []).append(f"{series.left}{series.right}{value * series.worth:.10g}")
+        family, worth = f.family_of(point.measure, point.role, point.name)
+        measure = f",{labels(family.labels[5:], (point.measure,))[1:-1]}" if family.labels[5:] else ""
+        yield family.name, f"{family.name}{opening}{measure}}} {value * worth:.10g}"
 
 
-@lru_cache(maxsize=1 << 14)
-def _device_labels(site: str, zone: str | None, device: str) -> str:
+@lru_cache(maxsize=1 << 13)
+def _opening(*where: str | None) -> str:
+    return labels(f.POINT, where)[:-1]
+
+
+def device_labels(site: str, zone: str | None, device: str) -> str:
+    """The labels of what is said of a device itself."""
     return labels(f.DEVICE, (site, zone, device))
 
 
-def device_block(site: str, zone: str | None, device: str, *, up: bool, last_success: float | None) -> Block:
-    """Whether a device answers, and when it last did (Unix seconds)."""
-    text = _device_labels(site, zone, device)
-    block = {f.DEVICE_UP.name: f"{f.DEVICE_UP.name}{text} {int(up)}\n"}
+def device_block(where: str, *, up: bool, last_success: float | None) -> Block:
+    """Whether the device with these labels answers, and when it last did (Unix seconds)."""
+    block = {f.DEVICE_UP.name: f"{f.DEVICE_UP.name}{where} {int(up)}\n"}
     if last_success is not None:
-        block[f.LAST_SUCCESS.name] = f"{f.LAST_SUCCESS.name}{text} {last_success:.3f}\n"
+        block[f.LAST_SUCCESS.name] = f"{f.LAST_SUCCESS.name}{where} {last_success:.3f}\n"
     return block
 
 

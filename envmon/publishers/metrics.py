@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from envmon.model.event import DeviceBatch
+from envmon.model.readings import columns
 from envmon.publishers.daemon_metrics import DaemonMetrics
-from envmon.publishers.exposition import BatchText, Block, device_block, join, status_block
+from envmon.publishers.exposition import BatchText, Block, device_block, device_labels, join, status_block
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -25,9 +26,9 @@ class _Device:
 
     at: float
     zone: str | None
+    where: str
     last_success: float | None
-    readings: Block
-    health: Block
+    block: Block
 
 
 class MetricsPublisher:
@@ -49,11 +50,14 @@ class MetricsPublisher:
         """Render this device's poll."""
         before = self._devices.get(batch.device)
         up = not batch.error
-        zone = batch.readings[0].point.zone if batch.readings else before.zone if before else None
+        points = columns(batch.readings).sheet.points
+        zone = points[0].zone if points else before.zone if before else None
         last_success = batch.at.wall if up else before.last_success if before else None
-        health = device_block(self._site, zone, batch.device, up=up, last_success=last_success)
-        readings = self._text.render(batch)
-        self._devices[batch.device] = _Device(time.monotonic(), zone, last_success, readings, health)
+        same = before is not None and before.zone == zone
+        where = before.where if before and same else device_labels(self._site, zone, batch.device)
+        block = self._text.render(batch)
+        block.update(device_block(where, up=up, last_success=last_success))
+        self._devices[batch.device] = _Device(time.monotonic(), zone, where, last_success, block)
 
     def offer_status(self, status: Mapping[str, Any]) -> None:
         """Render the loop's status."""
@@ -63,16 +67,17 @@ class MetricsPublisher:
         """Forget every device a new configuration no longer names."""
         wanted = set(devices)
         self._devices = {name: device for name, device in self._devices.items() if name in wanted}
+        self._text.keep_only(wanted)
 
     def scrape(self) -> bytes:
         """The page in text exposition format 0.0.4, without timestamps."""
         oldest = time.monotonic() - self._stale_s
         blocks: list[Block] = []
-        for name, device in self._devices.items():
+        for device in self._devices.values():
             if device.at >= oldest:
-                blocks += (device.readings, device.health)
+                blocks.append(device.block)
             else:
-                blocks.append(device_block(self._site, device.zone, name, up=False, last_success=device.last_success))
+                blocks.append(device_block(device.where, up=False, last_success=device.last_success))
         if self._status and self._status[0] >= oldest:
             blocks.append(self._status[1])
         return b"".join([*(text.encode() for text in join(blocks)), self._daemon.render()])

@@ -20,15 +20,15 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from envmon.config.secret import SecretError
 from envmon.config.settings import MqttSettings
 from envmon.model.event import DeviceBatch
-from envmon.model.reading import Reading
-from envmon.publishers.documents import encode, loop_document, loop_key, rfc3339, topic_of, unit_document
+from envmon.model.readings import Sheet, columns
+from envmon.publishers.documents import Part, Poll, encode, loop_document, loop_key, parts_of, rfc3339, unit_document
 from envmon.publishers.mqtt_link import EXPIRY_S, Link, LinkError, Listener, connect
 from envmon.publishers.outbox import Outbox
 
@@ -60,10 +60,10 @@ class MqttCounts:
 
 @dataclass(slots=True)
 class _Unit:
-    """The last poll (Unix seconds, readings) of every device that serves one unit."""
+    """The last poll of every device that serves one unit."""
 
     offered: float
-    polls: dict[str, tuple[float, Sequence[Reading]]] = field(default_factory=dict)
+    polls: dict[str, Poll] = field(default_factory=dict)
 
 
 class MqttPublisher:
@@ -76,7 +76,7 @@ class MqttPublisher:
         self._counts = MqttCounts()
         self._outbox = Outbox(settings.queue)
         self._units: dict[str, _Unit] = {}
-        self._topics: dict[tuple[str | None, str], str] = {}
+        self._known: dict[str, tuple[Sheet, tuple[Part, ...]]] = {}  # by device
         self._status_topic = f"{settings.prefix}/{site}/status"
         self._loop_topic = f"{settings.prefix}/{site}/state"
         self._loop: Mapping[str, Any] = {}
@@ -99,30 +99,21 @@ class MqttPublisher:
     def offer_batch(self, batch: DeviceBatch) -> None:
         """Note the newest state of every unit this device serves."""
         now = time.monotonic()
-        for topic, readings in self._by_unit(batch):
-            unit = self._units.setdefault(topic, _Unit(now))
+        readings = columns(batch.readings)
+        for part in self._parts(batch.device, readings.sheet):
+            unit = self._units.get(part.topic)
+            if unit is None:
+                unit = self._units[part.topic] = _Unit(now)
             unit.offered = now
-            unit.polls[batch.device] = (batch.at.wall, readings)
-            self._outbox.offer(topic, now)
+            unit.polls[batch.device] = Poll(batch.at.wall, readings, part)
+            self._outbox.offer(part.topic, now)
         self._wake.set()
 
-    def _by_unit(self, batch: DeviceBatch) -> Iterator[tuple[str, Sequence[Reading]]]:
-        """Sort a poll by the topics of the units it speaks of; most devices speak of one only."""
-        units: dict[tuple[str | None, str], list[Reading]] = {}
-        zone: str | None = None
-        unit: str | None = None
-        readings: list[Reading] | None = None
-        for reading in batch.readings:
-            point = reading.point
-            if readings is None or point.zone is not zone or point.unit is not unit:
-                zone, unit = point.zone, point.unit
-                readings = units.setdefault((zone, unit or batch.device), [])
-            readings.append(reading)
-        for key, some in units.items():
-            topic = self._topics.get(key)
-            if topic is None:
-                topic = self._topics[key] = topic_of(some[0].point, self._settings.prefix, self._site)
-            yield topic, some
+    def _parts(self, device: str, sheet: Sheet) -> tuple[Part, ...]:
+        known = self._known.get(device)
+        if known is None or known[0] is not sheet:
+            known = self._known[device] = (sheet, parts_of(sheet, self._settings.prefix, self._site))
+        return known[1]
 
     def offer_status(self, status: Mapping[str, Any]) -> None:
         """Note the loop's status: sent at once when it changed (see ``loop_key``), else every REFRESH_S."""

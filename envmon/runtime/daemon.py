@@ -64,7 +64,7 @@ class Daemon(Generic[W]):
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._tasks = Supervisor(self.counters)
-        self._dispatcher = Dispatcher(frame.actuators, clock, self.counters, self._reported)
+        self._dispatcher = Dispatcher(frame.actuators, frame.lease, clock, self.counters, self._reported)
         outlets = Outlets(self._dispatcher.execute, self._page, self._hint, self._turned, frame.recorded)
         self._ledger = Ledger(frame.journal, self.counters)
         self._engine = Engine(mind, world, self._ledger, outlets, clock, self.counters)
@@ -288,7 +288,7 @@ class Daemon(Generic[W]):
     async def _order(self, order: Order) -> Answer:
         """Give an order; one that moves calls to the backup is judged on probe calls placed after it was given."""
         shift = self._engine.status().get("requests", {}).get(order.request, {"command": order.command})
-        if shift["command"] == Command.SHIFT:
+        if shift["command"] in (Command.SHIFT, Command.DRILL):
             route = shift.get("route", order.route)
             asked = [p for p in self._probes if p.target.target is Target.BACKUP and route in ("", p.target.route)]
             with suppress(TimeoutError):

@@ -6,6 +6,7 @@ Rules
   - Every effect gets one report per edge: done, fenced or failed, and why.
   - Nothing is tried again here: the core compares what the edges show with what it wants, and decides again.
   - An effect not started within ``EXECUTE_WITHIN_S`` is reported failed, never executed late.
+  - Nothing is written without the lease: it is asked right before each write, after all waiting.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from envmon.actuators.contract import Actuator, EdgeError, Fenced
+from envmon.leases.contract import Lease, LeaseError
 from envmon.model.effect import SetPercent, StampEpoch, TrafficEffect
 from envmon.model.event import EffectReport, Outcome
 from envmon.runtime.clock import Clock
@@ -45,12 +47,14 @@ class Dispatcher:
     def __init__(
         self,
         actuators: Mapping[str, Actuator],
+        lease: Lease,
         clock: Clock,
         counters: Counters,
         report: Callable[[EffectReport], None],
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._lanes = {edge: _Lane(actuator) for edge, actuator in actuators.items()}
+        self._lease = lease
         self._clock = clock
         self._counters = counters
         self._report = report
@@ -101,6 +105,8 @@ class Dispatcher:
             return Outcome.FAILED, f"not started within {EXECUTE_WITHIN_S:g} s: the edge was busy"
         try:
             async with asyncio.timeout(self._patience_s):
+                if not await self._lease.held():
+                    return Outcome.FAILED, "not started: the lease, the right to act, is not held any more"
                 match job.effect:
                     case SetPercent(route=route, percent=percent, epoch=epoch):
                         await actuator.set_percent(route, percent, epoch)
@@ -108,7 +114,7 @@ class Dispatcher:
                         await actuator.stamp(epoch)
         except Fenced as fenced:
             return Outcome.FENCED, f"{fenced} (the edge has seen epoch {fenced.fence})"
-        except EdgeError as error:
+        except (EdgeError, LeaseError) as error:
             return Outcome.FAILED, str(error)
         except TimeoutError:
             return Outcome.FAILED, f"no end within {self._patience_s:g} s; it may have happened"

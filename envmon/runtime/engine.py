@@ -79,7 +79,7 @@ class Outlets:
     page: Callable[[Page], None]
     hint: Callable[[PollFaster | AskProbe], None]
     turned: Callable[[], None]  # the status may have changed
-    recorded: Callable[[Event], None] = field(default=lambda _: None)  # every event, as the core gets it
+    recorded: Callable[[Event, Stepped[Any]], None] = field(default=lambda _event, _step: None)  # every event
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +177,9 @@ class Engine(Generic[W]):
     async def _turn(self, event: Event) -> None:
         if isinstance(event, Tick):
             self._look_after_journal(event)
-        self._outlets.recorded(event)
         step = self._mind.advance(self._world, event)
         self._world = step.world
+        self._outlets.recorded(event, step)
         self._counters.events += 1
         self._counters.decisions.update(decision.rule for decision in step.decisions)
         traffic = self._hand_out_hints(step.effects)

@@ -7,7 +7,7 @@ Rules
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from envmon.actuators.contract import Actuator
 from envmon.config.settings import PeopleSettings
@@ -17,6 +17,7 @@ from envmon.model.event import Event
 from envmon.model.policy import Policy
 from envmon.probes.contract import Probe
 from envmon.publishers.contract import Publisher
+from envmon.runtime.engine import Stepped
 from envmon.runtime.ledger import Journal
 from envmon.runtime.poller import PolledDevice
 from envmon.runtime.watch import ProbeTarget
@@ -61,7 +62,9 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What stays. ``services`` are further tasks by name (the web server); ``recorded`` gets every event."""
+    """What stays. ``services`` are further tasks by name (the web server); ``recorded`` gets every event with what
+    it led to, and must return at once.
+    """
 
     actuators: Mapping[str, Actuator]
     targets: tuple[ProbeTarget, ...]
@@ -73,5 +76,5 @@ class Frame:
     people: PeopleSettings = PeopleSettings()
     verify: Callable[[], str] = field(default=lambda: "")  # follows the journal's chain: its first fault
     services: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
-    recorded: Callable[[Event], None] = field(default=lambda _: None)
+    recorded: Callable[[Event, Stepped[Any]], None] = field(default=lambda _event, _step: None)
     probe_s: float = 20.0

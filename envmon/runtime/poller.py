@@ -20,6 +20,7 @@ from envmon.drivers.contract import DeviceError, Driver
 from envmon.model.effect import PollFaster
 from envmon.model.event import DeviceBatch
 from envmon.model.reading import Point, Quality, Reading, Reason
+from envmon.model.readings import Readings, Sheet, columns, sheet_of
 from envmon.runtime.clock import Clock
 from envmon.runtime.counters import Counters
 from envmon.runtime.looks import Looks, gap_s
@@ -78,7 +79,8 @@ class Poller:
         self._busy: dict[str, _Flight] = {}
         self._looks = Looks()
         self._lost: set[str] = set()
-        self._last: dict[str, Sequence[Reading]] = {}  # the rows of a device's tables are known once it answered
+        self._sheets: dict[str, Sheet] = {}  # the rows of a device's tables are known once it answered
+        self._silences: dict[str, tuple[Reason, Readings]] = {}  # of the devices that do not answer
         self._schedule = Schedule({device.id: self._wanted(device) for device in devices}, clock.now())
 
     @property
@@ -173,7 +175,7 @@ class Poller:
         self._counters.polls += 1
         error = ""
         try:
-            readings = await device.driver.poll()
+            readings = columns(await device.driver.poll())
         except DeviceError as fault:
             readings, error = self._missing(device, fault.reason), str(fault)
             self._note_loss(device, error)
@@ -187,7 +189,7 @@ class Poller:
             readings, error = self._missing(device, Reason.GARBAGE), f"the driver failed: {type(bug).__name__}: {bug}"
             self._note_loss(device, error, bug)
         else:
-            self._last[device.id] = readings
+            self._sheets[device.id] = readings.sheet
             self._note_recovery(device)
         return DeviceBatch(self._clock.stamp(), device.id, readings, error)
 
@@ -203,9 +205,18 @@ class Poller:
     def _note_recovery(self, device: PolledDevice) -> None:
         if device.id in self._lost:
             self._lost.discard(device.id)
+            self._silences.pop(device.id, None)
             log.info("device %s answers again", device.id)
 
-    def _missing(self, device: PolledDevice, reason: Reason) -> tuple[Reading, ...]:
-        last = self._last.get(device.id)
-        points = device.points if last is None else [reading.point for reading in last]
-        return tuple(Reading(point, None, Quality.MISSING, reason) for point in points)
+    def _missing(self, device: PolledDevice, reason: Reason) -> Readings:
+        """Return every point missing: those of the last poll, or those known beforehand."""
+        sheet = self._sheets.get(device.id) or self._sheets.setdefault(device.id, sheet_of(device.points))
+        before = self._silences.get(device.id)
+        if before is None or before[0] is not reason or before[1].sheet is not sheet:
+            before = self._silences[device.id] = (reason, _all_missing(sheet, reason))
+        return before[1]
+
+
+def _all_missing(sheet: Sheet, reason: Reason) -> Readings:
+    missing = {at: Reading(point, None, Quality.MISSING, reason) for at, point in enumerate(sheet.points)}
+    return Readings(sheet, (None,) * len(missing), missing)

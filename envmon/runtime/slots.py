@@ -14,7 +14,7 @@ Theory of operation
 import heapq
 from collections.abc import Mapping
 
-SLOTS = 20
+SLOTS = 10
 
 
 class Schedule:

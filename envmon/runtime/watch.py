@@ -224,4 +224,4 @@ class LeaseKeeper:
             log.info("the lease is held, epoch %d", self._epoch)
         else:
             log.warning("the lease is not held: %s", detail)
-        self._post(LeaseReport(at, held, self._epoch, detail))
+        self._post(LeaseReport(at, held, self._epoch, detail, self._lease.former if held else 0))

@@ -158,6 +158,8 @@ class SipEdge(SipSocket):
         before = via(hops[1])
         if method == "INVITE" and 200 <= response.status < 300:
             self._begun(header(response, "Call-ID"), before.branch)
+        elif method == "INVITE" and response.status >= 300:
+            self._unanswered(before.branch, response.status)
         rest = tuple(("Via", hop) for hop in hops[1:])
         others = tuple(pair for pair in response.headers if pair[0] != "Via")
         self.send(replace(response, headers=(*rest, *others)), _back(before))
@@ -167,6 +169,12 @@ class SipEdge(SipSocket):
         if way and way.counted and call_id not in self._dialogs:
             self._dialogs[call_id] = way
             self.switch.began(way.route, way.site)
+
+    def _unanswered(self, branch: str, status: int) -> None:
+        """Count a final refusal once; 408 and 5xx are the site's fault."""
+        if (way := self._ways.get(branch)) and way.counted:
+            self._ways[branch] = replace(way, counted=False)
+            self.switch.unanswered(way.route, way.site, failed=status == 408 or 500 <= status < 600)
 
     def _over(self, call_id: str) -> None:
         if way := self._dialogs.pop(call_id, None):

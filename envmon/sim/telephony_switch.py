@@ -25,6 +25,9 @@ class _Route:
     set_epoch: int = 0
     calls: dict[str, int] = field(default_factory=lambda: {PRIMARY: 0, BACKUP: 0})
     active: dict[str, int] = field(default_factory=lambda: {PRIMARY: 0, BACKUP: 0})
+    answered: dict[str, int] = field(default_factory=lambda: {PRIMARY: 0, BACKUP: 0})
+    refused: dict[str, int] = field(default_factory=lambda: {PRIMARY: 0, BACKUP: 0})
+    failed: dict[str, int] = field(default_factory=lambda: {PRIMARY: 0, BACKUP: 0})
 
 
 class Switch:
@@ -76,6 +79,12 @@ class Switch:
     def began(self, route: str, site: str) -> None:
         """A call was answered."""
         self._routes[route].active[site] += 1
+        self._routes[route].answered[site] += 1
+
+    def unanswered(self, route: str, site: str, *, failed: bool) -> None:
+        """A call ended without an answer; ``failed`` when the site is at fault."""
+        counts = self._routes[route].failed if failed else self._routes[route].refused
+        counts[site] += 1
 
     def ended(self, route: str, site: str) -> None:
         """An answered call ended."""
@@ -102,6 +111,13 @@ class Switch:
                 "calls_backup": route.calls[BACKUP],
                 "active_primary": route.active[PRIMARY],
                 "active_backup": route.active[BACKUP],
+                "answered_primary": route.answered[PRIMARY],
+                "answered_backup": route.answered[BACKUP],
+                "refused_primary": route.refused[PRIMARY],
+                "refused_backup": route.refused[BACKUP],
+                "failed_primary": route.failed[PRIMARY],
+                "failed_backup": route.failed[BACKUP],
+                "retried": 0,
             }
             for name, route in self._routes.items()
         }

@@ -55,11 +55,14 @@ class Calibration:
 
 def reached(said: list[Said], limit_c: float) -> int | None:
     """When the zone's own temperature came to the limit to stay for half a minute; None when it never did."""
-    run = 0
+    since: int | None = None
     for each in said:
-        run = run + 1 if each.temperature is not None and each.temperature >= limit_c else 0
-        if run == STAYS_S:
-            return each.t - STAYS_S + 1
+        if each.temperature is None or each.temperature < limit_c:
+            since = None
+            continue
+        since = each.t if since is None else since
+        if each.t - since >= STAYS_S - 1:
+            return since
     return None
 
 

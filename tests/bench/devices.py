@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 from envmon.config.secret import Secret  # noqa: E402
 from envmon.config.settings import DeviceSettings, SnmpSettings  # noqa: E402
 from envmon.drivers import open_driver  # noqa: E402
+from envmon.drivers.paced import PacedDriver  # noqa: E402
 from envmon.drivers.snmp import SnmpDriver  # noqa: E402
 from envmon.drivers.snmp_identify import ask_snmp  # noqa: E402
 from envmon.model.reading import Quality, Reading, Severity  # noqa: E402
@@ -89,7 +90,7 @@ async def examine(recording: Path, expected: Path, profiles: Mapping[str, Profil
             profile = profiles[found.matches[0].profile]
             at = place(profile, site="bench", device="device", path="bench", zone=None, commissioned=True)
             async with open_driver(settings, profile, bind_at(profile, at), at=at) as driver:
-                assert isinstance(driver, SnmpDriver)
+                assert isinstance(driver, SnmpDriver | PacedDriver)
                 by_id = {reading.point.id: reading for reading in await driver.poll()}
                 for bound in driver.bound:
                     assert isinstance(bound.spec.address, Oid)

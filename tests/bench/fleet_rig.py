@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleet_runs import Group
+
 SOURCES = Path(__file__).parent / "sim"
 TICK = os.sysconf("SC_CLK_TCK")
 LATE_MS = 1500  # a device that waited longer than one and a half intervals for its poll was polled late
@@ -84,13 +86,14 @@ class Counts:
 
 
 class Fleet:
-    """``count`` devices of one protocol, simulated by one C program."""
+    """A group of devices, simulated by one C program."""
 
-    def __init__(self, protocol: str, count: int, folder: Path) -> None:
-        self.protocol = protocol
-        self.count = count
-        self.octet = {"snmp": 10, "modbus": 20}[protocol]
-        self.port = free_port(socket.SOCK_DGRAM if protocol == "snmp" else socket.SOCK_STREAM)
+    def __init__(self, number: int, group: Group, folder: Path) -> None:
+        self.name = f"{group.protocol}_{number}"
+        self.group = group
+        self.protocol, self.count = group.protocol, group.count
+        self.octet = 10 + number
+        self.port = free_port(socket.SOCK_DGRAM if self.protocol == "snmp" else socket.SOCK_STREAM)
         self._control = free_port(socket.SOCK_DGRAM)
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -101,6 +104,7 @@ class Fleet:
     def start(self) -> None:
         source = {"snmp": "snmpsim", "modbus": "mbsim"}[self.protocol]
         program = self._folder / source
+        log = self._folder / f"{self.name}.log"
         if not program.exists():
             compiler = needed("gcc", "gcc libc6-dev libssl-dev")
             built = subprocess.run(
@@ -109,10 +113,14 @@ class Fleet:
             )  # fmt: skip
             if built.returncode:
                 raise BenchError(f"{source}.c does not compile; apt-get install libssl-dev?\n{built.stderr[-800:]}")
-        command = [program, "-n", self.count, "-p", self.port, "-c", self._control]
-        log = self._folder / f"{source}.log"
+        command = [program, "-n", self.count, "-p", self.port, "-c", self._control, "-a", self.octet]
         self._process = pinned([str(part) for part in command], WORLD_CORE, log)
         until(self._answers, f"{source} answers: {log.read_text()}")
+
+    def break_(self) -> None:
+        """Let the devices have the fault of their group."""
+        if self.group.fault:
+            self.tell(self.group.fault)
 
     def stop(self) -> None:
         if self._process is not None:

@@ -20,6 +20,7 @@ from fleet_rig import SUBJECT_CORE, BenchError, Fleet, end, free_port, get, need
 POINTS = 20
 ZONE_OF = 50  # devices a zone
 ROLES = 2  # points a device that a zone is judged by
+SECRETS = {"community": "public", "auth": "authpass12", "privacy": "privpass12"}  # as the simulator has them
 OID = "1.3.6.1.4.1.99999.1.{}.0"
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -84,10 +85,11 @@ class Envmon(Process):
 
     def command(self) -> list[str]:
         (self.folder / "profiles").mkdir(exist_ok=True)
-        for fleet in self.fleets:
-            (self.folder / "profiles" / f"{fleet.protocol}.yaml").write_text(json.dumps(_profile(fleet)))
+        for protocol in {fleet.protocol for fleet in self.fleets}:
+            (self.folder / "profiles" / f"{protocol}.yaml").write_text(json.dumps(_profile(protocol)))
         config = self.folder / "envmon.yaml"
-        (self.folder / "community").write_text("public")
+        for name, secret in SECRETS.items():
+            (self.folder / name).write_text(secret)
         config.write_text(json.dumps(self._config()))
         return [sys.executable, "-m", "envmon.cli.main", "run", "--config", str(config)]
 
@@ -107,7 +109,7 @@ class Envmon(Process):
                 zone: {"it_load_kw": 100, "units": {"unit_1": {"sensible_kw": 200}}, "units_needed": 1}
                 for zone in zones
             },
-            "devices": {f"{fleet.protocol}_{number}": self._device(fleet, number) for fleet, number in numbered},
+            "devices": {f"{fleet.name}_{number}": self._device(fleet, number) for fleet, number in numbered},
             "publish": {
                 "mqtt": {"host": "127.0.0.1", "port": self.mqtt, "zone": "desk", "qos": 0},
                 "http": {"listen": f"127.0.0.1:{self.http}"},
@@ -117,22 +119,26 @@ class Envmon(Process):
     def _device(self, fleet: Fleet, number: int) -> dict[str, object]:
         zone = zone_of(fleet, number)
         where = {"serves": f"{zone}.unit_1"} if number % ZONE_OF == 0 else {"zone": zone}
-        login = {"snmp": {"version": "2c", "community": f"file:{self.folder}/community"}}
+        files = {name: f"file:{self.folder}/{name}" for name in SECRETS}
+        login = {"version": "2c", "community": files["community"]}
+        if fleet.group.version == "3":
+            login = {"version": "3", "user": "bench", "auth": "sha", "privacy": "aes128",
+                     "auth_password": files["auth"], "privacy_password": files["privacy"]}  # fmt: skip
         return {
             "profile": f"bench-{fleet.protocol}",
             "address": f"{fleet.host(number)}:{fleet.port}",
             "every": "1s",
             "deadline": "900ms",
             **where,
-            **(login if fleet.protocol == "snmp" else {}),
+            **({"snmp": login} if fleet.protocol == "snmp" else {}),
         }
 
 
 def zone_of(fleet: Fleet, number: int) -> str:
-    return f"{fleet.protocol}_hall_{number // ZONE_OF}"
+    return f"{fleet.name}_hall_{number // ZONE_OF}"
 
 
-def _profile(fleet: Fleet) -> dict[str, object]:
+def _profile(protocol: str) -> dict[str, object]:
     points: list[dict[str, object]] = []
     for number in range(1, POINTS + 1):
         point: dict[str, object] = {"name": f"point_{number}", "valid_range": [-100, 1000], "invalid": [32767]}
@@ -142,12 +148,12 @@ def _profile(fleet: Fleet) -> dict[str, object]:
             point |= {"unit": "kW", "scale": 0.1}
         snmp = {"oid": OID.format(number + 1)}
         modbus = {"function": 3, "address": number, "type": "int16"}
-        points.append({**point, **(snmp if fleet.protocol == "snmp" else modbus)})
+        points.append({**point, **(snmp if protocol == "snmp" else modbus)})
     return {
-        "profile": f"bench-{fleet.protocol}",
+        "profile": f"bench-{protocol}",
         "vendor": "bench",
         "kind": "sensor",
-        "protocol": fleet.protocol,
+        "protocol": protocol,
         "evidence": "recorded",
         "sources": [{"document": "the benchmark's simulator", "revision": "1"}],
         "points": points,

@@ -1,6 +1,6 @@
 """Plays cooling-loss scenarios through the real engine and writes what it did.
 
-    python tests/bench/scenarios.py DIR [--seed N] [--only ID ...] [--jobs N] [-o decisions.json]
+    python tests/bench/scenarios.py DIR [--seed N] [--only ID ...] [--jobs N] [--tick S] [-o decisions.json]
 
 DIR holds scenario files (``ID.yaml``); ``sim.py`` beside or above DIR turns each into readings. Written is
 ``{"ID": [[t_s, "alarm" | "failover" | "failback"], ...]}``. ``--detail`` prints every decision and page with its
@@ -185,7 +185,7 @@ def decode(point: Point, value: Any, *, answered: bool) -> Reading:
 class Play:
     """One scenario, told to the engine second by second."""
 
-    def __init__(self, scenario: dict[str, Any], rows: list[list[Any]]) -> None:
+    def __init__(self, scenario: dict[str, Any], rows: list[list[Any]], tick_s: int = 1) -> None:
         self.site = site_of(scenario)
         self.world: World = initial()
         self.done = Played()
@@ -199,25 +199,36 @@ class Play:
         for row in rows:
             self.samples.setdefault(int(row[0]), []).append(row)
         self.duration = int(scenario["duration_s"])
+        self.tick_s = tick_s
 
     @property
     def at(self) -> Stamp:
         return Stamp(START_NS + self.t * SECOND, self.wall, "boot")
 
     def run(self) -> Played:
+        self.begin()
+        for second in range(self.duration + 1):
+            self.wall += 1.0
+            self.moment(second, self.samples.get(second, []), edge=second % 2 == 0, tick=second % self.tick_s == 0)
+            if second % self.tick_s == 0:
+                self._remember()
+        return self.done
+
+    def begin(self) -> None:
+        """The policy takes force and the lease is held."""
         self.tell(PolicyLoaded(self.at, self.site.policy, "digest", "bench"))
         self.tell(LeaseReport(self.at, held=True, epoch=EPOCH, detail="bench"))
-        for second in range(self.duration + 1):
-            self.t = second
-            self.wall += 1.0
-            if self.t in self.samples:
-                self._sample(self.samples[self.t])
-            if self.t % 2 == 0:
-                self._edge()
+
+    def moment(self, second: int, rows: list[list[Any]], *, edge: bool, tick: bool) -> None:
+        """What happens at one second: a poll that brought ``rows``, the edge's answer, a look at it all."""
+        self.t = second
+        if rows:
+            self._sample(rows)
+        if edge:
+            self._edge()
+        if tick:
             self._operator()
             self.tell(Tick(self.at))
-            self._remember()
-        return self.done
 
     def tell(self, event: Event) -> None:
         step = advance(self.world, event)
@@ -281,7 +292,7 @@ class Play:
         self.tell(EdgeReport(self.at, EDGE, (status,)))
 
     def _operator(self) -> None:
-        if self.t == ARM_AT_S:
+        if self.t >= ARM_AT_S and self.world.mode is Mode.OBSERVE:
             self._order(Command.ARM)
         inhibited = bool(self.status.get("inhibit"))
         if inhibited and self.world.mode is not Mode.HELD:
@@ -314,13 +325,13 @@ def load_simulator(folder: Path) -> ModuleType:
     sys.exit(f"no sim.py in {folder} or in its parent")
 
 
-def play(path: Path, seed: int | None) -> tuple[str, Played, float]:
+def play(path: Path, seed: int | None, tick_s: int) -> tuple[str, Played, float]:
     """Simulate and play one scenario file: its id, what the engine did, and the service limit in degC."""
     simulator = load_simulator(path.parent)
     scenario = yaml.safe_load(path.read_text(encoding="utf-8"))
     ran = simulator.run(scenario, seed)
     kept = {key: scenario[key] for key in ("sites", "limits", "drain_s", "duration_s") if key in scenario}
-    played = Play({**kept, "sample_s": scenario.get("sample_s", 15)}, ran["rows"]).run()
+    played = Play({**kept, "sample_s": scenario.get("sample_s", 15)}, ran["rows"], tick_s).run()
     return scenario["id"], played, float(scenario["limits"]["service_c"])
 
 
@@ -330,6 +341,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--tick", type=int, default=1, help="judge every so many seconds; the product does every one")
     parser.add_argument("--detail", action="store_true")
     parser.add_argument("-o", type=Path, default=Path("decisions.json"))
     asked = parser.parse_args()
@@ -338,7 +350,7 @@ def main() -> None:
     if not files:
         sys.exit(f"no scenario files in {asked.dir}")
     with ProcessPoolExecutor(asked.jobs) as pool:
-        results = list(pool.map(partial(play, seed=asked.seed), files))
+        results = list(pool.map(partial(play, seed=asked.seed, tick_s=asked.tick), files))
     if asked.detail:
         for identity, played, _ in results:
             print(f"== {identity}")

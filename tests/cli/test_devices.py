@@ -1,14 +1,13 @@
 """``envmon poll``, ``identify``, ``profiles`` and ``profile check``, against devices on loopback."""
 
-import asyncio
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from device_rig import config, crac, serving
 
 from envmon.cli.main import main
 from envmon.profiles.loader import load_builtin
@@ -17,50 +16,6 @@ from envmon.sim.registers import SimulatedDevice
 from envmon.sim.snmp_agent import SnmpAgent
 
 PROFILES = load_builtin()
-
-
-@contextmanager
-def serving(*servers: SnmpAgent | ModbusServer) -> Iterator[None]:
-    """Serve from a thread of its own: the commands bring their own event loop."""
-    started, stop = threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
-
-    async def serve() -> None:
-        for server in servers:
-            await server.__aenter__()
-        started.set()
-        await stop.wait()
-        for server in servers:
-            await server.__aexit__(None, None, None)
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    try:
-        assert started.wait(10)
-        yield
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
-        loop.close()
-
-
-def config(folder: Path, **devices: dict[str, object]) -> Path:
-    (folder / "community").write_text("public")
-    file = folder / "envmon.yaml"
-    told = {
-        "site": "dallas",
-        "daemon": {"zone": "noc", "state_dir": str(folder), "socket": str(folder / "s")},
-        "places": ["noc"],
-        "zones": {"hall_a": {"it_load_kw": 10, "units": {"crac_1": {"sensible_kw": 20}}, "units_needed": 1}},
-        "devices": devices,
-    }
-    file.write_text(yaml.safe_dump(told, sort_keys=False))
-    return file
-
-
-def crac(port: int, folder: Path) -> dict[str, object]:
-    login = {"community": f"file:{folder / 'community'}"}
-    return {"profile": "apc-inrow-rc", "address": f"127.0.0.1:{port}", "serves": "hall_a.crac_1", "snmp": login}
 
 
 def test_poll_shows_every_reading_with_its_quality(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,6 +71,36 @@ def test_identify_ranks_what_fits(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "1. rfc1628-ups (any, ups, recorded)\n   1.3.6.1.2.1.33.1.4.1.0 answers" in by_community
 
 
+@pytest.mark.parametrize(
+    ("profile", "point", "value", "reason"),
+    [
+        ("liebert-crv-modbus", "server_class", "air", "function 4 register 458 reads 2"),
+        ("carrier-ccu-modbus", "controller_type", "ccu", "function 3 register 1 reads 43"),
+        ("apc-inrow-sc-modbus", "model", "ACSC101", "function 3 register 53 reads 'ACSC101'"),
+    ],
+)
+def test_identify_knows_a_modbus_unit_by_a_register_of_its_own(
+    capsys: pytest.CaptureFixture[str], profile: str, point: str, value: str, reason: str
+) -> None:
+    device = SimulatedDevice(PROFILES[profile])
+    device.set(point, value)
+    server = ModbusServer({1: device})
+    with serving(server):
+        assert main(["identify", f"127.0.0.1:{server.port}", "--modbus"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith(f"1. {profile} (")
+    assert told[1:] == [f"   {reason}"]
+
+
+def test_identify_does_not_take_a_neighbour_for_the_unit(capsys: pytest.CaptureFixture[str]) -> None:
+    device = SimulatedDevice(PROFILES["liebert-crv-modbus"])
+    device.set("server_class", "ups")
+    server = ModbusServer({1: device})
+    with serving(server):
+        assert main(["identify", f"127.0.0.1:{server.port}", "--modbus"]) == 1
+    assert "no profile fits" in capsys.readouterr().out
+
+
 def test_identify_says_when_nothing_fits_or_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     agent = SnmpAgent(SimulatedDevice(PROFILES["hwg-wld"]) if PROFILES["hwg-wld"].points else device_without_name())
     config(tmp_path, crac_1=crac(1, tmp_path))
@@ -151,3 +136,12 @@ def test_profile_check_reads_back_or_tells_every_fault(tmp_path: Path, capsys: p
     told = capsys.readouterr().err
     assert "unknown key; did you mean walk?" in told
     assert "Traceback" not in told
+
+
+def test_a_reader_that_has_enough_of_the_output_is_no_traceback() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    program = "import sys; from envmon.cli.main import main; sys.exit(main(['profiles']))"
+    with os.fdopen(theirs, "wb") as output:
+        done = subprocess.run([sys.executable, "-c", program], stdout=output, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -34,7 +34,7 @@ def zone(name: str, *, here: bool = True, load: float = 60.0) -> ZonePolicy:
 
 
 def policy(**changes: object) -> Policy:
-    route = RoutePolicy("outbound", ("edge_1", "edge_2"), ("hall_a",), ("hall_b",), soak_s=60.0)
+    route = RoutePolicy("outbound", ("edge_1", "edge_2"), ("hall_a",), ("hall_b",), soak_s=60.0, stages=(100,))
     devices = tuple(f"{z}_{d}" for z in ("hall_a", "hall_b") for d in ("crac_1", "crac_2", "crac_3", "probes"))
     base = Policy("dallas", (zone("hall_a"), zone("hall_b", here=False, load=30.0)), (route,), devices)
     return replace(base, **changes)  # type: ignore[arg-type]
@@ -42,7 +42,7 @@ def policy(**changes: object) -> Policy:
 
 @dataclass
 class Edge:
-    """An edge as it would answer: it obeys writes unless told otherwise."""
+    """An edge as it would answer: it obeys writes unless told otherwise; ``truly`` is what it does when it lies."""
 
     percent: int = 0
     set_epoch: int = 0
@@ -53,6 +53,23 @@ class Edge:
     calls_primary: int = 0
     calls_backup: int = 0
     active_primary: int = 0
+    active_backup: int = 0
+    answered_backup: int = 0
+    failed_backup: int = 0
+    truly: int | None = None
+    share: int = 0
+
+    def carry(self, calls: int, *, answered: bool) -> None:
+        """New calls of one second, split by the percent as evenly as whole calls can be."""
+        percent = self.percent if self.truly is None else self.truly
+        self.share += calls * percent
+        backup, self.share = divmod(self.share, 100)
+        self.calls_backup += backup
+        self.calls_primary += calls - backup
+        self.answered_backup += backup if answered else 0
+        self.failed_backup += 0 if answered else backup
+        self.active_primary = max(0, self.active_primary - 1) if percent == 100 else 30
+        self.active_backup = max(0, self.active_backup - 1) if percent == 0 else 30
 
 
 @dataclass
@@ -69,6 +86,7 @@ class Room:
     silent: set[str] = field(default_factory=set)
     edges: dict[str, Edge] = field(default_factory=lambda: {"edge_1": Edge(), "edge_2": Edge()})
     backup_answers: bool = True
+    backup_takes_calls: bool = True
     calls_per_s: int = 2
     lease: LeaseReport | None = None
     effects: list[Effect] = field(default_factory=list)
@@ -150,7 +168,9 @@ class Room:
                 continue
             status = EdgeStatus(
                 name, "outbound", edge.percent, edge.set_epoch, edge.fence, edge.up_since,
-                edge.calls_primary, edge.calls_backup, edge.active_primary, 0,
+                edge.calls_primary, edge.calls_backup, edge.active_primary, edge.active_backup, ends=True,
+                answered_primary=edge.calls_primary, answered_backup=edge.answered_backup,
+                failed_backup=edge.failed_backup,
             )  # fmt: skip
             self.tell(EdgeReport(self.at, name, (status,)))
 
@@ -166,12 +186,7 @@ class Room:
         self.now_ns += SECOND
         elapsed = (self.now_ns - START_NS) // SECOND
         for edge in self.edges.values():
-            if edge.percent == 100:
-                edge.calls_backup += self.calls_per_s
-                edge.active_primary = max(0, edge.active_primary - 1)
-            else:
-                edge.calls_primary += self.calls_per_s
-                edge.active_primary = 30
+            edge.carry(self.calls_per_s, answered=self.backup_takes_calls)
         if elapsed % 5 == 1:
             self.poll()
             self.probe()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from envmon.core import forecast
 from envmon.core.evidence import quorum
 from envmon.core.judge import judge, minutes, quorum_stands
-from envmon.core.margin import capacity
+from envmon.core.margin import capacity, resting
 from envmon.core.world import SECOND, Sample, Seen, ZoneState
 from envmon.model.event import Stamp
 from envmon.model.reading import Point, Quality, Reading, Reason, Role, Severity
@@ -103,6 +103,26 @@ def test_n_plus_k_is_counted_on_known_losses(lost, spare, margin):
 @pytest.mark.parametrize("word", ["running", "standby", "unknown"])
 def test_a_unit_is_not_lost_for_being_quiet_or_on_standby(word):
     assert capacity(ZONE, (unit_state(1, word),)).lost == ()
+
+
+def rotation(*words: str) -> list[tuple[str, ...]]:
+    """What is lost while unit 3 goes through these states, one a minute, beside two units that run."""
+    rested: dict[str, int] = {}
+    lost = []
+    for minute, word in enumerate(words):
+        now = at(60 * minute)
+        told = replace(unit_state(3, word), at_ns=now.mono_ns)
+        rested = resting(ZONE, (told,), rested, now)
+        lost.append(capacity(ZONE, (told,), rested=rested).lost)
+    return lost
+
+
+def test_a_unit_that_starts_from_standby_is_lost_only_when_it_takes_too_long():
+    three = ("hall_a_crac_3",)
+    assert rotation("standby", "starting", "starting", "running") == [(), (), (), ()]
+    assert rotation("running", "starting") == [(), three]
+    assert rotation("standby", "failed", "starting") == [(), three, three]
+    assert rotation("standby", *["starting"] * 5) == [(), (), (), (), (), three]
 
 
 def vote(kind: Kind, *devices: str) -> Vote:

@@ -1,11 +1,15 @@
 """A sensor's vote: how it is lost, on what words, and how it is earned back."""
 
+from dataclasses import replace
+
 import pytest
 
-from envmon.core.trust import behave, doubts, middles
-from envmon.core.world import SECOND, Habit, Seen
+from envmon.core.trust import behave, doubts, middles, suspects
+from envmon.core.world import SECOND, Doubt, Habit, Seen
+from envmon.model.effect import Page
 from envmon.model.event import Stamp
 from envmon.model.reading import Point, Reading, Role
+from tests.core.room import Room
 
 POLL_S = 15
 
@@ -131,3 +135,29 @@ def test_two_that_stray_together_keep_their_votes():
 def test_supply_air_may_step_with_its_unit():
     air = Air(Role.SUPPLY_TEMP, a="gw_1").quiet(base=14.0)
     assert air.poll(a=26.0) == {}
+
+
+def test_a_loose_contact_pages_once():
+    room = Room().run(12)
+    real = room.readings
+
+    def readings(device, zone_name):
+        told = real(device, zone_name)
+        second = (room.now_ns // SECOND) % 400
+        if device != "hall_a_probes" or second < 200:
+            return told
+        return (replace(told[0], value=told[0].value + (9.0 if second % 10 < 5 else -9.0)), *told[1:])
+
+    room.readings = readings  # type: ignore[method-assign]
+    room.run(1_200)
+    pages = [effect.raised for effect in room.effects if isinstance(effect, Page) and effect.key.endswith("/trust")]
+    assert pages == [True]
+
+
+def test_a_suspect_is_forgotten_after_an_hour():
+    doubt = {"probe": Doubt("noisy", 0)}
+    early, ripe = Stamp(60 * SECOND, 0.0, "b"), Stamp(130 * SECOND, 0.0, "b")
+    assert suspects(doubt, {}, early) == {}
+    told = suspects(doubt, {}, ripe)
+    assert suspects({}, told, Stamp(3_700 * SECOND, 0.0, "b")) == told
+    assert suspects({}, told, Stamp(3_800 * SECOND, 0.0, "b")) == {}

@@ -12,13 +12,30 @@ from hypothesis import strategies as st
 from envmon.core.aside_rules import ASIDE_RULES, AsideAsk, AsideFacts
 from envmon.core.consent_rules import CONSENT_RULES, ConsentFacts
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES, LeaseAct, LeaseFacts, ModeAct, ModeAsk, ModeFacts
-from envmon.core.route_rules import ROUTE_RULES, Act, Ask, Edges, Episode, Ready, RouteFacts, Threat
+from envmon.core.route_rules import ROUTE_RULES
+from envmon.core.route_words import (
+    Act,
+    Ask,
+    Edges,
+    Episode,
+    Errand,
+    Pace,
+    Proven,
+    Ready,
+    RouteFacts,
+    Stage,
+    Threat,
+)
 from envmon.core.storm_rules import STORM_RULES, StormAct, StormFacts, Weather
 from envmon.core.table import Answer, Row, find, matches
 from envmon.core.zone_rules import ZONE_RULES
 from envmon.model.verdict import Mode, Position, Verdict
 
-WRITES = {Act.SHIFT_BY_RULE, Act.SHIFT_BY_ORDER, Act.RESTORE, Act.ASSERT}
+BEGINS = {Act.SHIFT_BY_RULE, Act.SHIFT_BY_ORDER, Act.STAGE_BY_RULE, Act.STAGE_BY_ORDER, Act.DRILL}
+BY_ITSELF = {Act.SHIFT_BY_RULE, Act.STAGE_BY_RULE}
+GOES_ON = {Act.NEXT_STAGE, Act.THE_REST}
+COMES_HOME = {Act.RESTORE, Act.STAGE_HOME, Act.ROLL_BACK, Act.DRILL_HOME}
+WRITES = {*BEGINS, *GOES_ON, *COMES_HOME, Act.ASSERT}
 KINDS: dict[type, dict[str, frozenset[StrEnum]]] = {
     facts: {name: frozenset(kind) for name, kind in get_type_hints(facts).items()}
     for facts in (RouteFacts, ModeFacts, LeaseFacts, ConsentFacts, StormFacts, AsideFacts)
@@ -96,7 +113,7 @@ def test_no_random_cell_of_the_route_table_matches_two_rows(drawn):
     assert sum(matches(row, RouteFacts(*drawn)) for row in ROUTE_RULES) <= 1
 
 
-@pytest.mark.parametrize("order", [Ask.SHIFT, Ask.RESTORE])
+@pytest.mark.parametrize("order", [Ask.SHIFT, Ask.RESTORE, Ask.DRILL])
 def test_every_order_is_answered_by_exactly_one_rule(order):
     rows = [row for row in ROUTE_RULES if order in values(row, "order")]
     assert all(row.id[0] == "O" for row in rows)
@@ -144,7 +161,8 @@ def test_nothing_writes_without_the_lease_or_in_observe():
 
 def test_nothing_moves_to_a_backup_that_is_not_ready():
     for row in ROUTE_RULES:
-        if row.action in (Act.SHIFT_BY_RULE, Act.SHIFT_BY_ORDER):
+        onward = row.action in GOES_ON and Position.SHIFTING in values(row, "position")
+        if row.action in BEGINS or onward:
             assert values(row, "ready") == {Ready.YES}, row.id
         if row.action is Act.ASSERT and values(row, "position") & {Position.SHIFTING, Position.BACKUP}:
             assert values(row, "taken") == {Answer.YES} or Ready.NO not in values(row, "ready"), row.id
@@ -152,7 +170,7 @@ def test_nothing_moves_to_a_backup_that_is_not_ready():
 
 def test_automatic_moves_need_automatic_mode_an_acute_threat_and_an_unspent_episode():
     for row in ROUTE_RULES:
-        if row.action is Act.SHIFT_BY_RULE:
+        if row.action in BY_ITSELF:
             assert values(row, "mode") == {Mode.AUTOMATIC}, row.id
             assert values(row, "threat") == {Threat.ACT}, row.id
             assert values(row, "order") == {Ask.NONE}, row.id
@@ -162,10 +180,64 @@ def test_automatic_moves_need_automatic_mode_an_acute_threat_and_an_unspent_epis
 
 def test_calls_come_home_only_by_order_from_a_safe_soaked_room():
     for row in ROUTE_RULES:
-        if row.action is Act.RESTORE:
+        if row.action in (Act.RESTORE, Act.STAGE_HOME):
             assert values(row, "order") == {Ask.RESTORE}, row.id
             assert values(row, "threat") == {Threat.NONE}, row.id
-            assert values(row, "soaked") == {Answer.YES}, row.id
+            assert values(row, "soaked") == values(row, "spare") == {Answer.YES}, row.id
+
+
+def test_a_move_under_way_goes_on_only_while_automation_or_the_order_behind_it_drives_it():
+    for row in ROUTE_RULES:
+        if row.action in GOES_ON | {Act.DRILL_HOME}:
+            assert values(row, "going") == {Answer.YES}, row.id
+            assert values(row, "stage") == {Stage.PART}, row.id
+        if row.action is Act.THE_REST:
+            assert Proven.FALTERING not in values(row, "proof"), row.id
+        if row.action is Act.NEXT_STAGE:
+            assert values(row, "proof") == {Proven.PROVEN}, row.id
+
+
+def test_calls_are_rolled_back_only_from_an_unfinished_move_into_a_primary_that_can_bear_them():
+    rows = [row for row in ROUTE_RULES if row.action is Act.ROLL_BACK]
+    assert rows
+    for row in rows:
+        assert values(row, "back") == {Answer.YES}, row.id
+        assert values(row, "position") == {Position.SHIFTING}, row.id
+        assert Errand.DRILL not in values(row, "errand"), row.id
+
+
+def test_a_drill_begins_only_when_everything_is_good():
+    (row,) = [row for row in ROUTE_RULES if row.action is Act.DRILL]
+    good = {"mode": Mode.AUTOMATIC, "position": Position.PRIMARY, "threat": Threat.NONE, "lease": Answer.YES}
+    good |= {"whole": Answer.YES, "soaked": Answer.YES, "quiet": Answer.YES, "ready": Ready.YES}
+    good |= {"edges": Edges.AGREE, "episode": Episode.NONE, "pace": Pace.STAGED, "order": Ask.DRILL}
+    assert {fact: frozenset([value]) for fact, value in good.items()} == dict(row.when)
+
+
+@pytest.mark.parametrize("errand", [Errand.RULE, Errand.ORDER, Errand.DRILL])
+def test_an_unfinished_stage_is_never_stopped_in_silence(errand):
+    """While nothing is wrong a stage waits in silence; proven, overdue or refuted it goes on, back, or is told."""
+    among = {
+        **KINDS[RouteFacts],
+        "order": frozenset([Ask.NONE]),
+        "mode": frozenset([Mode.AUTOMATIC, Mode.HELD]),
+        "position": frozenset([Position.SHIFTING]),
+        "stage": frozenset([Stage.PART]),
+        "errand": frozenset([errand]),
+        "ready": frozenset([Ready.YES, Ready.NO]),
+        "edges": frozenset([Edges.AGREE, Edges.UNREAD]),
+        "proof": frozenset([Proven.PROVEN, Proven.OVERDUE, Proven.CONTRADICTED, Proven.FALTERING]),
+        # what the facts are made of keeps these together: going back is ours to do only with the lease, while going
+        "lease": frozenset([Answer.YES]),
+        "going": frozenset([Answer.YES]),
+    }
+    assert uncovered(list(ROUTE_RULES), among) is None
+    stopped = {**among, "back": frozenset([Answer.NO])}
+    assert uncovered(list(ROUTE_RULES), {**stopped, "going": frozenset([Answer.NO])}) is None
+    assert uncovered(list(ROUTE_RULES), {**stopped, "lease": frozenset([Answer.NO])}) is None
+    homeward = {"position": frozenset([Position.RESTORING]), "edges": frozenset([Edges.AGREE])}
+    among |= {**homeward, "threat": frozenset([Threat.NONE, Threat.WATCH])}
+    assert uncovered(list(ROUTE_RULES), among) is None
 
 
 def test_refusals_never_act():

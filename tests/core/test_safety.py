@@ -6,7 +6,7 @@ import pytest
 
 from envmon.core.advance import advance
 from envmon.core.route_facts import threat
-from envmon.core.route_rules import Threat
+from envmon.core.route_words import Threat
 from envmon.core.snapshot import dump, load
 from envmon.core.status import status
 from envmon.core.world import SECOND
@@ -130,6 +130,30 @@ def test_a_restart_does_not_outbid_the_controller_that_held_us():
     assert room.order(Command.RESUME).rule == "M40"
     room.run(5)
     assert any(isinstance(effect, StampEpoch) and effect.epoch == 100 for effect in room.effects)
+
+
+def test_a_lease_taken_from_another_envmon_starts_held_until_an_operator_resumes():
+    room = Room().armed()
+    room.tell(LeaseReport(room.at, held=False, epoch=0, detail="lost"))
+    room.tell(LeaseReport(room.at, held=True, epoch=9, detail="", former=8))
+    room.run(3)
+    assert room.world.mode is Mode.HELD
+    assert room.world.mode_rule == "M52"
+    assert "epoch 8 was not ours" in room.world.mode_why
+    room.world = replace(load(dump(room.world), room.at), policy=room.world.policy)
+    room.tell(LeaseReport(room.at, held=True, epoch=10, detail="", former=9))
+    assert room.world.followed == 8, "a restart forgives nothing"
+    assert room.order(Command.RESUME).rule == "M40"
+    room.run(3)
+    assert room.world.mode is Mode.AUTOMATIC
+
+
+def test_our_own_lease_taken_again_after_a_restart_holds_nothing():
+    room = Room().armed()
+    room.world = replace(load(dump(room.world), room.at), policy=room.world.policy)
+    room.tell(LeaseReport(room.at, held=True, epoch=8, detail="", former=7))
+    room.run(3)
+    assert room.world.mode is Mode.AUTOMATIC
 
 
 # --- restarts ----------------------------------------------------------------------------------------------------

@@ -304,8 +304,7 @@ def test_unshelve_and_what_is_refused():
 
 def test_a_critical_page_is_never_shelved_and_a_shelf_breaks_when_it_gets_worse():
     room = Room().armed()
-    room.inlets["hall_a"] = 28.5
-    room.run(10)
+    room.run(200, heat=0.0325)
     key = "envmon/dallas/hall_a/thermal"
     assert room.world.raised[key] == "warning"
     assert order(room, Command.SHELVE, key, 3).rule == "K30"

@@ -45,6 +45,7 @@ async def exporter() -> AsyncIterator[int]:
     daemon.watch_mqtt(lambda: MqttCounts(connected=True, sent=3, connects=1))
     daemon.watch_runtime(lambda: {key: {"x": 1} if row.label else 1 for key, row in RUNTIME.items()})
     daemon.watch_pages(lambda: {key: {"duty": 1} for key in PAGES})
+    daemon.watch_journal(lambda: {"seq": 12, "head": {"ab12": 12}})
     site = asyncio.create_task(live(metrics, daemon))
     async with WebServer(HttpSettings(port=0), metrics.scrape, dict, dict) as server:
         yield server.port

@@ -212,10 +212,13 @@ createUser sha224only SHA-224 {PASSWORDS["auth"]}
 rouser sha224only auth
 createUser sha256aes SHA-256 {PASSWORDS["auth"]} AES {PASSWORDS["privacy"]}
 rouser sha256aes priv
+createUser sha256aes256 SHA-256 {PASSWORDS["auth"]} AES-256 {PASSWORDS["privacy"]}
+rouser sha256aes256 priv
 createUser sha384aes SHA-384 {PASSWORDS["auth"]} AES {PASSWORDS["privacy"]}
 rouser sha384aes priv
 createUser nobody
 rouser nobody noauth
+proxy -Cn crac_2 -v 2c -c public 127.0.0.1:{{port}} .{BASE}
 override {BASE}.1.0 integer 215
 override {BASE}.2.0 integer 1
 override {BASE}.3.0 integer 32767

@@ -86,4 +86,4 @@ def test_the_drivers_ask_the_snmp_client_for_the_three_gets_and_for_nothing_else
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {"session", "self._session"}
     }
-    assert used == {"get_many", "getnext", "getbulk", "refresh"}
+    assert used == {"get_many", "getnext", "getbulk", "refresh", "close"}  # close is ours: it lets go of the socket

@@ -34,6 +34,7 @@ from pysnmp.hlapi.v1arch import asyncio as foreign
 
 from envmon.config.secret import Secret
 from envmon.config.settings import SnmpSettings
+from envmon.drivers import snmp_session
 from envmon.drivers.contract import DeviceError, Driver
 from envmon.model.reading import Quality, Reason
 from envmon.profiles.schema import ModbusLimits, ProfilePoint, SnmpLimits
@@ -71,6 +72,7 @@ USERS = [
     ("md5des", "md5", "des"),
     ("sha224only", "sha224", ""),
     ("sha256aes", "sha256", "aes128"),
+    ("sha256aes256", "sha256", "aes256"),
     ("sha384aes", "sha384", "aes128"),
     ("sha512aes256", "sha512", "aes256"),
     ("sha1aes256", "sha", "aes256"),
@@ -83,6 +85,15 @@ async def test_every_v3_protocol(snmpd: Snmpd, tmp_path: Path, name: str, auth: 
     async with open_(snmpd.port, user(tmp_path, name, auth, privacy), deadline_s=2.0) as device:
         assert told(await device.poll()) == GOOD
         assert told(await device.poll()) == GOOD
+
+
+async def test_the_keys_of_a_password_are_made_once_and_the_password_is_not_kept(snmpd: Snmpd, tmp_path: Path):
+    for _ in range(2):
+        async with open_(snmpd.port, user(tmp_path, "shaaes", "sha", "aes128"), deadline_s=2.0) as device:
+            assert told(await device.poll()) == GOOD
+        keys = dict(snmp_session._MASTER_KEYS)
+    assert keys == snmp_session._MASTER_KEYS and keys
+    assert PASSWORDS["auth"] not in repr(keys) and PASSWORDS["privacy"] not in repr(keys)
 
 
 @pytest.mark.parametrize("version", ["1", "2c"])
@@ -179,7 +190,7 @@ async def test_a_login_the_agent_ignores_ends_at_the_deadline_with_a_hint(snmpd:
         fault = await failed(device)
         assert time.monotonic() - began < 5.0
     assert fault.reason is Reason.TIMEOUT
-    assert "a wrong community or privacy password looks like this, too" in str(fault)
+    assert "a wrong community, context or privacy password looks like this, too" in str(fault)
 
 
 LOGINS = [
@@ -384,6 +395,18 @@ async def test_an_answer_from_the_last_poll_is_not_believed(tmp_path: Path):
         await failed(device)
         clock.now += 2
         assert told(await device.poll()) == GOOD
+
+
+async def test_an_answer_that_comes_when_nobody_waits_is_dropped(tmp_path: Path):
+    numbers = iter(range(100))
+
+    def twice(message: Message) -> list[bytes]:
+        return [values(message, n1=next(numbers), n2=1, n4=-5)] * 2
+
+    async with agent(twice) as peer, open_(peer.port, community(tmp_path)) as device:
+        for number in range(5):
+            assert told(await device.poll()) == {**GOOD, "t1": number / 10}
+            await asyncio.sleep(0.01)
 
 
 async def test_other_oids_than_asked_are_not_taken_for_ours(tmp_path: Path):

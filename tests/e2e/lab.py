@@ -37,10 +37,14 @@ EVERY_S = 1.0
 
 
 class Lab:
-    """Devices of two halls and a daemon that watches them; ``edges`` are what it commands."""
+    """Devices of two halls and a daemon that watches them; ``edges`` are what it commands.
 
-    def __init__(self, folder: Path, edges: list[EdgeSettings], **more: Any) -> None:
+    Its route moves in one step unless ``stages`` says otherwise.
+    """
+
+    def __init__(self, folder: Path, edges: list[EdgeSettings], stages: Sequence[int] = (100,), **more: Any) -> None:
         self.folder = folder
+        self.stages = list(stages)
         self.edges = edges
         self.state = folder / "state"
         self.socket = folder / "envmon.sock"
@@ -162,6 +166,7 @@ class Lab:
                 "outbound": {
                     "edges": [e.id for e in self.edges], "depends_on": ["hall_a"], "backup": ["hall_b"],
                     "max_call": "12s", "verify": "30s", "margin": "15min", "soak": "5s",
+                    "stages": self.stages,
                 }
             },
             "pagers": {"oncall": {"kind": "webhook", "zone": "outside", "url": self.on_call.url}},

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-SPEED = "12"  # both Pythons may run this at once, on two cores
+SPEED = "10"  # both Pythons may run this at once, on two cores
 
 
 def play(*arguments: str) -> tuple[int, dict[str, Any]]:
@@ -33,7 +33,8 @@ async def test_the_storm_is_survived_and_lost_without_envmon(tmp_path: Path) -> 
     assert result["calls"]["failed"] == 0, result
     assert result["seconds_before_limit"] > 0
     told = [decision["rule"] for decision in result["decisions"]]
-    assert [rule for rule in told if rule in {"T10", "T20", "T23"}] == ["T10", "T20", "T23"]
+    moved = [rule for rule in told if rule in {"T10", "T60", "T20", "T23"}]
+    assert moved in (["T60", "T20", "T23"], ["T10", "T20", "T23"])
     assert all(set(decision) == {"t", "rule", "why"} for decision in result["decisions"])
     code, result = alone
     assert (code, result["verdict"], result["decisions"]) == (1, "lost", [])

@@ -486,7 +486,7 @@ async def _listen(manager: socket.socket, told: list[str]) -> None:
 
 
 async def _told(told: list[str], condition: Callable[[], bool]) -> None:
-    deadline = asyncio.get_running_loop().time() + 10
+    deadline = asyncio.get_running_loop().time() + 40
     while not condition():
         assert asyncio.get_running_loop().time() < deadline, told
         await asyncio.sleep(0.02)

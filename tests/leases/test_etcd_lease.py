@@ -115,6 +115,7 @@ async def test_kill_9_of_the_holder_hands_over_within_two_ttl(cluster: Cluster) 
         killed = now()
         process.kill()
         assert await taken(standby, 40.0) == epoch + 1
+        assert standby.former == epoch
         assert now() - killed <= 2 * settings.ttl_s + SLACK_S
 
 

@@ -1,13 +1,17 @@
 """What every pager must do: the simulated one and the webhook against a real server."""
 
+import json
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 import pytest
 from page_server import PageServer, envelope, page, settings
 
-from envmon.pagers import PAGERS
+from envmon.pagers import PAGERS, open_pager
 from envmon.pagers.contract import Pager, PagerError
 from envmon.pagers.simulated import SimulatedPager
 
@@ -52,17 +56,41 @@ class WebhookBench:
         self.server.answer = lambda _: 202
 
 
+class CommandBench:
+    """A program that appends what it gets to a file, and ends with the code in another."""
+
+    def __init__(self, folder: Path) -> None:
+        self.taken, self.code = folder / "taken", folder / "code"
+        self.taken.touch()
+        self.accept()
+        script = 'code=$(cat "$1"); if [ "$code" = 0 ]; then cat >> "$0"; fi; exit "$code"'
+        argv = ("/bin/sh", "-c", script, str(self.taken), str(self.code))
+        self.pager: Pager = PAGERS["command"](replace(settings(""), kind="command", argv=argv))
+
+    def numbers(self) -> list[int]:
+        return [json.loads(line)["number"] for line in self.taken.read_text().splitlines()]
+
+    def refuse(self, *, retry: bool) -> None:
+        self.code.write_text("75" if retry else "1")
+
+    def accept(self) -> None:
+        self.code.write_text("0")
+
+
 @asynccontextmanager
 async def bench(kind: str) -> AsyncIterator[Bench]:
     if kind == "simulated":
         yield SimulatedBench()
+    elif kind == "command":
+        with tempfile.TemporaryDirectory() as folder:
+            yield CommandBench(Path(folder))
     else:
         async with PageServer() as server:
             yield WebhookBench(server)
 
 
 def test_every_kind_is_on_the_bench() -> None:
-    assert set(PAGERS) == {"simulated", "webhook"}
+    assert set(PAGERS) == {"simulated", "webhook", "command"}
 
 
 @pytest.mark.parametrize("kind", list(PAGERS))
@@ -94,3 +122,21 @@ async def test_a_pager_can_be_opened_again(kind: str) -> None:
             async with it.pager as pager:
                 await pager.send(envelope(number))
         assert it.numbers() == [1, 2]
+
+
+async def test_a_pager_that_asked_for_one_kind_gets_no_other(tmp_path: Path) -> None:
+    it = CommandBench(tmp_path)
+    argv = ("/bin/sh", "-c", 'cat >> "$0"', str(it.taken))
+    async with open_pager(replace(settings(""), kind="command", argv=argv, only=("T23",))) as pager:
+        await pager.send(envelope(1, replace(page(), key="envmon/dallas/outbound/1/T10")))
+        await pager.send(envelope(2, replace(page(), key="envmon/dallas/outbound/1/T23")))
+        await pager.send(envelope(3, replace(page(raised=False), key="envmon/dallas/outbound/1/T23")))
+    assert it.numbers() == [2, 3]
+
+
+async def test_a_program_that_hangs_or_is_missing_is_tried_again(tmp_path: Path) -> None:
+    for argv in (("/bin/sh", "-c", "sleep 60"), (str(tmp_path / "none"),)):
+        pager = PAGERS["command"](replace(settings(""), kind="command", argv=argv, deadline_s=0.3))
+        with pytest.raises(PagerError) as raised:
+            await pager.send(envelope(1))
+        assert raised.value.retry

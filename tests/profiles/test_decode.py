@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from envmon.model.reading import Quality, Reading, Reason, Role, Severity
 from envmon.profiles.bind import BoundPoint, bind
-from envmon.profiles.decode import Beside, Raw, decode, decode_modbus, decode_snmp, missing, short_way
+from envmon.profiles.decode import Beside, Raw, decode, decode_modbus, decode_snmp, missing
 from envmon.profiles.loader import load_text
 from envmon.profiles.registers import reader, registers_value
 from envmon.profiles.schema import Register
+from envmon.profiles.short_way import short_way
 
 
 def bound(point: str, protocol: str = "snmp", extra: str = "") -> BoundPoint:
@@ -348,17 +349,14 @@ RAW = st.one_of(
 @given(raw=RAW)
 def test_the_short_way_says_what_the_whole_way_says_or_nothing(extra: str, raw: Raw) -> None:
     asked = bound("{name: t, oid: 1.3.6.1" + extra + "}")
-    short = short_way(asked)
-    assert short is not None
-    whole = decode(asked, raw)
-    assert short(asked.point, raw) in {None, whole} if whole.good else short(asked.point, raw) is None
+    short, whole = short_way(asked)[raw], decode(asked, raw)
+    assert short == short_way(asked)[raw], "the same when it is remembered"
+    assert short is None or (whole.good and short == whole.value)
 
 
 def test_a_plain_good_number_takes_the_short_way() -> None:
     asked = temp(", valid_range: [-10, 60]")
-    short = short_way(asked)
-    assert short is not None
-    assert short(asked.point, 219) == decode(asked, 219)
+    assert short_way(asked)[219] == decode(asked, 219).value == 21.9
 
 
 @pytest.mark.parametrize(
@@ -371,11 +369,12 @@ def test_a_plain_good_number_takes_the_short_way() -> None:
     ],
 )
 def test_what_needs_more_than_its_number_has_no_short_way(extra: str) -> None:
-    assert short_way(bound("{name: t, oid: 1.3.6.1" + extra + "}")) is None
+    asked = bound("{name: t, oid: 1.3.6.1" + extra + "}")
+    assert [short_way(asked)[raw] for raw in (0, 1, 2, 21.5)] == [None] * 4
 
 
 def test_who_may_not_vote_has_no_short_way() -> None:
-    assert short_way(replace(temp(), votes=False)) is None
+    assert short_way(replace(temp(), votes=False))[219] is None
 
 
 @pytest.mark.parametrize("kind", ["int16", "uint16", "int32", "uint32", "float32", "bcd", "int64"])
@@ -388,3 +387,15 @@ def test_a_reader_is_registers_value(kind: str, order: str, data: st.DataObject)
     raw = data.draw(st.binary(min_size=2 * register.registers, max_size=2 * register.registers))
     whole, short = registers_value(register, raw), reader(register)(raw)
     assert short == whole or (isinstance(whole, float) and math.isnan(whole))
+
+
+@pytest.mark.parametrize(("kind", "code", "least"), [("float32", ">f", 2.0**-126), ("float64", ">d", 2.0**-1022)])
+def test_a_float_with_swapped_words_is_no_number_and_never_zero(kind: str, code: str, least: float) -> None:
+    point = f"{{name: t, function: 3, address: 1, type: {kind}, unit: degC, valid_range: [-40, 60]}}"
+    swapped = bound(point, "modbus")
+    data = struct.pack(code, 42.0)
+    words = b"".join(reversed([data[at : at + 2] for at in range(0, len(data), 2)]))
+    assert seen(decode_modbus(swapped, words)) == (None, Quality.BAD, Reason.SENTINEL)
+    assert decode_modbus(swapped, struct.pack(code, -least / 2)).value is None
+    assert decode_modbus(swapped, struct.pack(code, 0.0)).value == 0.0
+    assert decode_modbus(swapped, struct.pack(code, least)).good

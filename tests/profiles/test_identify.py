@@ -44,8 +44,16 @@ def test_the_more_specific_wins_and_says_why() -> None:
 
 
 def test_a_prefix_ends_at_a_dot() -> None:
-    assert first(facts("1.3.6.1.4.1.21796.4.99")) == ""
-    assert first(facts("1.3.6.1.4.1.21796.4.9")) == "hwg-wld"
+    row = "1.3.6.1.4.1.21796.4.1.3.1.5.1"
+    assert first(facts("1.3.6.1.4.1.21796.4.1", "", row)) == "hwg-ste"
+    assert first(facts("1.3.6.1.4.1.21796.4.11", "", row)) == ""
+
+
+def test_two_devices_with_one_sys_object_id_are_told_apart_by_what_answers() -> None:
+    hwg = "1.3.6.1.4.1.21796.4"
+    assert first(facts(f"{hwg}.9", "WLD2 1.4.3", f"{hwg}.5.4.1.6.1")) == "hwg-wld"
+    assert first(facts(f"{hwg}.9", "STE2", f"{hwg}.9.3.1.5.1")) == "hwg-ste2"
+    assert first(facts(f"{hwg}.9")) == ""
 
 
 def test_an_agent_that_says_nothing_of_itself_is_known_by_what_it_answers() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from envmon.model.reading import Role, Severity, UnitState
 from envmon.profiles.loader import load_builtin
+from envmon.profiles.registers import registers_value
 from envmon.profiles.schema import Evidence, Oid, Order, Profile, Protocol, Register, RegisterType
 
 PROFILES: Mapping[str, Profile] = load_builtin()
@@ -75,6 +76,13 @@ def test_what_was_never_read_from_a_device_says_so() -> None:
         ("apc-inrow-sc-modbus", "rack_inlet_temp", 3, 92, RegisterType.INT32),
         ("apc-inrow-sc-modbus", "operate_mode", 3, 87, RegisterType.UINT16),
         ("comet-t-modbus", "rack_inlet_temp", 3, 49, RegisterType.INT16),
+        ("comet-p-modbus", "channel_1_temp", 3, 0x9C40, RegisterType.INT16),
+        ("apc-inrow-rc-gen2-modbus", "supply_setpoint", 3, 7, RegisterType.INT32),
+        ("stulz-c7000-modbus", "unit_on", 2, 1013, RegisterType.BIT),
+        ("carrier-ccu-modbus", "critical_fault", 2, 48, RegisterType.BIT),
+        # printed 00002 beside 0001; holding register 17 is 16
+        ("uniflair-le-modbus", "fans", 1, 1, RegisterType.BIT),
+        ("daikin-microtech3-modbus", "leaving_water_temp", 3, 16, RegisterType.INT16),
     ],
 )
 def test_wire_addresses(name: str, point: str, function: int, wire: int, kind: RegisterType) -> None:
@@ -84,14 +92,63 @@ def test_wire_addresses(name: str, point: str, function: int, wire: int, kind: R
     assert address == Register(function, wire, kind, words, Order.HIGH_FIRST)
 
 
-def test_the_liebert_comments_and_addresses_agree() -> None:
-    """Each printed number in the comments is the wire address + 30001 or 10001 of a point or a twin."""
-    text = (files("envmon.profiles") / "liebert-icom-modbus.yaml").read_text("utf-8").split("points:")[1]
-    printed = {int(number) for number in re.findall(r"\b[13]0\d{3}\b|\b31\d{3}\b", text)}
-    points = PROFILES["liebert-icom-modbus"].points
+LIEBERT = sorted(name for name in PROFILES if re.fullmatch(r"liebert-(icom|crv|xdc|hpc|sts2?)-modbus", name))
+
+
+@pytest.mark.parametrize("name", LIEBERT)
+def test_the_liebert_comments_and_addresses_agree(name: str) -> None:
+    """Each number printed in the comments is the wire address + 30001, 10001 or 40001 of a point or a twin."""
+    text = (files("envmon.profiles") / f"{name}.yaml").read_text("utf-8").split("points:")[1]
+    comments = " ".join(line.strip(" #") for line in text.splitlines() if line.strip().startswith("#"))
+    printed = {int(number) for number in re.findall(r"\b[134][01]\d{3}\b", comments)}
+    for first, last in re.findall(r"\b(\d{5}) to (\d{5})\b", comments):
+        printed |= set(range(int(first), int(last) + 1))
+    points = PROFILES[name].points
     places = [point.address for point in points] + [point.cross_check.address for point in points if point.cross_check]
-    base = {2: 10001, 4: 30001}
+    base = {2: 10001, 3: 40001, 4: 30001}
     assert printed == {base[at.function] + at.address for at in places if isinstance(at, Register)}
+
+
+def test_the_library_holds_every_family_of_cooling_power_and_sensors() -> None:
+    families = """
+        apc-inrow-rc apc-inrow-sc apc-inrow-rp apc-cooling-unit apc-inrow-sc-modbus apc-inrow-rc-gen2-modbus
+        uniflair-le-modbus carel-uniflair apc-airfm apc-netbotz apc-environmental-manager apc-smart-ups
+        liebert-crac liebert-fpc liebert-mph-pdu liebert-ups liebert-icom-modbus liebert-crv-modbus liebert-xdc-modbus
+        liebert-hpc-modbus liebert-dcd-modbus liebert-sts-modbus liebert-sts2-modbus vertiv-dcs
+        stulz-wib8000 stulz-c7000-modbus rittal-lcp-dx rittal-cmc-tc rittal-cmc-iii carel-scs-ks
+        daikin-microtech3-modbus carrier-ccu-modbus akcp-sensorprobe
+        avtech-roomalert-3e avtech-roomalert-4e avtech-roomalert-12e
+        hwg-poseidon hwg-ste hwg-ste2 hwg-wld sensatronics-it serverscheck-sensorgateway nti-enviromux-micro gude-esb
+        raritan-px2 sentry4-pdu socomec-netvision eaton-mge-ups eaton-powerware rfc1628-ups entity-sensor comet-t-modbus
+        comet-p-modbus template-modbus
+    """
+    assert set(families.split()) - set(PROFILES) == set()
+
+
+def test_every_profile_names_document_revision_and_place(profile: Profile) -> None:
+    assert all(source.document and source.revision and source.where for source in profile.sources)
+
+
+def test_the_template_is_nobodys_device() -> None:
+    assert PROFILES["template-modbus"].identify is None
+    assert PROFILES["template-modbus"].evidence is Evidence.EXCERPT
+
+
+def test_no_point_reads_a_register_that_stops_a_unit(profile: Profile) -> None:
+    """Registers that switch a unit are left out even where reading them would be harmless."""
+    writable = {"stulz-c7000-modbus": {1000, 1006, 1009, 1011, 1025}, "liebert-xdc-modbus": {425, 426},
+                "liebert-icom-modbus": {425}, "liebert-crv-modbus": {477, 478}, "liebert-hpc-modbus": {486},
+                "daikin-microtech3-modbus": {8, 9}}  # fmt: skip
+    addresses = {point.address.address for point in profile.points if isinstance(point.address, Register)}
+    assert addresses & writable.get(profile.name, set()) == set()
+
+
+def test_the_words_of_a_dcd_float_are_swapped_and_no_sensor_is_no_number() -> None:
+    supply = {spec.name: spec for spec in PROFILES["liebert-dcd-modbus"].points}["water_supply_temp"]
+    assert isinstance(supply.address, Register)
+    high, low = bytes.fromhex("4150"), bytes.fromhex("0000")  # 13.0
+    assert registers_value(supply.address, low + high) == 13.0
+    assert str(registers_value(supply.address, b"\xff\xff\xff\xff")) == "nan"
 
 
 def test_the_cooling_units_of_one_vendor_keep_their_own_enumerations() -> None:

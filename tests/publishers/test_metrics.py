@@ -14,7 +14,7 @@ from publish_samples import FLOW, STATE, SUPPLY, batch, point, status, unit_read
 from envmon.model.reading import Quality, Reading, Reason, Role, Severity
 from envmon.pagers.queue import PageQueue
 from envmon.profiles.units import UNITS
-from envmon.publishers import families
+from envmon.publishers import families, texts
 from envmon.publishers.daemon_metrics import PAGES, RUNTIME, DaemonMetrics
 from envmon.publishers.metrics import MetricsPublisher
 from envmon.publishers.mqtt import MqttCounts
@@ -132,6 +132,28 @@ def test_a_state_that_changes_leaves_its_old_series(metrics: MetricsPublisher) -
     metrics.offer_batch(batch(Reading(STATE, "running", severity=Severity.OK)))
     metrics.offer_batch(batch(Reading(STATE, "failed", severity=Severity.CRITICAL)))
     assert set_of(page(metrics)["envmon_state"], "state") == {"failed": 1.0}
+
+
+def test_units_and_faults_between_good_numbers_keep_their_own_labels(metrics: MetricsPublisher) -> None:
+    other = dataclasses.replace(point("air", "degC"), unit="crac_4")
+    doubtful = Reading(point("doubt", "degC"), 3.0, Quality.UNCERTAIN, Reason.NOT_COMMISSIONED)
+    told = batch(Reading(SUPPLY, 18.0), Reading(other, 19.0), doubtful, Reading(point("last", "degC"), -0.0))
+    for _ in range(2):
+        metrics.offer_batch(told)
+        shown = [(where["unit"], where["point"], value) for where, value in page(metrics)["envmon_temperature_celsius"]]
+        assert sorted(shown) == [
+            ("crac_3", "doubt", 3.0), ("crac_3", "last", 0.0), ("crac_3", "supply_air_temp", 18.0),
+            ("crac_4", "air", 19.0),
+        ]  # fmt: skip
+    assert b"} 0\n" in metrics.scrape() and b"} -0\n" not in metrics.scrape()
+
+
+def test_numbers_are_written_anew_when_too_many_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "_MOST", 2)
+    written: list[float] = []
+    known = texts.Texts(lambda number: written.append(number) or str(number))  # type: ignore[func-returns-value]
+    assert [known[number] for number in (1.0, 1.0, 2.0, 3.0, 1.0)] == ["1.0", "1.0", "2.0", "3.0", "1.0"]
+    assert (written, len(known)) == ([1.0, 2.0, 3.0, 1.0], 2)
 
 
 def test_free_text_makes_no_series(metrics: MetricsPublisher) -> None:

@@ -150,6 +150,8 @@ class SlowEdge(SimulatedEdge):
 class MemoryLease:
     """A lease in memory; ``holder`` names somebody else who has it."""
 
+    former = 0
+
     def __init__(self, last: int = 0) -> None:
         self.last = last
         self.holder = ""

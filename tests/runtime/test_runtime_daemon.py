@@ -91,7 +91,7 @@ class Site:
             self.journal,
             self.path / "socket",
             "0.1.0",
-            recorded=self.events.append,
+            recorded=lambda event, _: self.events.append(event),
         )
         notifier = Notifier(str(self.path / "notify"), self.watchdog_s)
         parts = self.parts("crac_1")

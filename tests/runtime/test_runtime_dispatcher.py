@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 
-from runtime_rig import SlowEdge, until
+from runtime_rig import MemoryLease, SlowEdge, until
 
 from envmon.actuators.contract import Actuator
+from envmon.leases.contract import Lease
 from envmon.model.effect import SetPercent, StampEpoch
 from envmon.model.event import EffectReport, Outcome
 from envmon.runtime.clock import ScaledClock, SystemClock
@@ -20,12 +21,15 @@ def move(number: int, percent: int, *edges: str, epoch: int = 7, route: str = "o
 
 @contextlib.asynccontextmanager
 async def dispatching(
-    edges: Mapping[str, Actuator], speed: float = 0.0, patience_s: float = 15.0
+    edges: Mapping[str, Actuator], speed: float = 0.0, patience_s: float = 15.0, lease: Lease | None = None
 ) -> AsyncIterator[tuple[Dispatcher, list[EffectReport], Counters]]:
     reports: list[EffectReport] = []
     counters = Counters()
     clock = ScaledClock(speed, 0.0) if speed else SystemClock()
-    dispatcher = Dispatcher(edges, clock, counters, reports.append, patience_s)
+    if lease is None:
+        lease = MemoryLease()
+        await lease.acquire(0)
+    dispatcher = Dispatcher(edges, lease, clock, counters, reports.append, patience_s)
     task = asyncio.create_task(dispatcher.run())
     try:
         yield dispatcher, reports, counters
@@ -101,3 +105,19 @@ async def test_an_effect_that_waited_too_long_is_never_executed() -> None:
         await until(lambda: len(reports) == 2, "both reports")
     assert edge.writes == [("outbound", 100, 7)]
     assert "not started within 30 s" in reports[1].detail
+
+
+async def test_a_lease_lost_while_a_write_waited_stops_the_write() -> None:
+    lease, edge = MemoryLease(), SlowEdge("a")
+    await lease.acquire(0)
+    edge.gate.clear()
+    async with dispatching({"a": edge}, lease=lease) as (dispatcher, reports, _):
+        dispatcher.execute([move(1, 100)])
+        await until(lambda: edge.busy == 1, "the first write to start")
+        dispatcher.execute([StampEpoch("s", ("a",), 7), move(2, 50)])
+        lease.ours = False
+        edge.gate.set()
+        await until(lambda: len(reports) == 3, "a report for each effect")
+    assert edge.writes == [("outbound", 100, 7)]
+    assert [r.outcome for r in reports] == [Outcome.DONE, Outcome.FAILED, Outcome.FAILED]
+    assert all("lease" in r.detail for r in reports[1:])

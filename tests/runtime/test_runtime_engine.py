@@ -52,7 +52,13 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.journal, self.counters, patience_s=0.05)
-        outlets = Outlets(self._traffic, self.pages.append, self.hints.append, self._turned, self.events.append)
+        outlets = Outlets(
+            self._traffic,
+            self.pages.append,
+            self.hints.append,
+            self._turned,
+            lambda event, _: self.events.append(event),
+        )
         self.engine = Engine(MIND, TinyWorld(), self.ledger, outlets, ScaledClock(self.speed, 1e9), self.counters)
 
     def _traffic(self, effects: tuple[TrafficEffect, ...]) -> None:

@@ -62,8 +62,10 @@ async def test_sipp_calls_through_the_edge_without_a_failure(tmp_path):
         assert told["calls_primary"] + told["calls_backup"] == 150
         assert (net.primary.answered, net.backup.answered) == (told["calls_primary"], told["calls_backup"])
         assert min(net.primary.answered, net.backup.answered) > 40
-        assert told["active_primary"] == told["active_backup"] == 0
-        assert not net.primary.calls and not net.backup.calls
+        async with asyncio.timeout(20):  # the last answers may still be on their way through a busy machine
+            while told["active_primary"] or told["active_backup"] or net.primary.calls or net.backup.calls:
+                await asyncio.sleep(0.02)
+                told = await net.outbound()
         assert net.edge.garbage == 0
 
 

@@ -159,7 +159,7 @@ def test_every_cooling_profile_that_ships_has_a_feed_here():
 
 
 async def test_a_site_left_alone_is_lost(tmp_path):
-    async with site() as running:
+    async with site(speed=200.0, plan=CallPlan(rate=0.1, deadline_s=4.0)) as running:
         score = await running.run()
     assert score.verdict == "lost"
     assert score.failures["its far end died"] > 0
@@ -173,7 +173,8 @@ async def test_a_site_left_alone_is_lost(tmp_path):
 
 
 async def test_a_site_that_was_moved_in_time_survives(tmp_path):
-    async with site(edges=2) as running:
+    patient = CallPlan(rate=0.1, deadline_s=20.0)  # the move takes a busy machine seconds, each of them many here
+    async with site(edges=2, speed=100.0, plan=patient) as running:
         compiled = settings(running, tmp_path)
 
         async def act() -> None:

@@ -54,7 +54,7 @@ class Rig:
         for program in ("kamailio", "sipp"):
             if shutil.which(program) is None:
                 raise RuntimeError(f"{program} is missing: apt-get install kamailio kamailio-sqlite-modules sip-tester")
-        self._directory = directory
+        self._directory = self.folder = directory
         self._routes = routes
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._batches = 0

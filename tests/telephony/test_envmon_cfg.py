@@ -372,3 +372,27 @@ async def test_the_edge_does_not_start_without_a_token(rig: Rig) -> None:
     assert check.returncode != 0
     assert b"envmon.cfg" in said
     assert b"syntax error" in said
+
+
+async def test_how_calls_end_is_counted_at_the_site_that_had_them(tmp_path: Path) -> None:
+    """Answered; failed by a backup that is full, and by one that is silent; tried again after a dead primary."""
+    async with Rig(tmp_path) as rig:
+        await rig.call(50, 20, 50)
+        await rig.stop_site("primary")
+        await rig.call(50, 5, 50)
+        start = await read(rig)
+        assert start.ends
+        assert (start.answered_primary, start.failed_primary, start.refused_primary) == (20, 5, 0)
+        assert (start.answered_backup, start.failed_backup, start.retried) == (5, 0, 5)
+        await rig.stop_site("backup")
+        rig.start_site("backup", "full.xml")
+        async with edge_of(rig) as edge:
+            await edge.set_percent("outbound", 100, 1)
+        await rig.call(50, 10, 50)
+        full = await read(rig)
+        assert (full.failed_backup - start.failed_backup, full.answered_backup - start.answered_backup) == (10, 0)
+        rig.freeze("backup")
+        await rig.call(50, 4, 50)
+        silent = await read(rig)
+        assert silent.failed_backup - full.failed_backup == 4
+        assert silent.retried == 5

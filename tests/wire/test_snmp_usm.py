@@ -1,0 +1,96 @@
+"""The user-based security model: the keys of the RFC, messages that open for who may, and for nobody else."""
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envmon.wire.frame import FrameError
+from envmon.wire.snmp import PduType, Tag
+from envmon.wire.snmp_usm import REPORT, Engine, Login, Pdu, master_key, open_, seal
+
+ENGINE = Engine(bytes.fromhex("000000000000000000000002"), 7, 123_456)
+SALT = b"12345678"
+AUTH = ("md5", "sha", "sha224", "sha256", "sha384", "sha512")
+PRIVACY = ("", "des", "aes128", "aes256")
+
+KEYS = [  # RFC 3414 A.3.1 and A.3.2: password maplesyrup
+    ("md5", "9faf3283884e92834ebc9847d8edd963", "526f5eed9fcce26f8964c2930787d82b"),
+    ("sha", "9fb5cc0381497b3793528939ff788d5d79145211", "6695febc9288e36282235fc7151f128497b38f3f"),
+]
+
+
+@pytest.mark.parametrize(("auth", "master", "localized"), KEYS)
+def test_the_keys_of_the_rfc(auth: str, master: str, localized: str):
+    key = master_key(auth, b"maplesyrup")
+    assert key.hex() == master
+    assert Login(b"u", auth, key).at(ENGINE.identifier).auth_key.hex() == localized
+
+
+def login(auth: str = "sha256", privacy: str = "aes128") -> Login:
+    key = bytes(range(64))
+    return Login(b"envmon", auth, key if auth else b"", privacy, key if privacy else b"").at(ENGINE.identifier)
+
+
+def answer(number: int = 9) -> Pdu:
+    variables = (((1, 3, 6, 1), int(Tag.INTEGER), b"\x00\xd7"), ((1, 3, 6, 2), int(Tag.OCTET_STRING), b"x" * 200))
+    return Pdu(PduType.RESPONSE, number, variables)
+
+
+LEVELS = [("", ""), *product(AUTH, PRIVACY)]
+
+
+@pytest.mark.parametrize(("auth", "privacy"), LEVELS)
+def test_what_is_sealed_opens_as_it_was(auth: str, privacy: str):
+    message = seal(login(auth, privacy), ENGINE, b"crac_2", 5, answer(), SALT)
+    assert (b"\x00\xd7" in message) is not bool(privacy)
+    opened = open_(message, login(auth, privacy))
+    assert (opened.number, opened.engine, opened.context, opened.pdu) == (5, ENGINE, b"crac_2", answer())
+    assert opened.authentic is bool(auth)
+
+
+@given(st.sampled_from(LEVELS[1:]), st.integers(0), st.integers(0, 7))
+def test_a_single_flipped_bit_is_never_believed(level: tuple[str, str], place: int, bit: int):
+    data = bytearray(seal(login(*level), ENGINE, b"crac_2", 5, answer(), SALT))
+    data[place % len(data)] ^= 1 << bit
+    with pytest.raises(FrameError):
+        open_(bytes(data), login(*level))
+
+
+def changed(**changes: object) -> Login:
+    return replace(login(), **changes)  # type: ignore[arg-type]
+
+
+STRANGERS = {
+    "another password": changed(auth_key=bytes(32)),
+    "another user": changed(user=b"somebody"),
+    "another digest": login("sha512"),
+    "no digest": login("", ""),
+    "no privacy": login("sha256", ""),
+    "another privacy password": changed(privacy_key=bytes(16)),
+}
+
+
+@pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS.keys())
+def test_nobody_else_can_make_a_message_that_opens(stranger: Login):
+    message = seal(stranger, ENGINE, b"", 5, answer(), SALT)
+    with pytest.raises(FrameError):
+        open_(message, login())
+
+
+def test_an_answer_without_privacy_is_not_taken_from_an_agent_that_was_asked_with_it():
+    with pytest.raises(FrameError, match="another security level"):
+        open_(seal(login("sha256", ""), ENGINE, b"", 5, answer(), SALT), login())
+
+
+def test_keys_are_not_printed():
+    shown = repr(login())
+    assert "envmon" in shown and "_key" not in shown
+
+
+@pytest.mark.parametrize("kind", [0xA3, 0xA4, 0xA6, 0xA7, REPORT])
+def test_no_pdu_but_those_that_read_can_be_sealed(kind: int):
+    with pytest.raises(ValueError, match="is not a valid PduType"):
+        seal(login(), ENGINE, b"", 5, replace(answer(), kind=kind), SALT)
