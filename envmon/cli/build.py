@@ -37,6 +37,7 @@ from envmon.model.effect import Page
 from envmon.model.event import Event, Target
 from envmon.pagers import open_pager
 from envmon.pagers.queue import PageQueue
+from envmon.probes.evidence import Evidence
 from envmon.probes.sip import SipProbe
 from envmon.profiles.bind import bind_at
 from envmon.profiles.schema import Profile
@@ -67,7 +68,7 @@ SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 PAGES = "pages.db"
 RECORDINGS = "recordings"
 MB = 1_000_000
-FIXED = "site, lease, people, edges, routes and their edges, publish.http, daemon.state_dir, .socket, .recordings_mb"
+FIXED = "site, lease, people, edges, routes, their edges, proofs, publish.http, daemon.state_dir, socket, recordings_mb"
 
 
 class Assembly:
@@ -179,6 +180,7 @@ class Assembly:
                 for target in Target
             ),
             probe=SipProbe(),
+            proofs=tuple(((each.route, each.item), Evidence(each), each.every_s) for each in self.settings.proofs),
             lease=LEASES[self.settings.lease.kind](self.settings),
             journal=self._journal,
             socket=self.settings.daemon.socket,
@@ -260,6 +262,7 @@ def _fixed(settings: Settings) -> object:
         settings.lease,
         settings.people,
         settings.edges,
+        settings.proofs,
         settings.http,
         (daemon.state_dir, daemon.socket, daemon.recordings_mb),
         routes,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envmon import __version__
-from envmon.cli import aside, explain, journal, orders, rules
+from envmon.cli import aside, explain, journal, orders, parity, rules
 from envmon.cli.journal import JOURNAL
 from envmon.model.event import Command
 
@@ -53,18 +53,16 @@ def _command(asked: argparse.Namespace) -> int:
             from envmon.cli.check import check  # noqa: PLC0415 - the configuration's, not needed to give an order
 
             return check(asked.config, asked.schema)
-        case "status" | "explain":
-            return _look(asked)
-        case "journal" if asked.what == "show":
-            return journal.show(asked.path, as_lines=asked.json, since=asked.since)
-        case "journal" if asked.what == "export":
-            return journal.export(asked.path, asked.output)
-        case "journal":
-            return journal.verify(asked.path, asked.head)
-        case "report":
-            return journal.report(asked.path, asked.episode, asked.output, asked.users)
+        case "status":
+            return orders.status(asked.socket, as_json=asked.json)
+        case "explain":
+            return explain.explain(asked)
+        case "journal" | "report":
+            return _written(asked)
         case "rules":
             return rules.rules()
+        case "parity":
+            return parity.digest(asked.file, asked.list_version)
         case "poll" | "identify" | "profiles" | "profile" | "commission":
             return _devices(asked)
         case "replay" | "rehearse":
@@ -77,10 +75,16 @@ def _command(asked: argparse.Namespace) -> int:
             return orders.order(asked.socket, orders.request(vars(asked)))
 
 
-def _look(asked: argparse.Namespace) -> int:
-    if asked.command == "status":
-        return orders.status(asked.socket, as_json=asked.json)
-    return explain.explain(asked)
+def _written(asked: argparse.Namespace) -> int:
+    match asked.command, getattr(asked, "what", ""):
+        case "report", _:
+            return journal.report(asked.path, asked.episode, asked.output, asked.users)
+        case _, "show":
+            return journal.show(asked.path, as_lines=asked.json, since=asked.since)
+        case _, "export":
+            return journal.export(asked.path, asked.output)
+        case _:
+            return journal.verify(asked.path, asked.head)
 
 
 def _devices(asked: argparse.Namespace) -> int:
@@ -138,24 +142,17 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="what the daemon sees and would do")
     status.add_argument("--socket", type=Path, default=SOCKET)
     status.add_argument("--json", action="store_true")
-    _why(commands.add_parser("explain", help="why: what is true, which rule fired or is next, what it waits for"))
-    for command, says in SAYS.items():
-        order = commands.add_parser(command, help=says)
-        order.add_argument("--reason", required=True, help="why; it goes into the journal")
-        order.add_argument("--socket", type=Path, default=SOCKET)
-        if command in (Command.SHIFT, Command.RESTORE):
-            order.add_argument("--route", default="", help="one route; all of them unless given")
-        if command is Command.DRILL:
-            order.add_argument("route", metavar="ROUTE", help="the route to drill")
-            order.add_argument("--override", action="store_true", help="against a refusal; needs a second person")
-        if command in (Command.SHIFT, Command.RESTORE, Command.DISARM, Command.ACCEPT):
-            order.add_argument("--break-glass", action="store_true", help="without the second person; pages everybody")
-        if command is Command.APPROVE:
-            order.add_argument("request", help="its number, as the page and the status show it")
+    why = commands.add_parser("explain", help="why: what is true, which rule fired or is next, what it waits for")
+    why.add_argument("--decision", metavar="N|ID", help="a line of the journal, or the newest of a rule or an order")
+    why.add_argument("--socket", type=Path, default=SOCKET)
+    why.add_argument("--path", type=Path, default=STATE / JOURNAL)
+    why.add_argument("--json", action="store_true")
+    _orders(commands)
     aside.add(commands, SOCKET)
     _journal(commands.add_parser("journal", help="what was decided and done"))
     _report(commands.add_parser("report", help="an episode as a readable file; without one, which there are"))
     commands.add_parser("rules", help="print the rule tables")
+    _parity(commands.add_parser("parity", help="what two sites compare of their do-not-record lists"))
     _reading(commands)
     _comparing(commands.add_parser("commission", help="compare a device with its panel and sign a record of it"))
     _replaying(commands)
@@ -163,11 +160,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _why(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--decision", metavar="N|ID", help="a line of the journal, or the newest of a rule or an order")
-    parser.add_argument("--socket", type=Path, default=SOCKET)
-    parser.add_argument("--path", type=Path, default=STATE / JOURNAL)
-    parser.add_argument("--json", action="store_true")
+def _orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    for command, says in SAYS.items():
+        order = commands.add_parser(command, help=says)
+        order.add_argument("--reason", required=True, help="why; it goes into the journal")
+        order.add_argument("--socket", type=Path, default=SOCKET)
+        if command in (Command.SHIFT, Command.RESTORE):
+            order.add_argument("--route", default="", help="one route; all of them unless given")
+            order.add_argument("--override", action="store_true", help="against a refusal; needs a second person")
+        if command is Command.DRILL:
+            order.add_argument("route", metavar="ROUTE", help="the route to drill")
+        if command in (Command.SHIFT, Command.RESTORE, Command.DISARM, Command.ACCEPT):
+            order.add_argument("--break-glass", action="store_true", help="without the second person; pages everybody")
+        if command is Command.APPROVE:
+            order.add_argument("request", help="its number, as the page and the status show it")
 
 
 def _journal(parser: argparse.ArgumentParser) -> None:
@@ -208,6 +214,13 @@ def _reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     what = profile.add_subparsers(dest="what", required=True, metavar="check")
     check = what.add_parser("check", help="tell every fault of a profile file, or what it reads")
     check.add_argument("file", type=Path)
+
+
+def _parity(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_subparsers(dest="what", required=True, metavar="digest")
+    digest = what.add_parser("digest", help="count, SHA-256, version and age of a list; never a number of it")
+    digest.add_argument("file", type=Path, help="the list, a number a line")
+    digest.add_argument("--list-version", default="", help="how its source calls this state of it")
 
 
 def _comparing(parser: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ from envmon.config.settings import (
     MqttSettings,
     PagerSettings,
     PeopleSettings,
+    ProofSettings,
     SerialSettings,
     Settings,
     SnmpSettings,
@@ -33,7 +34,7 @@ from envmon.config.shape import (
     ZoneEntry,
 )
 from envmon.config.shape_devices import DeviceEntry, SerialEntry, SnmpEntry, TrapsEntry
-from envmon.config.shape_levers import DispatcherEntry, DnsEntry, EdgeEntry, LeaseEntry
+from envmon.config.shape_levers import DispatcherEntry, DnsEntry, EdgeEntry, LeaseEntry, ProofEntry
 from envmon.config.shape_weather import WeatherEntry
 from envmon.config.values import Address
 from envmon.model.policy import FeedPolicy, Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
@@ -64,6 +65,7 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
         backup_site=site.backup.site if site.backup else "",
         traps=_traps(site.traps) if site.traps else None,
         lease=_lease(site.lease),
+        proofs=tuple(_proof(route, *proof) for route, each in site.routes.items() for proof in each.proofs.items()),
         weather=tuple(_weather(name, entry) for name, entry in site.weather.items()),
         people=PeopleSettings(tuple(site.people.operators), tuple(site.people.approvers)),
     )
@@ -124,6 +126,9 @@ def _route(site: SiteFile, name: str, entry: RouteEntry) -> RoutePolicy:
         drain_floor_s=entry.drain_floor,
         quiet=entry.drill_window,
         learns="simulated" not in kinds,
+        proofs=tuple(entry.proofs),
+        proof_stands_s=max((4 * each.every for each in entry.proofs.values()), default=120.0),
+        capacity_margin=entry.capacity_margin,
     )
 
 
@@ -219,6 +224,11 @@ def _target(given: Address) -> tuple[str, int]:
 def _dispatcher(entry: DispatcherEntry, memory: Path) -> DispatcherSettings:
     targets = (DispatcherTargets(route, each.set, tuple(each.uris)) for route, each in entry.routes.items())
     return DispatcherSettings(tuple(targets), memory)
+
+
+def _proof(route: str, item: str, entry: ProofEntry) -> ProofSettings:
+    argv, ours = tuple(entry.command or ()), _path(entry.ours)
+    return ProofSettings(route, item, entry.url or "", entry.token, argv, ours, entry.every, entry.deadline)
 
 
 def _lease(entry: LeaseEntry) -> LeaseSettings:

@@ -24,7 +24,7 @@ from envmon.config.shape import (
     ZoneEntry,
 )
 from envmon.config.shape_devices import DeviceEntry, SnmpEntry
-from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry
+from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry, ProofEntry
 from envmon.config.shape_parts import TlsEntry
 from envmon.config.shape_weather import WeatherEntry
 from envmon.config.values import duration_text
@@ -80,7 +80,7 @@ def _findings(entry: BaseModel) -> Iterator[Finding]:
             yield "quorum_paths", f"{paths} paths can never be seen by {kinds} kinds of evidence; at most {kinds}"
         case WeatherEntry():
             yield from _weather(entry)
-        case EdgeEntry() | DnsEntry() | LeaseEntry() | PagerEntry():
+        case EdgeEntry() | DnsEntry() | LeaseEntry() | PagerEntry() | ProofEntry():
             yield from lever_findings(entry)
         case _:
             return

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from envmon.config.shape import PagerEntry
-from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry
+from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry, ProofEntry
 
 ALL_OR_NOTHING = frozenset({"dns", "dispatcher"})  # kinds that move every new call or none
 KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -29,7 +29,7 @@ _NEEDED = {
 _ETCD_KEYS = ("endpoints", "ttl", "username", "password", "tls")
 
 
-def lever_findings(entry: EdgeEntry | DnsEntry | LeaseEntry | PagerEntry) -> Iterator[tuple[str, str]]:
+def lever_findings(entry: EdgeEntry | DnsEntry | LeaseEntry | PagerEntry | ProofEntry) -> Iterator[tuple[str, str]]:
     """What is wrong within one of these entries: the key, and the text."""
     match entry:
         case EdgeEntry():
@@ -40,6 +40,8 @@ def lever_findings(entry: EdgeEntry | DnsEntry | LeaseEntry | PagerEntry) -> Ite
             yield from lease_findings(entry)
         case PagerEntry():
             yield from pager_findings(entry)
+        case ProofEntry():
+            yield from proof_findings(entry)
 
 
 def edge_findings(edge: EdgeEntry) -> Iterator[tuple[str, str]]:
@@ -90,6 +92,16 @@ def lease_findings(lease: LeaseEntry) -> Iterator[tuple[str, str]]:
         yield "endpoints", "two of them have one url; a member counts once"
     if lease.tls is not None and any(url.startswith("http:") for url in urls):
         yield "tls", "is of no use to an http: endpoint; write https:"
+
+
+def proof_findings(proof: ProofEntry) -> Iterator[tuple[str, str]]:
+    """One of two ways to ask."""
+    if (proof.url is None) == (proof.command is None):
+        yield "", "is asked by url: or by command:; give one of the two"
+    elif proof.command is not None and not proof.command[0].startswith("/"):
+        yield "command", "the program must be an absolute path, such as /usr/local/bin/spare-calls"
+    if proof.command is not None and proof.token is not None:
+        yield "token", "belongs to url; leave it out"
 
 
 def pager_findings(pager: PagerEntry) -> Iterator[tuple[str, str]]:

@@ -145,6 +145,23 @@ class EdgeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ProofSettings:
+    """Who is asked about one readiness item of a route: a URL, or a program and its arguments (``argv``).
+
+    ``ours`` is the file with the digest of our own list, for list parity.
+    """
+
+    route: str
+    item: str
+    url: str = ""
+    token: Secret | None = None
+    argv: tuple[str, ...] = ()
+    ours: Path | None = None
+    every_s: float = 30.0
+    deadline_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class MqttSettings:
     """The MQTT broker readings are published to. ``version`` is "3.1.1" or "5"."""
 
@@ -276,5 +293,6 @@ class Settings:
     backup_site: str = ""
     traps: TrapSettings | None = None
     lease: LeaseSettings = LeaseSettings()
+    proofs: tuple[ProofSettings, ...] = ()
     weather: tuple[WeatherSettings, ...] = ()
     people: PeopleSettings = PeopleSettings()

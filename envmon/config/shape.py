@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 
 from envmon.config.settings import DaemonSettings, MqttSettings, PagerSettings
 from envmon.config.shape_devices import DeviceEntry, TrapsEntry
-from envmon.config.shape_levers import EdgeEntry, LeaseEntry
+from envmon.config.shape_levers import EdgeEntry, LeaseEntry, ProofEntry
 from envmon.config.shape_parts import Entry, TlsEntry, default
 from envmon.config.shape_weather import WeatherEntry
 from envmon.config.values import (
@@ -124,6 +124,10 @@ class RouteEntry(Entry):
     """How much longer than an evacuation the primary must still have, to take calls back from a failing backup."""
     drain_floor: Annotated[Duration, AfterValidator(Between(1, 14_400))] = default(RoutePolicy, "drain_floor_s")
     """The shortest drain that drills and real moves may teach; the drain is max_call until they have."""
+    proofs: dict[Name, ProofEntry] = {}
+    """What else the backup needs: call_capacity and replication_age are soft, every other item is hard."""
+    capacity_margin: Annotated[float, Field(ge=1, le=10)] = default(RoutePolicy, "capacity_margin")
+    """Spare calls wanted at the backup (call_capacity), for each call in progress at the primary."""
     drill_window: TimeWindow | None = None
     """When drills are allowed, UTC: "02:00-05:00"; at any time without this key."""
 

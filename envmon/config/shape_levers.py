@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from envmon.config.settings import DnsSettings, EdgeSettings, LeaseSettings
+from envmon.config.settings import DnsSettings, EdgeSettings, LeaseSettings, ProofSettings
 from envmon.config.shape_parts import Entry, TlsEntry, default
-from envmon.config.values import Between, Domain, Duration, HostPort, Name, SecretRef, SipUri, Text, Url
+from envmon.config.values import AbsolutePath, Between, Domain, Duration, HostPort, Name, SecretRef, SipUri, Text, Url
 
 
 class DnsRecordEntry(Entry):
@@ -92,6 +92,23 @@ class EndpointEntry(Entry):
     """Its client URL."""
     zone: Name
     """The zone or place it stands in."""
+
+
+class ProofEntry(Entry):
+    """Who is asked about one thing the backup needs; the name of the item is its key."""
+
+    url: Url | None = None
+    """Where it is told, as JSON; with the source's boot and seq, so that an old answer is known as one."""
+    token: SecretRef | None = None
+    """Bearer token it asks for."""
+    command: Annotated[list[Text], Field(min_length=1, max_length=64)] | None = None
+    """Program and arguments that tell it on standard output, as JSON."""
+    ours: AbsolutePath | None = None
+    """File with the digest of our own do-not-record list, for list parity."""
+    every: Annotated[Duration, AfterValidator(Between(1, 600))] = default(ProofSettings, "every_s")
+    """How often it is asked; an answer stands for four times as long."""
+    deadline: Annotated[Duration, AfterValidator(Between(0.1, 60))] = default(ProofSettings, "deadline_s")
+    """Time one question may take."""
 
 
 class LeaseEntry(Entry):

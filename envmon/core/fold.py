@@ -230,7 +230,7 @@ def _report(world: World, event: ReadinessReport) -> World:
     before = state.reports.get(event.item)
     if before is not None and event.at.mono_ns < before.at_ns:
         return world
-    view = ReportView(event.passed, event.at.mono_ns, event.why)
+    view = ReportView(event.passed, event.at.mono_ns, event.why, event.value)
     reports = {**state.reports, event.item: view}
     return replace(world, routes={**world.routes, event.route: replace(state, reports=reports)})
 

@@ -60,6 +60,7 @@ TABLES: Mapping[type, Mapping[str, Looser]] = {
         "id": NEVER, "edges": GONE, "zones": GONE, "backup_zones": GONE, "max_call_s": LESS, "verify_s": LESS,
         "margin_s": LESS, "soak_s": LESS, "proof_calls": LESS, "proofs": GONE, "proof_stands_s": MORE, "early_s": LESS,
         "stages": OTHER, "dwell_s": LESS, "drain_floor_s": LESS, "quiet": OTHER, "learns": OTHER,
+        "capacity_margin": LESS,
     },
 }  # fmt: skip
 

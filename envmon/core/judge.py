@@ -66,7 +66,8 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: t
     state = _lapse(policy, state, now)
     look = _look(zone, state, fresh, out, now)
     state = _sense(zone, state, look, now)
-    state = replace(state, lost=tuple(name for name in state.lost if name not in look.units.excused))
+    if look.units.excused and state.lost:
+        state = replace(state, lost=tuple(name for name in state.lost if name not in look.units.excused))
     state = follow(zone, state, fresh, now, losing=_losing(look), lost=_lost(look))
     agreed = quorum(policy, look.votes)
     limit = _time_to_limit(zone, state, look, now)

@@ -159,7 +159,10 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> list[Page]:
             text = f"{where}: edge {edge} does not answer: {view.error or 'its last answer is old'}"
             found.append(Page(_key(policy, f"{route.id}/{edge}", "silent"), True, Urgency.ERROR, text))
     items = readiness(world, policy, route)
-    failing = [item for item in items if item.passed is not True]
+    failing = [item for item in items if item.wanting]
+    if waived := [item for item in items if item.waived]:
+        text = f"{where}: no time is left to wait for {'; '.join(f'{i.name}: {i.why}' for i in waived)}"
+        found.append(Page(_key(policy, route.id, "waived"), True, Urgency.WARNING, text))
     asked = world.lease.held and ready(world, items, state.act_ns) is Ready.ASKED  # the answer is a second away
     if failing and world.mode is Mode.AUTOMATIC and not asked:
         text = f"{where}: automatic failover cannot act now: {'; '.join(f'{i.name}: {i.why}' for i in failing)}"

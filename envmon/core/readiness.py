@@ -5,11 +5,14 @@ Rules
   - Backup cooling must be good and known: a normal, sighted zone with capacity for its load.
   - An item reported from outside (capacity, list parity, the carrier's route) counts while its report is young.
   - The probe call must have been answered through every edge that answers, after the threat began.
+  - Soft items (spare calls, replication age, the dwell after a roll-back) are waived once time to limit is below
+    time to evacuate; the others are hard.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from envmon.core.aside import edge_out
+from envmon.core.clock import pressed
 from envmon.core.route_words import Ready
 from envmon.core.world import SECOND, RouteState, World, age_s
 from envmon.model.event import EdgeStatus
@@ -17,33 +20,45 @@ from envmon.model.policy import Policy, RoutePolicy
 from envmon.model.verdict import Phase, Verdict
 
 PROBE_CALL = "probe_call"
+CAPACITY = "call_capacity"
+DWELL = "dwell"
+SOFT = frozenset({CAPACITY, "replication_age", DWELL})
 CALL_S = 10.0  # a probe call placed for a decision is back by then
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One check: ``passed`` None means unknown."""
+    """One check: ``passed`` None means unknown; ``waived`` that it is not asked for any more."""
 
     name: str
     passed: bool | None
     why: str
+    waived: bool = False
+
+    @property
+    def wanting(self) -> bool:
+        """Whether it stands in the way."""
+        return self.passed is not True and not self.waived
 
 
 def readiness(world: World, policy: Policy, route: RoutePolicy) -> tuple[Item, ...]:
     """Every item for a route."""
     state = world.routes.get(route.id, RouteState())
-    return (
+    late = pressed(world, policy, route, state)
+    items = (
         _backup_cooling(world, route),
         _edges(world, policy, route, state),
         _probe(world, policy, route, state),
-        *(_report(world, route, state, name) for name in route.proofs),
+        *(_report(world, policy, route, state, name) for name in route.proofs),
+        _dwell(world, route, state),
         Item("lease", world.lease.held, f"epoch {world.lease.epoch}" if world.lease.held else world.lease.detail),
     )
+    return tuple(replace(item, waived=late and item.name in SOFT and item.passed is not True) for item in items)
 
 
 def ready(world: World, items: tuple[Item, ...], act_ns: int | None) -> Ready:
     """Sum the items up; the lease is left out, it is a fact of its own in the rules."""
-    wanting = [item for item in items if item.passed is not True and item.name != "lease"]
+    wanting = [item for item in items if item.wanting and item.name != "lease"]
     if not wanting:
         return Ready.YES
     only_the_call = [(item.name, item.passed) for item in wanting] == [(PROBE_CALL, None)]
@@ -96,7 +111,14 @@ def _edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) 
     return Item("edges", True, f"{', '.join(alive)} answer" + (f"; partial, {', '.join(missing)}" if missing else ""))
 
 
-def _report(world: World, route: RoutePolicy, state: RouteState, name: str) -> Item:
+def _dwell(world: World, route: RoutePolicy, state: RouteState) -> Item:
+    """A move that was rolled back is not tried again at once."""
+    if state.rolled_back_ns == 0 or (age := age_s(world.now, state.rolled_back_ns)) >= route.dwell_s:
+        return Item(DWELL, True, "no move was rolled back lately")
+    return Item(DWELL, False, f"a move was rolled back {age:.0f} s ago, the next waits for {route.dwell_s:.0f} s")
+
+
+def _report(world: World, policy: Policy, route: RoutePolicy, state: RouteState, name: str) -> Item:
     """An item somebody else checks: its last report, unless it is too old to speak for now."""
     view = state.reports.get(name)
     if view is None:
@@ -104,7 +126,11 @@ def _report(world: World, route: RoutePolicy, state: RouteState, name: str) -> I
     age = age_s(world.now, view.at_ns)
     if age > route.proof_stands_s:
         return Item(name, None, f"reported {age:.0f} s ago, a report stands for {route.proof_stands_s:.0f} s")
-    return Item(name, view.passed, view.why)
+    if view.value is None:
+        return Item(name, view.passed, view.why)
+    calls = sum(status.active_primary for status in shown(world, policy, route).values())
+    needed = calls * route.capacity_margin
+    return Item(name, view.passed and view.value >= needed, f"{view.why}; {calls} calls now need {needed:.0f}")
 
 
 def _probe(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Item:
@@ -118,7 +144,7 @@ def _probe(world: World, policy: Policy, route: RoutePolicy, state: RouteState) 
             return Item(PROBE_CALL, None, f"{edge}: no probe call yet")
         if not view.answered:
             return Item(PROBE_CALL, False, f"{edge}: the backup did not answer the probe call: {view.detail}")
-        if view.at_ns < max(since_ns, state.act_ns or 0, state.rolled_back_ns):
+        if view.at_ns < max(since_ns, state.act_ns or 0, state.rolled_back_ns + 1):
             return Item(
                 PROBE_CALL, None, f"{edge}: last probe call {age_s(world.now, view.at_ns):.0f} s ago, a new one is due"
             )

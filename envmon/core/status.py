@@ -93,7 +93,7 @@ def _armed(world: World, policy: Policy) -> dict[str, Any]:
         if not world.lease.held:
             return {"now": False, "why": f"the lease is not held: {world.lease.detail}"}
         items = readiness(world, policy, route)
-        failing = [f"{item.name}: {item.why}" for item in items if item.passed is not True]
+        failing = [f"{item.name}: {item.why}" for item in items if item.wanting]
         if failing:
             return {"now": False, "why": f"{route.id}: {'; '.join(failing)}"}
         if world.routes[route.id].latched:
@@ -159,7 +159,7 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> dict[str, Any]:
             if each.drill
         ],
         "ready": ready(world, items, state.act_ns).value,
-        "readiness": {item.name: {"pass": item.passed, "why": item.why} for item in items},
+        "readiness": {item.name: {"pass": item.passed, "why": item.why, "waived": item.waived} for item in items},
         "time_to_evacuate_s": clock.evacuate_s(route, state),
         "why": SENTENCES.get(state.standing, ""),
     }

@@ -170,6 +170,7 @@ class ReportView:
     passed: bool
     at_ns: int
     why: str
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import TypeVar
 
@@ -44,10 +45,8 @@ from envmon.config.secret import Secret, SecretError
 from envmon.config.settings import SnmpSettings
 from envmon.drivers.contract import DeviceError
 from envmon.drivers.snmp_community import CommunitySocket
-from envmon.drivers.snmp_context import ContextSocket
 from envmon.drivers.snmp_socket import SnmpSocket
 from envmon.model.reading import Reason
-from envmon.wire.snmp_usm import Login, master_key
 
 Key = TypeVar("Key", BaseAuthKey, BasePrivKey)
 
@@ -173,7 +172,7 @@ def _session(address: str, port: int, settings: SnmpSettings, where: str) -> Snm
     if settings.version == "3":
         user = _user(settings, where)
         if settings.context:
-            return ContextSocket(address, port, _login(settings, where), settings.context)
+            return _with_context(address, port, settings, where)
         return SnmpSocket(address, port, user=user, version=SnmpVersion.v3)
     if settings.version not in _COMMUNITY_VERSIONS:
         raise DeviceError(Reason.REFUSED, f'{where}: SNMP version "{settings.version}" is not "1", "2c" or "3"')
@@ -209,16 +208,19 @@ def _key(kind: type[Key], auth: type[BaseAuthKey], password: bytes) -> Key:
     return kind(_MASTER_KEYS[known], KeyType.Master)
 
 
-def _login(settings: SnmpSettings, where: str) -> Login:
-    """Return a login that ``_user`` has found sound, for our own codec."""
-    auth, privacy = settings.auth_protocol, settings.privacy_protocol
-    if settings.auth_password is None:
-        return Login(settings.user.encode())
-    auth_key = master_key(auth, _password(settings.auth_password, "auth_password", where))
-    if settings.privacy_password is None:
-        return Login(settings.user.encode(), auth, auth_key)
-    privacy_key = master_key(auth, _password(settings.privacy_password, "privacy_password", where))
-    return Login(settings.user.encode(), auth, auth_key, privacy, privacy_key)
+def _with_context(address: str, port: int, settings: SnmpSettings, where: str) -> SnmpSocket:
+    """Log in by our own codec, with what ``_user`` has found sound."""
+    from envmon.drivers.snmp_context import ContextSocket  # noqa: PLC0415 - 8 MB of ciphers that few devices need
+    from envmon.wire.snmp_usm import Login, master_key  # noqa: PLC0415 - as above
+
+    login, auth = Login(settings.user.encode()), settings.auth_protocol
+    if settings.auth_password is not None:
+        key = master_key(auth, _password(settings.auth_password, "auth_password", where))
+        login = replace(login, auth=auth, auth_key=key)
+    if settings.privacy_password is not None:
+        key = master_key(auth, _password(settings.privacy_password, "privacy_password", where))
+        login = replace(login, privacy=settings.privacy_protocol, privacy_key=key)
+    return ContextSocket(address, port, login, settings.context)
 
 
 def _chosen(table: Mapping[str, type[Key]], name: str, field: str, where: str) -> type[Key]:

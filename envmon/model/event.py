@@ -140,6 +140,7 @@ class ReadinessReport:
     item: str
     passed: bool
     why: str
+    value: float | None = None  # for call_capacity: how many more calls the backup can take
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ class RoutePolicy:
     drain_floor_s: float = 120.0
     quiet: tuple[int, int] | None = None
     learns: bool = True
+    capacity_margin: float = 1.2  # spare calls at the backup, per call in progress at the primary
 
     @property
     def evacuate_s(self) -> float:

@@ -28,10 +28,11 @@ from envmon.core.snapshot import canonical, dump
 from envmon.core.world import World
 from envmon.model.effect import Decision, Effect
 from envmon.model.event import DeviceBatch, Event, PolicyLoaded, Tick
-from envmon.model.reading import Point, Reading
+from envmon.model.reading import Point, Quality, Reading, Reason, Severity
 from envmon.model.readings import Readings, columns
 
 FORMAT = 1
+_PLAIN = (Quality.GOOD.value, Reason.NONE.value, Severity.NONE.value)
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -107,12 +108,15 @@ class Encoder:
             before = None
         changes: list[Any] = []
         for index in range(len(now)) if before is None else _changed(before, now):
-            reading = now[index]
-            grade = (reading.quality.value, reading.reason.value, reading.severity.value)
+            value: float | str | None = now.numbers[index]
+            grade = _PLAIN
+            if value is None:
+                reading = now.others[index]
+                value, grade = reading.value, (reading.quality.value, reading.reason.value, reading.severity.value)
             if grade not in self._grades:
                 self._grades[grade] = len(self._grades)
                 yield _compact(["g", *grade])
-            changes += (index, self._grades[grade], reading.value)
+            changes += (index, self._grades[grade], value)
         self._last[event.device] = now
         yield _compact(["b", since, event.at.wall, self._devices[event.device], event.error, changes])
 

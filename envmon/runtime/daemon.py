@@ -11,6 +11,7 @@ Rules
 import asyncio
 import logging
 import signal
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -30,7 +31,7 @@ from envmon.runtime.orders import OrderDesk
 from envmon.runtime.parts import Frame, Parts, ReloadError
 from envmon.runtime.poller import Poller
 from envmon.runtime.supervisor import Supervisor
-from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeWatch
+from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeWatch, ProofWatch
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Daemon(Generic[W]):
         counters: Counters | None = None,
     ) -> None:
         self.counters = counters or Counters()
+        self._boot = uuid.uuid4().hex
         self._frame = frame
         self._parts = parts
         self._reload_parts = reload
@@ -96,6 +98,8 @@ class Daemon(Generic[W]):
         head = self._ledger.head
         daemon = {
             "version": self._frame.version,
+            "boot": self._boot,
+            "seq": self.counters.ticks,
             "counters": self.counters.view(),
             "engine_silence_s": round(self._engine.silence_s(), 3),
             "journal": {
@@ -158,6 +162,9 @@ class Daemon(Generic[W]):
         for probe in self._probes:
             to = probe.target
             self._tasks.start(f"probe:{to.route}:{to.edge}:{to.target}", probe.run)
+        for of, evidence, interval_s in self._frame.proofs:
+            watch = ProofWatch(of, evidence, self._clock, self._engine.post, interval_s)
+            self._tasks.start(f"proof:{':'.join(of)}", watch.run)
         self._start_polling()
         for name, run in self._frame.services.items():
             self._tasks.start(name, run)

@@ -16,6 +16,7 @@ from envmon.model.effect import Page
 from envmon.model.event import Event
 from envmon.model.policy import Policy
 from envmon.probes.contract import Probe
+from envmon.probes.evidence import Evidence
 from envmon.publishers.contract import Publisher
 from envmon.runtime.engine import Stepped
 from envmon.runtime.ledger import Journal
@@ -78,3 +79,4 @@ class Frame:
     services: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     recorded: Callable[[Event, Stepped[Any]], None] = field(default=lambda _event, _step: None)
     probe_s: float = 20.0
+    proofs: tuple[tuple[tuple[str, str], Evidence, float], ...] = ()  # (route, item), who is asked, seconds between

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from envmon.actuators.contract import Actuator, EdgeError
 from envmon.leases.contract import Lease, LeaseError
-from envmon.model.event import EdgeReport, EdgeStatus, LeaseReport, ProbeReport, Stamp, Target
+from envmon.model.event import EdgeReport, EdgeStatus, LeaseReport, ProbeReport, ReadinessReport, Stamp, Target
 from envmon.probes.contract import Probe
+from envmon.probes.evidence import Evidence, EvidenceError
 from envmon.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -167,6 +168,42 @@ class ProbeWatch:
         else:
             told = (result.answered, result.answered_by, result.detail, result.millis)
             self._post(ProbeReport(at, to.route, to.edge, to.target, *told))
+
+
+class ProofWatch:
+    """Asks about one readiness item every ``interval_s``; what is not new is not reported, and grows old."""
+
+    def __init__(
+        self,
+        of: tuple[str, str],
+        evidence: Evidence,
+        clock: Clock,
+        post: Callable[[ReadinessReport], None],
+        interval_s: float,
+    ) -> None:
+        self._route, self._item = of
+        self._evidence = evidence
+        self._clock = clock
+        self._post = post
+        self._interval_s = interval_s
+        self._error = ""
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            at = self._clock.stamp()
+            error = ""
+            try:
+                found = await self._evidence.look()
+            except EvidenceError as fault:
+                error = str(fault)
+            else:
+                if found is not None:
+                    self._post(ReadinessReport(at, self._route, self._item, found.passed, found.why, found.value))
+            if error != self._error and error:
+                log.warning("%s of route %s: %s", self._item, self._route, error)
+            self._error = error
+            await self._clock.sleep(self._interval_s)
 
 
 class LeaseKeeper:

@@ -18,6 +18,7 @@ from math import exp
 from envmon.model.event import DeviceBatch, Stamp
 from envmon.model.policy import Policy, ZonePolicy
 from envmon.model.reading import Point, Quality, Reading, Reason, Role, Severity, UnitState
+from envmon.model.readings import Readings, arrange, sheet_of
 from envmon.sim.chance import chance
 from envmon.sim.plant import UnitNow, UnitParams, ZoneNow, ZoneParams, fail, fan, power, settled, step, supply
 from envmon.sim.scenario import Do, Lie, ScenarioError, Scene
@@ -92,7 +93,7 @@ class OwnSite:
         self._dry_since: float | None = None
         self._lies: dict[str, _Lying] = {}
         self._paths: dict[str, Do] = {}
-        self._last: dict[str, tuple[Reading, ...]] = {}
+        self._last: dict[str, Readings] = {}
 
     def hottest(self, zone: str) -> float:
         """The air at the hottest rack inlet, degC, as it is."""
@@ -201,7 +202,10 @@ class OwnSite:
             missing = tuple(Reading(g.point, None, Quality.MISSING, Reason.TIMEOUT) for g in instrument.gauges)
             return DeviceBatch(at, instrument.device, missing, "no answer")
         if fault is Do.PATH_GOOD or instrument.device not in self._last:
-            self._last[instrument.device] = tuple(self._readings(instrument))
+            told = tuple(self._readings(instrument))
+            before = self._last.get(instrument.device)
+            sheet = before.sheet if before is not None else sheet_of([reading.point for reading in told])
+            self._last[instrument.device] = arrange(sheet, [None] * len(told), told.__getitem__)
         return DeviceBatch(at, instrument.device, self._last[instrument.device])
 
     def _readings(self, instrument: Instrument) -> Iterator[Reading]:

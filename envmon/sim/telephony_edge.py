@@ -168,6 +168,7 @@ class SipEdge(SipSocket):
         way = self._ways.get(branch)
         if way and way.counted and call_id not in self._dialogs:
             self._dialogs[call_id] = way
+            self._ways[branch] = replace(way, counted=False)  # its 200 may be repeated after its BYE
             self.switch.began(way.route, way.site)
 
     def _unanswered(self, branch: str, status: int) -> None:

@@ -88,6 +88,8 @@ class FarEnd(SipSocket):
             if call.answer:
                 self.send(call.answer, source)
             return
+        if id_ in self._ended:
+            return  # a repetition that its BYE overtook
         call = self._calls[id_] = _Call(invite, source, self.token())
         if self._ring_s <= 0:
             self._answer(call)

@@ -113,6 +113,8 @@ def probes() -> tuple[Probe, ...]:
         Probe(point("return_1", "gw_a", "gw_a", Role.RETURN_TEMP), lambda air: air.back),
         Probe(point("battery", "ups", "power", Role.ON_BATTERY), lambda air: "yes" if air.battery else "no"),
     ]
+    water = point("chilled_water", "chw", "panel", Role.CHILLED_WATER_SUPPLY_TEMP)
+    found.append(Probe(water, lambda air: air.supply - 14.0))
     for n in range(3):
         unit = f"crac_{n}"
         found += [
@@ -132,7 +134,7 @@ POLICY = Policy(
         ZonePolicy("far", False, 30.0, Limits(), (UnitPolicy("far_1", 60.0),), 1),
     ),
     (RoutePolicy("voice", ("edge",), ("hall",), ("far",)),),
-    ("gw_a", "gw_b", "ups", "crac_0", "crac_1", "crac_2", "far"),
+    ("gw_a", "gw_b", "ups", "crac_0", "crac_1", "crac_2", "chw", "far"),
     stale_s=40.0,
 )
 

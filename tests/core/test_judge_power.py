@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from envmon.core.route_facts import threat
-from envmon.core.route_rules import Threat
+from envmon.core.route_words import Threat
 from envmon.model.effect import Page
 from envmon.model.reading import Point, Quality, Reading, Reason, Role
 from tests.core.room import Room, policy

@@ -1,6 +1,6 @@
 """A sensor's vote: how it is lost, on what words, and how it is earned back."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -9,7 +9,7 @@ from envmon.core.world import SECOND, Doubt, Habit, Seen
 from envmon.model.effect import Page
 from envmon.model.event import Stamp
 from envmon.model.reading import Point, Reading, Role
-from tests.core.room import Room
+from tests.core.room import START_NS, Room
 
 POLL_S = 15
 
@@ -161,3 +161,30 @@ def test_a_suspect_is_forgotten_after_an_hour():
     told = suspects(doubt, {}, ripe)
     assert suspects({}, told, Stamp(3_700 * SECOND, 0.0, "b")) == told
     assert suspects({}, told, Stamp(3_800 * SECOND, 0.0, "b")) == {}
+
+
+@pytest.mark.parametrize("jump_s", [86_400.0, -86_400.0], ids=["a day ahead", "a day back"])
+def test_a_wall_clock_that_jumps_changes_no_decision(jump_s):
+    def told(by_s: float) -> list[tuple[str, str]]:
+        room = JumpingRoom(by_s=by_s)
+        room.armed()
+        room.lose_units(1, 2, 3)
+        room.run(60, heat=4 / 60, back=1 / 60).run(300, heat=0.01)
+        return [(decision.rule, decision.why) for decision in room.decisions]
+
+    honest = told(0.0)
+    assert ("T10" in dict(honest)) is True
+    assert told(jump_s) == honest
+
+
+@dataclass
+class JumpingRoom(Room):
+    """A room whose wall clock jumps 30 s into its loss."""
+
+    by_s: float = 0.0
+
+    @property
+    def at(self) -> Stamp:
+        true = super().at
+        jumped = true.mono_ns > START_NS + 45 * SECOND
+        return replace(true, wall=true.wall + (self.by_s if jumped else 0.0))

@@ -10,17 +10,28 @@ from envmon.core.status import status
 from envmon.core.tally import Tally, refutes
 from envmon.core.world import RouteState
 from envmon.model.effect import Page, SetPercent
-from envmon.model.event import Command, PolicyLoaded
+from envmon.model.event import Command, PolicyLoaded, ReadinessReport
 from envmon.model.verdict import Mode, Position
 from tests.core.room import Room, policy
 from tests.core.test_failover import moves
 
 
+class Creeping(Room):
+    """A room that goes on warming by ``creep`` K a second, once it does."""
+
+    creep = 0.0
+
+    def run(self, seconds: int, *, heat: float = 0.0, back: float | None = None) -> "Creeping":
+        super().run(seconds, heat=heat + self.creep, back=back)
+        return self
+
+
 def staged(**route: object) -> Room:
     """An armed room whose route moves by stages and whose calls are many."""
     base = policy()
-    changed = replace(base.routes[0], **{"stages": (10, 50, 100), **route})  # type: ignore[arg-type]
-    room = Room(policy=replace(base, routes=(changed,)))
+    changed = replace(base.routes[0], **{"stages": (10, 50, 100), "early_s": 0.0, **route})  # type: ignore[arg-type]
+    zones = tuple(replace(zone, restart_s=0.0) for zone in base.zones)
+    room = Creeping(policy=replace(base, zones=zones, routes=(changed,)))
     room.calls_per_s = 25
     return room.armed().run(60)
 
@@ -35,20 +46,23 @@ def shifted(room: Room) -> Room:
 
 def losing(room: Room, spare_s: float = 0.0) -> Room:
     """Lose two units of three; ``spare_s`` more than an evacuation is left once a quorum has seen it."""
+    leave(room, 0.0, margin_s=-10_000.0)
     room.lose_units(1, 2)
-    room.run(60, heat=3 / 60)
-    room.run(20, heat=0.001)
+    room.run(60, heat=3 / 60, back=1 / 60)
+    room.creep = 0.005  # type: ignore[attr-defined]
+    room.run(300)
     assert room.world.zones["hall_a"].judgement.quorum
     return leave(room, spare_s)
 
 
-def leave(room: Room, spare_s: float) -> Room:
+def leave(room: Room, spare_s: float, margin_s: float | None = None) -> Room:
     """Change the margin so that time to limit exceeds time to evacuate by this much now."""
     (route,) = room.policy.routes
-    lower = clock.lower_bound(room.world, room.policy, route)
-    assert lower is not None
-    times = clock.drain_s(route, room.route) + clock.verify_s(route, room.route)
-    room.policy = replace(room.policy, routes=(replace(route, margin_s=lower - times - spare_s),))
+    if margin_s is None:
+        lower = clock.lower_bound(room.world, room.policy, route)
+        assert lower is not None
+        margin_s = lower - clock.drain_s(route, room.route) - clock.verify_s(route, room.route) - spare_s
+    room.policy = replace(room.policy, routes=(replace(route, margin_s=margin_s),))
     room.tell(PolicyLoaded(room.at, room.policy, "digest", "test", approvals=("alice", "bob")))
     return room
 
@@ -265,16 +279,78 @@ def test_a_rolled_back_move_leaves_one_more_and_not_two():
     assert room.route.latched
     leave(room, 0).run(60)
     assert moves(room) == [10, 0, 10, 0]
-    told = [rule for rule in rules(room, "T6", "T1") if rule != "T67"]
+    told = [rule for rule in rules(room, "T6", "T1") if rule not in {"T67", "T13"}]
     assert told == ["T60", "T66", "T60", "T66", "T14"]
 
 
 def test_after_a_roll_back_an_older_probe_call_proves_nothing():
-    room = rolled_back(until_moved(losing(staged())))
+    room = until_moved(losing(staged()))
+    room.backup_takes_calls = False
+    leave(room, 500)
+    while "T66" not in room.rules:
+        room.run(1)
+        assert room.route.position is not Position.BACKUP
     room.probe = lambda: None  # type: ignore[method-assign]
     leave(room, 0).run(40)
     assert moves(room) == [10, 0]
     assert "T13" in room.rules
+
+
+def test_a_rolled_back_move_waits_for_its_dwell_while_there_is_time():
+    room = rolled_back(until_moved(losing(staged(dwell_s=120.0))))
+    room.backup_takes_calls = True
+    leave(room, 100).run(60)
+    assert moves(room) == [10, 0]
+    why = next(decision.why for decision in room.decisions if decision.rule == "T13")
+    assert "dwell: a move was rolled back" in why
+
+
+# --- readiness from outside --------------------------------------------------------------------------------------
+
+
+def report(room: Room, item: str, passed: bool = True, value: float | None = None) -> None:
+    room.tell(ReadinessReport(room.at, "outbound", item, passed, "as told", value))
+
+
+def test_spare_calls_are_compared_with_the_calls_in_progress_and_waived_when_time_is_up():
+    room = staged(proofs=("call_capacity", "parity"))
+    report(room, "parity")
+    report(room, "call_capacity", value=71.0)
+    items = status(room.world)["routes"]["outbound"]["readiness"]
+    assert items["call_capacity"]["pass"] is False, "60 calls x 1.2 are 72"
+    assert "60 calls now need 72" in items["call_capacity"]["why"]
+    assert room.order(Command.SHIFT).rule == "O14"
+    report(room, "call_capacity", value=72.0)
+    assert status(room.world)["routes"]["outbound"]["readiness"]["call_capacity"]["pass"] is True
+    report(room, "call_capacity", value=10.0)
+    losing(room, 500)
+    report(room, "parity")
+    report(room, "call_capacity", value=10.0)
+    leave(room, 0).run(10)
+    assert moves(room)[:1] == [10], "too few, but there is no time to be choosy"
+    assert any(effect.key.endswith("outbound/waived") for effect in room.effects if isinstance(effect, Page))
+
+
+def test_list_parity_yields_to_no_hurry():
+    room = staged(proofs=("parity",))
+    report(room, "parity")
+    losing(room, 500)
+    report(room, "parity", passed=False)
+    leave(room, -60).run(20)
+    assert moves(room) == []
+    assert "T13" in room.rules
+    report(room, "parity")
+    room.run(5)
+    assert moves(room) == [100], "it clears by itself"
+
+
+def test_a_report_that_is_old_is_no_proof():
+    room = staged(proofs=("parity",))
+    report(room, "parity")
+    room.run(119)
+    assert status(room.world)["armed"]["now"] is True
+    room.run(3)
+    assert "parity: reported 12" in status(room.world)["armed"]["why"]
 
 
 # --- held --------------------------------------------------------------------------------------------------------

@@ -175,12 +175,12 @@ def dropping(most: int) -> Callable[[Message], list[bytes]]:
     return lambda message: ones(message) if len(message.variables) <= most else []
 
 
-@pytest.mark.parametrize(("count", "max_oids"), [(12, 12), (24, 12)], ids=["its only request", "one of several"])
+@pytest.mark.parametrize(("count", "max_oids"), [(8, 8), (16, 8)], ids=["its only request", "one of several"])
 async def test_a_card_that_drops_what_is_too_large_is_asked_for_less_until_it_answers(
     tmp_path: Path, count: int, max_oids: int
 ):
     clock = Clock()
-    asks = settings(0, community(tmp_path), 0.15)
+    asks = settings(0, community(tmp_path), 0.4)
     async with (
         agent(dropping(5)) as peer,
         driver(replace(asks, port=peer.port), many(count, max_oids), clock) as device,
@@ -201,7 +201,7 @@ async def test_a_card_that_drops_what_is_too_large_is_asked_for_less_until_it_an
 
 async def test_an_agent_that_was_gone_is_asked_as_before_once_it_is_back(tmp_path: Path):
     clock = Clock()
-    asks = settings(0, community(tmp_path), 0.15)
+    asks = settings(0, community(tmp_path), 0.5)
     async with agent(ones) as peer, driver(replace(asks, port=peer.port), many(24, 12), clock) as device:
         await device.poll()
         assert [len(asked) for asked in peer.asked] == [12, 12]

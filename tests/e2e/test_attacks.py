@@ -507,12 +507,48 @@ async def test_a_move_that_the_edge_only_claims_is_contradicted_by_its_calls(tmp
         no_crash(lab, status)
 
 
+async def test_a_stage_that_the_edge_only_claims_stops_there_and_pages(tmp_path: Path) -> None:
+    """The edge reads back a tenth, and sends not one of two hundred calls to the backup."""
+    claimed: dict[str, int] = {}
+
+    async def claim(request: web.Request, told: dict[str, Any]) -> web.StreamResponse | None:
+        if found := re.fullmatch(r"/envmon/v1/routes/outbound/(\d+)/(\d+)", request.path):
+            claimed.update(set_epoch=int(found[1]), percent=int(found[2]))
+            return web.json_response({})
+        return with_route(told, **claimed) if request.path.endswith("/status") else None
+
+    async with crooked_site(tmp_path) as (lab, edge, crooked):
+        crooked.lie = claim
+        lab.stages = [10, 100]
+        lab.configure()
+        lab.start(script=QUICK_LOOKS)
+        await lab.armed()
+        code, words = await lab.order("shift")
+        assert code == 0, words
+        await lab.until(position("shifting"), 10, "the command")
+        await asyncio.sleep(1.0)  # two looks: the command confirmed, the counters' starting line drawn
+        host, port = edge.address
+        for _ in range(20):
+            answers = await asyncio.gather(*(SipProbe().call(host, port, "15551234567") for _ in range(10)))
+            assert all(answer.answered for answer in answers)
+        await until(lambda: "T65" in lab.rules(), 10, "the rule")
+        await until(lambda: any("contradicted" in page["summary"] for page in lab.on_call.pages), 5, "the page")
+        await asyncio.sleep(2.0)  # two more decisions
+        status = await lab.status()
+        route = status["routes"]["outbound"]
+        assert (route["position"], route["commanded"], route["proof"]) == ("shifting", 10, "contradicted")
+        no_crash(lab, status)
+
+
 async def test_a_move_nobody_can_read_back_stays_unproven(tmp_path: Path) -> None:
     """The edge takes the write, and then answers nonsense to every question."""
     async with crooked_site(tmp_path) as (lab, edge, crooked):
+        written = False
 
         async def mute(request: web.Request, told: dict[str, Any]) -> web.StreamResponse | None:
-            return web.json_response([]) if request.path.endswith("/status") else None
+            nonlocal written
+            written = written or request.method == "PUT"
+            return web.json_response([]) if written and request.path.endswith("/status") else None
 
         lab.configure(judgement={"stale": "5s", "edge_stands": "2s"})
         lab.start(script=QUICK_LOOKS)
@@ -823,7 +859,7 @@ async def test_an_edge_is_quoted_shortly_and_without_our_token(tmp_path: Path) -
             await until(lambda: "answers again" in told(), 30, f"{words}: over")  # noqa: B023
         crooked.lie = in_an_error
         status = await lab.until(
-            lambda s: s["routes"]["outbound"]["ready"] != "yes", 10, "an edge that is not believed"
+            lambda s: s["routes"]["outbound"]["ready"] != "yes", 40, "an edge that is not believed"
         )
         _, ordered = await lab.order("shift")
         await lab.end()

@@ -45,7 +45,8 @@ class Network:
     @asynccontextmanager
     async def caller(self, speed: float = 100.0, **plan: float) -> AsyncIterator[Caller]:
         sites = {self.primary.address[1]: PRIMARY, self.backup.address[1]: BACKUP}
-        async with Caller(ScaledClock(speed, 0.0), self.edge.address, sites, CallPlan(**plan), seed=1) as caller:
+        patient = CallPlan(**{"deadline_s": 20.0, **plan})
+        async with Caller(ScaledClock(speed, 0.0), self.edge.address, sites, patient, seed=1) as caller:
             yield caller
 
 

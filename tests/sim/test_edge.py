@@ -153,6 +153,25 @@ async def test_a_repeated_invite_goes_where_the_first_went():
         assert header(answer, "Record-Route") == f"<sip:{net.edge.where};lr>"
 
 
+async def test_what_is_repeated_after_the_end_begins_no_call():
+    """A busy machine delivers a repeated INVITE, or the 200 to it, after the BYE."""
+    async with network() as net, Phone() as phone:
+        invite = phone.invite(net.edge)
+        late = []
+        answered = net.edge._answer
+        net.edge._answer = lambda response: (late.append(response), answered(response))
+        phone.send(invite, net.edge.address)
+        answer = await phone.answer("INVITE", 200)
+        phone.send(within(dialog(invite, answer), "BYE", 2, phone.hop("z9hG4bKb")), net.edge.address)
+        assert (await phone.answer("BYE")).status == 200
+        answered(next(response for response in late if cseq(response)[1] == "INVITE" and response.status == 200))
+        net.primary.received(invite, net.edge.address)
+        told = await net.outbound()
+        assert (told["calls_primary"], told["active_primary"]) == (1, 0)
+        assert net.primary.answered == 1
+        assert not net.primary.calls
+
+
 async def test_cancel_passes_through_and_the_call_is_terminated():
     async with network(ring_s=30) as net, Phone() as phone:
         invite = phone.invite(net.edge)

@@ -38,6 +38,7 @@ from envmon.profiles.identify import Facts, identify
 from envmon.profiles.loader import ProfileError, load_builtin, load_text
 from envmon.profiles.schema import Address, Profile, Protocol, Register
 from envmon.wire import ber
+from envmon.wire.frame import FrameError
 from envmon.wire.snmp import ErrorStatus, Message, Tag, Value, VarBind, Version, decode_message, encode_message
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +75,11 @@ class _Peer(asyncio.DatagramProtocol):
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        asked = decode_message(data)
+        try:
+            asked = decode_message(data)
+        except FrameError:  # the library asks on from an identifier that is none, as it was told
+            self._transport.sendto(b"\xff" * 8, addr)
+            return
         self.sent.append(self.script(asked))
         end = asked.answer((VarBind(asked.variables[0].oid, Value(Tag.END_OF_MIB_VIEW)),))
         if asked.version is Version.V1:
@@ -160,7 +165,8 @@ def _no_noise() -> Iterator[None]:
 
 def _walk_seeds() -> tuple[bytes, ...]:
     rows = bytes((3, 1, 1, 7, 1, 2, 8, 2, 3, 1, 9, 0))
-    return (*(bytes((flags,)) + rows * 3 for flags in (0, 2, 8, 10, 9, 1, 24)), bytes((4, 30)) + b"\x30" * 30)
+    broken = bytes.fromhex("0301ffffffffffffffffffffffffffffffffffffffffffffa1a1a1a1a101")
+    return (broken, *(bytes((flags,)) + rows * 3 for flags in (0, 2, 8, 10, 9, 1, 24)), bytes((4, 30)) + b"\x30" * 30)
 
 
 # --- notifications ---------------------------------------------------------------------------------------------------
