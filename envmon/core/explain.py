@@ -30,7 +30,11 @@ from envmon.model.policy import Policy, RoutePolicy, ZonePolicy
 from envmon.model.verdict import Position
 from envmon.model.weather import Posture
 
-MOVES = frozenset({Act.SHIFT_BY_RULE, Act.RESTORE, Act.ARRIVE, Act.DRAINED, Act.CLOSE})
+BY_RULE = frozenset({Act.SHIFT_BY_RULE, Act.STAGE_BY_RULE})
+HOME = frozenset({Act.RESTORE, Act.STAGE_HOME})
+MOVES = BY_RULE | HOME | {Act.NEXT_STAGE, Act.THE_REST, Act.ARRIVE, Act.DRAINED, Act.CLOSE}
+ACTS = BY_RULE | HOME | {Act.SHIFT_BY_ORDER, Act.STAGE_BY_ORDER, Act.ARRIVE}
+NEXT = 3  # rules told of a route
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +131,14 @@ def waits(world: World, policy: Policy, route: RoutePolicy) -> list[Next]:
         actions.append(row.action)
         words = (_want(world, policy, route, fact, wanted, facts) for fact, wanted in lacks.items())
         told.append(Next(row.id, row.sentence, tuple(words)))
-    return told
+    return told[:NEXT]
 
 
 def _could(row: Row[Act], facts: RouteFacts) -> bool:
     """Whether a row speaks of calls where they are now, on the clock or on an order to come home."""
     if facts.position not in row.when.get("position", {facts.position}):
         return False
-    if row.action is Act.RESTORE:
+    if row.action in HOME:
         return facts.position in (Position.BACKUP, Position.SHIFTING)
     if row.action is Act.CLOSE and facts.episode == "none":
         return False
@@ -259,7 +263,7 @@ def explain_decision(told: Told) -> tuple[Part, ...]:
     if known and (instead := tuple(_instead(*known, facts))):
         parts.append(Part("What would have moved calls instead", instead))
     rest = {name: value for name, value in facts.items() if name not in named}
-    idle = [f"{name}={value}" for name, value in rest.items() if "_" not in name and "." not in name]
+    idle = [f"{name}={value}" for name, value in rest.items() if not {"_", "."} & {*name} and not value.isdigit()]
     numbers = [f"{name} = {value}" for name, value in rest.items() if f"{name}={value}" not in idle]
     if known and idle:
         parts.append(Part("What did not matter to it", (", ".join(idle),)))
@@ -283,7 +287,7 @@ def _instead(row: Row[StrEnum], table: Sequence[Row[StrEnum]], facts: Mapping[st
 
 def _same_question(row: Row[StrEnum], facts: Mapping[str, str]) -> bool:
     """Whether a row answers the same order, of calls in the same place, and moves something."""
-    if "position" in facts and row.action not in (Act.SHIFT_BY_RULE, Act.SHIFT_BY_ORDER, Act.RESTORE, Act.ARRIVE):
+    if "position" in facts and row.action not in ACTS:
         return False
     return all(facts.get(name, "") in row.when.get(name, {facts.get(name, "")}) for name in ("order", "position"))
 

@@ -57,6 +57,28 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "proven": "the move is proven by read-back, counters and probe calls",
         "overdue": "the move should have been proven by now",
         "contradicted": "calls are still counted at the wrong site",
+        "faltering": "the site the calls go to fails them",
+    },
+    "stage": {"part": "a part of the calls is moved, more is to follow", "whole": "all of the calls are moved at once"},
+    "pace": {
+        "staged": "there is time to move in stages",
+        "urgent": "there is no time for stages, or the edges move all or nothing",
+    },
+    "errand": {
+        "rule": "the move is by rule",
+        "order": "the move is by order",
+        "drill": "the move is a drill",
+    },
+    "going": {"yes": "the move may go on", "no": "no move may go on by itself"},
+    "back": {"yes": "going back is ours to do, and safe", "no": "going back is not ours to do, or not safe"},
+    "spare": {
+        "yes": "every zone has a unit to spare, or lost none",
+        "no": "a zone has lost a unit and has none to spare",
+    },
+    "quiet": {"yes": "it is inside the window for drills", "no": "it is outside the window for drills"},
+    "memory": {
+        "yes": "the memory here is that of the last holder of the lease",
+        "no": "the lease was another envmon's, whose memory is not here",
     },
     "taken": {"yes": "an edge has confirmed the command", "no": "no edge has confirmed the command"},
     "whole": {"yes": "every edge of the route answers", "no": "an edge of the route is silent or in maintenance"},
@@ -84,6 +106,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
     "order": {
         "shift": "shift was ordered",
         "restore": "restore was ordered",
+        "drill": "drill was ordered",
         "hold": "hold was ordered",
         "resume": "resume was ordered",
         "arm": "arm was ordered",

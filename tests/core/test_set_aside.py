@@ -187,7 +187,7 @@ def test_a_zone_in_maintenance_is_judged_and_evacuated_like_any_other():
 
 
 @given(st.sets(st.sampled_from(["hall_a", "hall_b", "dallas", "edge_2", "hall_a_crac_3"])))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_no_maintenance_keeps_calls_in_a_room_that_is_lost(targets):
     room = Room().armed()
     for target in sorted(targets):
@@ -209,7 +209,8 @@ def test_an_edge_in_maintenance_is_neither_silent_nor_waited_for_nor_contested()
     told = status(room.world)
     assert told["armed"]["now"] is True
     readiness = told["routes"]["outbound"]["readiness"]["edges"]
-    assert readiness == {"pass": True, "why": "edge_1 answer; partial, edge_2: in maintenance"}
+    assert readiness["pass"] is True
+    assert readiness["why"] == "edge_1 answer; partial, edge_2: in maintenance"
     room.edges["edge_2"].silent = False
     room.edges["edge_2"].percent = 50  # an engineer tries something on it
     room.run(30)
@@ -304,8 +305,7 @@ def test_unshelve_and_what_is_refused():
 
 def test_a_critical_page_is_never_shelved_and_a_shelf_breaks_when_it_gets_worse():
     room = Room().armed()
-    room.inlets["hall_a"] = 28.5
-    room.run(10)
+    room.run(200, heat=0.0325)
     key = "envmon/dallas/hall_a/thermal"
     assert room.world.raised[key] == "warning"
     assert order(room, Command.SHELVE, key, 3).rule == "K30"
