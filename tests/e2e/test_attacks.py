@@ -523,6 +523,7 @@ async def test_a_stage_that_the_edge_only_claims_stops_there_and_pages(tmp_path:
         lab.configure()
         lab.start(script=QUICK_LOOKS)
         await lab.armed()
+        await until(lambda: "L10" in lab.rules(), 10, "the epoch on the edge")  # which its lie leaves out
         code, words = await lab.order("shift")
         assert code == 0, words
         await lab.until(position("shifting"), 10, "the command")
@@ -807,7 +808,7 @@ async def test_no_secret_is_ever_shown(tmp_path: Path) -> None:
         lab.configure(pagers=config["pagers"], devices=config["devices"], publish=publish)
         lab.start(script=QUICK_LOOKS)
         await lab.armed()
-        lab.lose_the_cooling(rise=8.0)
+        lab.lose_the_cooling()
         await lab.until(position("shifting"), 40, "the decision")
         crooked.lie = LIES["a refusal"][0]
         await until(lambda: "edge edge0 does not answer" in lab.log(), 30, "the edge's refusal")

@@ -60,7 +60,7 @@ async def test_frozen_and_dead_brokers_scrapers_and_bad_devices_delay_nobody(tmp
                 frozen = lab.gaps(start)
                 broker.signal(signal.SIGKILL)
                 start = loop.time()
-                lab.lose_the_cooling(rise=8.0)
+                lab.lose_the_cooling()
                 lab.devices["crac_2"].trouble.garbage = False
                 await lab.until(position("shifting"), 40, "the decision")
                 decided = loop.time() - start

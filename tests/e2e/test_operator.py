@@ -259,7 +259,10 @@ async def test_status_for_people_and_for_programs(tmp_path: Path) -> None:
 
 async def test_without_a_daemon_every_command_is_one_clear_line(tmp_path: Path) -> None:
     path = tmp_path / "none.sock"
-    orders = [(command, "--reason", "test", *(["1a2b"] if command is Command.APPROVE else [])) for command in Command]
+    until, names = ("--until", "2h"), {"maintenance_end": ("maintenance", "crac_1", "--end")}
+    more = {"maintenance": ("crac_1", *until), "shelve": ("key", *until), "unshelve": ("key",), "approve": ("1a2b",)}
+    more["drill"] = ("outbound",)
+    orders = [(*names.get(each, (each, *more.get(each, ()))), "--reason", "test") for each in Command]
     said = await asyncio.gather(*(envmon(*words, "--socket", path) for words in [("status",), *orders]))
     assert len(said) == len(Command) + 1
     assert set(said) == {Said(1, "", f"envmon: {path}: no daemon answers there; is envmon running?\n")}
