@@ -39,3 +39,9 @@ def test_the_readmes_configuration_is_sound(tmp_path):
     settings = load(config, profiles=load_builtin())
     assert settings.policy.routes[0].backup_zones == ("hall_b",)
     assert len(block.splitlines()) <= 14
+
+
+def test_no_two_test_files_share_a_name():
+    """Pytest imports them by name: of two only the first would run."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert [name for name in set(names) if names.count(name) > 1] == []
