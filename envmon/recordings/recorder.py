@@ -130,7 +130,7 @@ class Recorder:
         self.counts = Counts()
         self.failure = ""
         self._largest = budget // SHARE
-        self._shelf = Shelf(folder, budget - self._largest)
+        self._shelf = Shelf(folder, budget - 2 * self._largest)  # the file being written, and what it grows beyond
         self._engine, self._site, self._page, self._pace = engine, site, page, pace
         self._queue: deque[_Entry] = deque()
         self._number = 0
