@@ -41,7 +41,8 @@ async def test_two_lives_and_a_failover_are_replayed_to_the_identical_decisions(
     assert told["digest"]["recorded"] == told["digest"]["replayed"]
     assert told["readings"] > 100
     replayed = [line["rule"] for line in told["replayed"]["decisions"] if line["rule"][0] != "Z"]
-    assert [rule for rule in rules if rule in replayed] == replayed, "what is in the journal is in the replay"
+    written = iter(rules)
+    assert all(rule in written for rule in replayed), "the journal in its order, but for the moment before kill -9"
     assert {"T10", "T20"} <= set(replayed)
     assert "<polyline" in (tmp_path / "picture.svg").read_text()
     (episode,) = recordings.glob("episode-*")
