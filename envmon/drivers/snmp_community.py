@@ -12,10 +12,10 @@ T = TypeVar("T")
 class CommunityPeer:
     """One agent; see ``snmp_session.Peer``."""
 
-    __slots__ = ("_community", "_socket")
+    __slots__ = ("_community", "socket")
 
     def __init__(self, socket: SnmpSocket, community: Community) -> None:
-        self._socket = socket
+        self.socket = socket
         self._community = community
 
     async def log_in(self) -> None:
@@ -23,12 +23,8 @@ class CommunityPeer:
 
     async def ask(self, pdu: bytes, read: Callable[[bytes], T | None]) -> T:
         """Ask, and return what ``read`` makes of the PDU of the answer. Raises FrameError and OSError."""
-        return await self._socket.ask(self._community.seal(pdu), lambda data: self._opened(data, read))
+        return await self.socket.ask(self._community.seal(pdu), lambda data: self._opened(data, read))
 
     def _opened(self, data: bytes, read: Callable[[bytes], T | None]) -> T | None:
         found = self._community.open(data)
         return None if found is None else read(found)
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._socket.close()

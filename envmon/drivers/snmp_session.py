@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 from envmon.config.settings import SnmpSettings
 from envmon.drivers.contract import DeviceError
 from envmon.drivers.snmp_login import peer
-from envmon.drivers.snmp_socket import identifiers
+from envmon.drivers.snmp_socket import SnmpSocket, identifiers
 from envmon.model.reading import Reason
 from envmon.wire import ber
 from envmon.wire.ber import Oid
@@ -36,16 +36,14 @@ _question = lru_cache(maxsize=1 << 12)(Question)  # devices of one profile share
 class Peer(Protocol):
     """Who asks one agent: a community or a user, on a socket of its own; one request at a time."""
 
+    socket: SnmpSocket
+
     async def log_in(self) -> None:
         """Learn what there is to learn of the agent before it can be asked."""
         ...
 
     async def ask(self, pdu: bytes, read: Callable[[bytes], T | None]) -> T:
         """Ask, and return what ``read`` makes of the PDU of the answer; None there means: not ours."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the socket."""
         ...
 
 
@@ -62,13 +60,17 @@ class Session:
 
     def close(self) -> None:
         """Let go of the socket."""
-        self._peer.close()
+        self._peer.socket.close()
+
+    def end_by(self, deadline: float) -> None:
+        """Let what is asked from now on raise TimeoutError at ``deadline``, by the loop's clock."""
+        self._peer.socket.deadline = deadline
 
     async def get(self, oids: tuple[str, ...]) -> tuple[Value, ...]:
         """Read ``oids`` in one request: the value of each, None for those the agent does not have.
 
-        Raises DeviceError, and TooBigError when fewer OIDs may succeed: the agent answered nothing at all, as it
-        does with tooBig, or in v1 when a single object is missing (noSuchName, RFC 1157 section 4.1.2).
+        Raises DeviceError, TimeoutError, and TooBigError when fewer OIDs may succeed: the agent answered nothing at
+        all, as it does with tooBig, or in v1 when a single object is missing (noSuchName, RFC 1157 section 4.1.2).
         """
         question = _question(oids)
         number = next(identifiers)
@@ -81,7 +83,10 @@ class Session:
         return found
 
     async def after(self, oid: Oid, rows: int) -> Pdu:
-        """Read what follows ``oid``, by GETBULK so many ``rows`` or by GETNEXT for 0. Raises DeviceError."""
+        """Read what follows ``oid``, by GETBULK so many ``rows`` or by GETNEXT for 0.
+
+        Raises DeviceError and TimeoutError.
+        """
         number = next(identifiers)
         kind = PduType.GET_BULK if rows else PduType.GET_NEXT
         request = encode(Pdu(kind, number, ((oid, Tag.NULL, b""),), error_index=rows))
@@ -117,7 +122,7 @@ class Walk:
         self._ended = False
 
     async def indexes(self) -> tuple[str, ...]:
-        """Walk to the end. Raises DeviceError; waits as long as the caller lets it."""
+        """Walk to the end. Raises DeviceError, TimeoutError."""
         while not self._ended:
             told = await self._session.after(self._at, self._rows)
             if told.error_status == TOO_BIG and self._rows > 1:
@@ -152,10 +157,10 @@ async def open_session(host: str, port: int, settings: SnmpSettings, where: str)
     try:
         await asks.log_in()
     except Exception as error:  # noqa: BLE001 - told apart there
-        asks.close()
+        asks.socket.close()
         raise _told(error, where) from None
     except BaseException:
-        asks.close()
+        asks.socket.close()
         raise
     return Session(asks, where)
 
@@ -185,6 +190,6 @@ def _told(error: Exception, where: str) -> Exception:
             return DeviceError(Reason.GARBAGE, f"{where}: the answer is not SNMP: {error}")
         case ConnectionRefusedError():  # ICMP: port unreachable
             return DeviceError(Reason.UNREACHABLE, f"{where}: nothing listens there")
-        case OSError():
+        case OSError() if not isinstance(error, TimeoutError):
             return DeviceError(Reason.UNREACHABLE, f"{where}: cannot send: {error.strerror or error}")
     return error

@@ -2,7 +2,7 @@
 
 Rules
   - The socket is connected: the kernel lets in nobody's datagrams but the agent's.
-  - One request at a time, and no timeout here: whoever asks ends the wait, by cancelling it.
+  - One request at a time. A wait ends at ``deadline``, or when whoever asked is cancelled.
   - Who opened a socket closes it: the loop knows it until then.
   - What comes while nobody waits is too late: it is read and dropped.
 """
@@ -25,12 +25,16 @@ _received = bytearray(1 << 16)  # no datagram is larger; it is read by one socke
 
 
 class SnmpSocket:
-    """``address`` is that of a host, not its name. Raises OSError where there is no way to it."""
+    """``address`` is that of a host, not its name. Raises OSError where there is no way to it.
 
-    __slots__ = ("_answer", "_loop", "_read", "_socket")
+    ``deadline`` is by the loop's clock; None until one is set. A timer of its own costs a third of asyncio's timeout.
+    """
+
+    __slots__ = ("_answer", "_loop", "_read", "_socket", "deadline")
 
     def __init__(self, address: str, port: int) -> None:
         family = socket.AF_INET if ip_address(address).version == 4 else socket.AF_INET6
+        self.deadline: float | None = None
         self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[Any] | None = None
         self._read: Callable[[bytes], Any]
@@ -51,15 +55,18 @@ class SnmpSocket:
     async def ask(self, request: bytes, read: Callable[[bytes], T | None]) -> T:
         """Send a datagram and wait until ``read`` finds the answer in one; it returns None for one that is not.
 
-        Raises what ``read`` raises, ConnectionRefusedError where nothing listens, and other OSErrors.
+        Raises what ``read`` raises, TimeoutError, ConnectionRefusedError where nothing listens, and other OSErrors.
         """
         self._read = read
         self._answer = answer = self._loop.create_future()
+        timer = None if self.deadline is None else self._loop.call_at(self.deadline, _expire, answer)
         try:
             self._socket.send(request)
             return await answer  # type: ignore[no-any-return]  # what the reader returns
         finally:
             self._answer = None
+            if timer is not None:
+                timer.cancel()
 
     def _receive(self) -> None:
         answer = self._answer
@@ -78,6 +85,11 @@ class SnmpSocket:
             return
         except Exception as error:  # noqa: BLE001 - whoever asked is told
             answer.set_exception(error)
+
+
+def _expire(answer: asyncio.Future[Any]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
 
 
 def _identifiers() -> Iterator[int]:

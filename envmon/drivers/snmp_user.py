@@ -42,10 +42,10 @@ class _ReportError(Exception):
 class UserPeer:
     """One agent; see ``snmp_session.Peer``. ``login`` has the keys of the passwords, not yet of the agent's engine."""
 
-    __slots__ = ("_at", "_context", "_keys", "_login", "_seen", "_socket")
+    __slots__ = ("_at", "_context", "_keys", "_login", "_seen", "socket")
 
     def __init__(self, socket: SnmpSocket, login: Login, context: bytes) -> None:
-        self._socket = socket
+        self.socket = socket
         self._login = login
         self._context = context
         self._at = Engine()
@@ -74,14 +74,10 @@ class UserPeer:
         except _ReportError as told:
             raise NotAllowedError(str(told)) from None
 
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._socket.close()
-
     async def _exchange(self, pdu: bytes, read: Callable[[bytes], T | None]) -> T:
         number = next(identifiers)
         request = seal(self._keys, self._now(), self._context, number, pdu, _salt())
-        return await self._socket.ask(request, lambda data: self._opened(data, number, read))
+        return await self.socket.ask(request, lambda data: self._opened(data, number, read))
 
     def _opened(self, data: bytes, number: int, read: Callable[[bytes], T | None]) -> T | None:
         answer = open_(data, self._keys)
