@@ -155,7 +155,8 @@ class Daemon(Generic[W]):
     def _start(self) -> None:
         self._start_listeners()
         self._tasks.start("engine", self._engine.run, vital=True)
-        self._tasks.start("dispatcher", self._dispatcher.run)
+        if self._edges:
+            self._tasks.start("dispatcher", self._dispatcher.run)
         for edge in self._edges:
             self._tasks.start(f"edge:{edge.edge}", edge.run)
         self._tasks.start("lease", LeaseKeeper(self._frame.lease, self._edges, self._clock, self._engine.post).run)
