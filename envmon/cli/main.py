@@ -22,7 +22,7 @@ SAYS = {
     Command.SHIFT: "send new calls to the backup",
     Command.RESTORE: "bring new calls home",
     Command.DRILL: "move a first share of real calls to the backup and home again, and measure it",
-    Command.HOLD: "freeze automation, keep the position",
+    Command.HOLD: "freeze automation for a while, keep the position; again: a new end",
     Command.RESUME: "end a hold",
     Command.ARM: "let envmon act by its rules (mode automatic)",
     Command.DISARM: "let envmon only observe; needs a second person",
@@ -168,6 +168,8 @@ def _orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         if command in (Command.SHIFT, Command.RESTORE):
             order.add_argument("--route", default="", help="one route; all of them unless given")
             order.add_argument("--override", action="store_true", help="against a refusal; needs a second person")
+        if command is Command.HOLD:
+            aside.lasting(order)
         if command is Command.DRILL:
             order.add_argument("route", metavar="ROUTE", help="the route to drill")
         if command in (Command.SHIFT, Command.RESTORE, Command.DISARM, Command.ACCEPT):
