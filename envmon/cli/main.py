@@ -65,6 +65,10 @@ def _command(asked: argparse.Namespace) -> int:
             return parity.digest(asked.file, asked.list_version)
         case "poll" | "identify" | "profiles" | "profile" | "commission":
             return _devices(asked)
+        case "edge":
+            from envmon.cli.edge import check_edge  # noqa: PLC0415 - the actuators, not needed to give an order
+
+            return check_edge(asked.config, asked.name, asked.script, asked.restart, as_json=asked.json)
         case "replay" | "rehearse":
             return _virtual(asked)
         case "demo":
@@ -155,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     _parity(commands.add_parser("parity", help="what two sites compare of their do-not-record lists"))
     _reading(commands)
     _comparing(commands.add_parser("commission", help="compare a device with its panel and sign a record of it"))
+    _edge(commands.add_parser("edge", help="work on an edge"))
     _replaying(commands)
     _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
     return parser
@@ -223,6 +228,16 @@ def _parity(parser: argparse.ArgumentParser) -> None:
     digest = what.add_parser("digest", help="count, SHA-256, version and age of a list; never a number of it")
     digest.add_argument("file", type=Path, help="the list, a number a line")
     digest.add_argument("--list-version", default="", help="how its source calls this state of it")
+
+
+def _edge(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_subparsers(dest="what", required=True, metavar="check")
+    check = what.add_parser("check", help="prove that it refuses what it must, and keeps what it must; moves no call")
+    check.add_argument("name", help="its name in the configuration")
+    check.add_argument("--config", type=Path, default=CONFIG)
+    check.add_argument("--script", type=Path, help="Kamailio's script, where it can be read")
+    check.add_argument("--restart", action="store_true", help="wait for you to restart it, and see what it kept")
+    check.add_argument("--json", action="store_true")
 
 
 def _comparing(parser: argparse.ArgumentParser) -> None:
