@@ -59,6 +59,8 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
     """The status for people, most important first."""
     armed = told.get("armed", {"now": False, "why": "no policy in force"})
     yield f"{told['site']}: {told['mode']}, {'armed' if armed['now'] else 'not armed'} ({armed['why']})"
+    if hold := told.get("hold"):
+        yield f"held by {hold['who']} ({hold['reason']}), {hold['left_s'] // 60} min left; envmon hold again extends it"
     for name, route in told["routes"].items():
         percent = "?" if route["percent"] is None else route["percent"]
         yield f"route {name}: {route['position']}, {percent} % to the backup, ready: {route['ready']}"

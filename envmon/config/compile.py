@@ -84,6 +84,7 @@ def _policy(site: SiteFile, placement_faults: tuple[str, ...]) -> Policy:
         quorum_stands_s=judgement.quorum_stands,
         probe_stands_s=judgement.probe_stands,
         edge_stands_s=judgement.edge_stands,
+        hold_s=site.people.hold,
         start_automatic=site.mode == "automatic",
         placement_faults=placement_faults,
         feeds=tuple(FeedPolicy(name, entry.every) for name, entry in site.weather.items()),

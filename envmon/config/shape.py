@@ -218,6 +218,8 @@ class PeopleEntry(Entry):
     """System groups whose members may give orders."""
     approvers: list[Text] = []
     """System groups whose members may give orders and be the second person of an order that needs two."""
+    hold: Annotated[Duration, AfterValidator(Between(900, 86_400))] = default(Policy, "hold_s")
+    """When a hold ends that was ordered without an end."""
 
 
 class SiteFile(Entry):
