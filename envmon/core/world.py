@@ -146,11 +146,15 @@ class ZoneState:
 
 @dataclass(frozen=True, slots=True)
 class EdgeView:
-    """The last answer of an edge about one route; ``error`` is "" when it answered."""
+    """The last answer of an edge about one route; ``error`` is "" when it answered.
+
+    ``speaks``: it did not, but it answers SIP.
+    """
 
     status: EdgeStatus | None = None
     at_ns: int = 0
     error: str = "not asked yet"
+    speaks: bool = False
 
 
 @dataclass(frozen=True, slots=True)

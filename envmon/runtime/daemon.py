@@ -31,7 +31,7 @@ from envmon.runtime.orders import OrderDesk
 from envmon.runtime.parts import Frame, Parts, ReloadError
 from envmon.runtime.poller import Poller
 from envmon.runtime.supervisor import Supervisor
-from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeWatch, ProofWatch
+from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeWatch, ProofWatch, sign_of_life
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +70,13 @@ class Daemon(Generic[W]):
         outlets = Outlets(self._dispatcher.execute, self._page, self._hint, self._turned, frame.recorded)
         self._ledger = Ledger(frame.journal, self.counters)
         self._engine = Engine(mind, world, self._ledger, outlets, clock, self.counters)
-        self._edges = [EdgeWatch(name, edge, clock, self._engine.post) for name, edge in frame.actuators.items()]
-        self._probes = [ProbeWatch(to, frame.probe, clock, self._engine.post, frame.probe_s) for to in frame.targets]
+        self._edges = [
+            EdgeWatch(name, edge, clock, self._engine.post, speaks=sign_of_life(name, frame.targets, frame.probes))
+            for name, edge in frame.actuators.items()
+        ]
+        self._probes = [
+            ProbeWatch(to, frame.probes[to.edge], clock, self._engine.post, frame.probe_s) for to in frame.targets
+        ]
         self._desk = OrderDesk(frame.socket, self._order, self.told, self.counters, frame.people)
         self._conditions = Conditions(self._page, lambda: str(self._engine.status().get("site", "")))
         self._audit = Audit(frame.verify, self._audited)
