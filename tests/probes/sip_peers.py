@@ -5,6 +5,7 @@ Every program is started on free ports and ended by its own process id.
 
 import asyncio
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -140,6 +141,14 @@ class Peers:
         self._start(["kamailio", "-DD", "-E", "-m", "32", "-M", "8", "-Y", str(self.folder), "-f", "edge.cfg"], log)
         for transport in ("udp", "tcp", "tls"):
             await self._answers(self.way(transport), self.port_of(transport), log)
+
+    def freeze(self) -> None:
+        """Make the last that was started silent without ending it."""
+        self._running[-1].send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """End a freeze."""
+        self._running[-1].send_signal(signal.SIGCONT)
 
     def port_of(self, transport: str) -> int:
         return self.secure_port if transport == "tls" else self.port
