@@ -188,20 +188,19 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def listening(talk: Talk) -> AsyncIterator[int]:
-    ended: list[BaseException] = []
+    talks: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await talk(reader, writer)
-        except Exception as error:  # noqa: BLE001 - told to the test
-            ended.append(error)
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, HOST, 0)
+    server = await asyncio.start_server(lambda *pair: talks.append(asyncio.create_task(serve(*pair))), HOST, 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
-    assert ended == []
+        async with asyncio.timeout(20):
+            await asyncio.gather(*talks)
 
 
 async def request(reader: asyncio.StreamReader) -> Request:
