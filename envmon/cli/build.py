@@ -68,7 +68,10 @@ SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 PAGES = "pages.db"
 RECORDINGS = "recordings"
 MB = 1_000_000
-FIXED = "site, lease, people, edges, routes, their edges, proofs, publish.http, daemon.state_dir, socket, recordings_mb"
+FIXED = (
+    "site, lease, people, edges, routes, their edges, proofs, judgement.probe_every, publish.http, daemon.state_dir, "
+    "socket, recordings_mb"
+)
 
 
 class Assembly:
@@ -188,6 +191,7 @@ class Assembly:
             people=self.settings.people,
             verify=lambda: _journal_fault(self._journal.path),
             recorded=self.recorder.record,
+            probe_s=self.settings.probe_every_s,
         )
 
     def _reload(self) -> Parts:
@@ -263,6 +267,7 @@ def _fixed(settings: Settings) -> object:
         settings.people,
         settings.edges,
         settings.proofs,
+        settings.probe_every_s,
         settings.http,
         (daemon.state_dir, daemon.socket, daemon.recordings_mb),
         routes,

@@ -74,6 +74,7 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
         proofs=tuple(_proof(route, *proof) for route, each in site.routes.items() for proof in each.proofs.items()),
         weather=tuple(_weather(name, entry) for name, entry in site.weather.items()),
         people=PeopleSettings(tuple(site.people.operators), tuple(site.people.approvers)),
+        probe_every_s=site.judgement.probe_every,
     )
 
 

@@ -330,3 +330,4 @@ class Settings:
     proofs: tuple[ProofSettings, ...] = ()
     weather: tuple[WeatherSettings, ...] = ()
     people: PeopleSettings = PeopleSettings()
+    probe_every_s: float = 20.0

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from envmon.config.settings import DaemonSettings, MqttSettings, PagerSettings
+from envmon.config.settings import DaemonSettings, MqttSettings, PagerSettings, Settings
 from envmon.config.shape_devices import DeviceEntry, TrapsEntry
 from envmon.config.shape_levers import EdgeEntry, LeaseEntry, ProofEntry
 from envmon.config.shape_parts import BrokerEntry, Entry, default
@@ -192,6 +192,8 @@ class JudgementEntry(Entry):
     """How long a measured quorum stands in a room that went blind."""
     probe_stands: Annotated[Duration, AfterValidator(Between(5, 600))] = default(Policy, "probe_stands_s")
     """How long an answered probe call proves the backup."""
+    probe_every: Annotated[Duration, AfterValidator(Between(2, 300))] = default(Settings, "probe_every_s")
+    """How often a probe call goes through every edge to each site; more often when a decision waits for one."""
     edge_stands: Annotated[Duration, AfterValidator(Between(2, 300))] = default(Policy, "edge_stands_s")
     """How long an edge's answer counts as its state."""
 

@@ -117,7 +117,7 @@ def _edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) 
     silent = [edge for edge in route.edges if edge not in alive and edge not in out]
     aside = [f"{edge}: in maintenance" for edge in out]
     if not alive:
-        told = [f"{edge}: {state.edges[edge].error if edge in state.edges else 'not asked'}" for edge in silent]
+        told = [f"{edge}: {_silence(state, edge)}" for edge in silent]
         return Item("edges", False, "; ".join((*told, *aside)) or "no edge is configured")
     missing = [*([f"{', '.join(silent)} silent"] if silent else []), *aside]
     return Item("edges", True, f"{', '.join(alive)} answer" + (f"; partial, {', '.join(missing)}" if missing else ""))
@@ -128,9 +128,13 @@ def _every_edge(world: World, policy: Policy, route: RoutePolicy, state: RouteSt
     alive = reachable(world, policy, route)
     for edge in route.edges:
         if edge not in alive and not edge_out(world.aside, edge) and _speaks(state, edge):
-            error = state.edges[edge].error or "no answer lately"
-            return Item(EVERY_EDGE, False, f"{edge} takes calls but no commands: {error}")
+            return Item(EVERY_EDGE, False, f"{edge} takes calls but no commands: {_silence(state, edge)}")
     return Item(EVERY_EDGE, True, "no edge takes calls without commands")
+
+
+def _silence(state: RouteState, edge: str) -> str:
+    """Why an edge counts as silent; its last answer may simply be too old."""
+    return (state.edges[edge].error or "no answer lately") if edge in state.edges else "not asked yet"
 
 
 def _speaks(state: RouteState, edge: str) -> bool:

@@ -52,7 +52,7 @@ class SipProbe:
         began = loop.time()
         try:
             async with self._exchange(where, host, port, self._deadline_s) as exchange:
-                echo = await Echo.open(exchange.edge.here[0]) if self._way.echo else None
+                echo = await _echo(where, exchange) if self._way.echo else None
                 caller = Caller(exchange, where, echo)
                 began = loop.time()
                 try:
@@ -104,6 +104,13 @@ class SipProbe:
             yield exchange
         finally:
             await exchange.close()
+
+
+async def _echo(where: str, exchange: Exchange) -> Echo:
+    try:
+        return await Echo.open(exchange.edge.here[0])
+    except OSError as error:
+        raise _CannotError(f"{where}: no socket for its audio: {error}") from None
 
 
 def _options(exchange: Exchange, where: str) -> Request:
