@@ -64,12 +64,12 @@ def told(world: World) -> World:
     return replace(world, hold=replace(hold, told_ns=world.now.mono_ns))
 
 
-def noticed(world: World, found: Row[ModeAct], why: str, *, standing: bool) -> World:
+def noticed(world: World, found: Row[ModeAct], why: str, order: Order | None, *, standing: bool) -> World:
     """The world with a page of its own about what a rule did; ``standing``: the page of the hold is open already."""
     if found.page is None or not (found.action in TOLD or (found.action is ModeAct.HOLD and standing)):
         return world
     others = {key: each for key, each in world.notices.items() if not key.startswith("M36-")}
-    key = f"{found.id}-{world.now.mono_ns // SECOND}"
+    key = f"{found.id}-{order.id[:8] if order is not None else world.now.mono_ns // SECOND}"
     return notice(replace(world, notices=others), key, f"{found.sentence} {why}", found.page, AGAIN_S)
 
 
