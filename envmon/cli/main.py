@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envmon import __version__
-from envmon.cli import aside, explain, journal, orders, parity, rules
+from envmon.cli import aside, desk, explain, journal, orders, parity, rules
 from envmon.cli.journal import JOURNAL
 from envmon.model.event import Command
 
 CONFIG = Path("/etc/envmon/envmon.yaml")
-SOCKET = Path("/run/envmon/envmon.sock")
 STATE = Path("/var/lib/envmon")
 SAYS = {
     Command.SHIFT: "send new calls to the backup",
@@ -54,7 +53,7 @@ def _command(asked: argparse.Namespace) -> int:
 
             return check(asked.config, asked.schema)
         case "status":
-            return orders.status(asked.socket, as_json=asked.json)
+            return orders.status(desk.chosen(asked), as_json=asked.json)
         case "explain":
             return explain.explain(asked)
         case "journal" | "report":
@@ -76,7 +75,7 @@ def _command(asked: argparse.Namespace) -> int:
 
             return demo(asked)
         case _:
-            return orders.order(asked.socket, orders.request(vars(asked)))
+            return orders.order(desk.chosen(asked), orders.request(vars(asked)))
 
 
 def _written(asked: argparse.Namespace) -> int:
@@ -144,15 +143,15 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--config", type=Path, default=CONFIG)
     check.add_argument("--schema", action="store_true", help="print the JSON Schema")
     status = commands.add_parser("status", help="what the daemon sees and would do")
-    status.add_argument("--socket", type=Path, default=SOCKET)
+    desk.options(status)
     status.add_argument("--json", action="store_true")
     why = commands.add_parser("explain", help="why: what is true, which rule fired or is next, what it waits for")
     why.add_argument("--decision", metavar="N|ID", help="a line of the journal, or the newest of a rule or an order")
-    why.add_argument("--socket", type=Path, default=SOCKET)
+    desk.options(why)
     why.add_argument("--path", type=Path, default=STATE / JOURNAL)
     why.add_argument("--json", action="store_true")
     _orders(commands)
-    aside.add(commands, SOCKET)
+    aside.add(commands)
     _journal(commands.add_parser("journal", help="what was decided and done"))
     _report(commands.add_parser("report", help="an episode as a readable file; without one, which there are"))
     commands.add_parser("rules", help="print the rule tables")
@@ -169,7 +168,7 @@ def _orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     for command, says in SAYS.items():
         order = commands.add_parser(command, help=says)
         order.add_argument("--reason", required=True, help="why; it goes into the journal")
-        order.add_argument("--socket", type=Path, default=SOCKET)
+        desk.options(order)
         if command in (Command.SHIFT, Command.RESTORE):
             order.add_argument("--route", default="", help="one route; all of them unless given")
             order.add_argument("--override", action="store_true", help="against a refusal; needs a second person")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envmon.config.secret import Secret
+from envmon.model.event import Access
 from envmon.model.policy import Policy
 from envmon.model.reading import Role
 from envmon.model.verdict import Mode
@@ -266,6 +267,30 @@ class PeopleSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Certified:
+    """Who a client certificate stands for: the system's user and what they may do.
+
+    ``name`` is what the certificate must say: cn:, email:, dns: or uri: and the name, or sha256: and its fingerprint.
+    """
+
+    name: str
+    user: str
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersSettings:
+    """Where orders arrive over HTTPS, with what certificate, and whose client certificates count for whom."""
+
+    host: str
+    port: int
+    cert: Path
+    key: Path
+    client_ca: Path
+    people: tuple[Certified, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseMember:
     """A member of the etcd cluster that keeps the lease. ``url`` is its client URL, ``zone`` where it stands."""
 
@@ -331,3 +356,4 @@ class Settings:
     weather: tuple[WeatherSettings, ...] = ()
     people: PeopleSettings = PeopleSettings()
     probe_every_s: float = 20.0
+    orders: OrdersSettings | None = None

@@ -137,6 +137,8 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
     "aside": {"yes": "it is set aside", "no": "it is not set aside"},
     "critical": {"yes": "the page is critical", "no": "the page is not critical"},
     "over": {"time": "its time is over", "worse": "it has grown more urgent"},
+    "wide": {"yes": "it is a whole zone or the site", "no": "it is one unit or edge"},
+    "deed": {"yes": "the page tells what somebody has done", "no": "the page tells of the plant or the calls"},
     "posture": {
         "calm": "the posture was calm",
         "storm": "the posture was storm",
