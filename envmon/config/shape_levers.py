@@ -160,7 +160,7 @@ class ProofEntry(Entry):
 
 
 class LeaseEntry(Entry):
-    """The right to act: local for a daemon without a standby, etcd for one with."""
+    """The right to act: local without a standby, etcd with one; what a standby goes on from lies there, too."""
 
     kind: Literal["local", "etcd"] = default(LeaseSettings, "kind")
     """What keeps it."""
