@@ -12,7 +12,7 @@ Theory of operation
 
 from dataclasses import replace
 
-from envmon.core import guard, pages
+from envmon.core import guard, pages, rest
 from envmon.core.aside import units_out
 from envmon.core.consent import consent, expire
 from envmon.core.fold import fold
@@ -37,7 +37,7 @@ ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE, Command.DRILL})
 def advance(world: World, event: Event) -> Step:
     """Take in one event and decide what follows from it."""
     if isinstance(event, PolicyLoaded) and (looser := guard.objections(world, event)):
-        return guard.refuse(world, event, looser)
+        return guard.refuse(replace(world, rest_until_ns=0), event, looser)
     world = fold(world, event)
     policy = world.policy
     if policy is None:
@@ -55,6 +55,15 @@ def advance(world: World, event: Event) -> Step:
 
 
 def _tick(world: World, policy: Policy) -> Step:
+    if world.now.mono_ns < world.rest_until_ns:
+        return Step(world)
+    step = _look(world, policy)
+    quiet = not step.decisions and not step.effects
+    next_ns = rest.until_ns(step.world, policy) if quiet else 0
+    return step if next_ns == step.world.rest_until_ns else replace(step, world=replace(step.world, rest_until_ns=next_ns))
+
+
+def _look(world: World, policy: Policy) -> Step:
     step = _judge_zones(expire(world), policy)
     step = step.then(step_lease(step.world, policy))
     step = step.then(step_mode(step.world, policy, None))

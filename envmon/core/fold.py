@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from operator import attrgetter
 from typing import TypeVar
 
+from envmon.core.news import MOVING, is_news
 from envmon.core.sky import configured, reported
 from envmon.core.tally import refutes, tally
 from envmon.core.trust import JUDGED, behave
@@ -62,16 +63,24 @@ def _replacing(kind: type[T], *names: str) -> Callable[..., T]:
 
 
 _with_seen = _replacing(ZoneState, "seen")
-_with_batch = _replacing(World, "now", "zones", "devices", "silent_ns")
+_with_batch = _replacing(World, "now", "zones", "devices", "silent_ns", "rest_until_ns")
+_with_now = _replacing(World, "now", "rest_until_ns")
+_with_routes = _replacing(World, "routes")
+_with_edges = _replacing(RouteState, "edges")
+_with_probes = _replacing(RouteState, "probes")
+_with_reports = _replacing(RouteState, "reports")
 
 
 def fold(world: World, event: Event) -> World:
     """The world after ``event`` was taken in. Time never runs backwards."""
     later = event.at.boot_id != world.now.boot_id or event.at.mono_ns > world.now.mono_ns
     now = event.at if later else world.now
+    rest_until_ns = world.rest_until_ns
+    if rest_until_ns and is_news(world, event):
+        rest_until_ns = 0
     if isinstance(event, DeviceBatch) and event.device in world.devices:
-        return _batch(world, event, now)  # by far the most frequent: one new world, not two
-    world = replace(world, now=now)
+        return _batch(world, event, now, rest_until_ns)  # by far the most frequent: one new world, not two
+    world = _with_now(world, now, rest_until_ns)
     match event:
         case PolicyLoaded():
             return _policy(world, event)
@@ -112,7 +121,7 @@ def _policy(world: World, event: PolicyLoaded) -> World:
     )
 
 
-def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
+def _batch(world: World, event: DeviceBatch, now: Stamp, rest_until_ns: int) -> World:
     by_zone: dict[str, list[Reading]] = {}
     for reading in judged(event.readings):
         zone = reading.point.zone
@@ -132,7 +141,7 @@ def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
         silent = {event.device: event.at.mono_ns, **silent}
     elif event.device in silent:
         silent = {device: at for device, at in silent.items() if device != event.device}
-    return _with_batch(world, now, zones, devices, silent)
+    return _with_batch(world, now, zones, devices, silent, 0 if by_zone else rest_until_ns)
 
 
 def _see(state: ZoneState, before: Seen | None, reading: Reading, at_ns: int) -> Seen:
@@ -162,8 +171,8 @@ def _edge(world: World, event: EdgeReport) -> World:
         else:
             view = EdgeView(status, event.at.mono_ns, "")
             state = _confirm(state, event.at.mono_ns, status, before.status)
-        routes[policy.id] = replace(state, edges={**state.edges, event.edge: view})
-    return replace(world, routes=routes)
+        routes[policy.id] = _with_edges(state, {**state.edges, event.edge: view})
+    return _with_routes(world, routes)
 
 
 def _confirm(state: RouteState, asked_ns: int, status: EdgeStatus, before: EdgeStatus | None) -> RouteState:
@@ -172,13 +181,14 @@ def _confirm(state: RouteState, asked_ns: int, status: EdgeStatus, before: EdgeS
         return state
     edge = status.edge
     known = edge in state.confirmed
-    state = replace(
-        state,
-        taken=True,
-        confirmed={**state.confirmed, edge: state.confirmed[edge] if known else status},
-        started={edge: status.up_since, **state.started},
-    )
-    if not known:
+    if not (known and state.taken and edge in state.started):
+        state = replace(
+            state,
+            taken=True,
+            confirmed={**state.confirmed, edge: state.confirmed[edge] if known else status},
+            started={edge: status.up_since, **state.started},
+        )
+    if not known or state.position not in MOVING:
         return state
     start = state.baseline.get(edge)
     if start is None or start.start.up_since != status.up_since:
@@ -219,8 +229,7 @@ def _probe(world: World, event: ProbeReport) -> World:
     counts = event.answered and event.at.mono_ns >= state.asserted_ns
     detail = event.detail or f"answered by {event.answered_by}"
     view = ProbeView(event.answered, event.at.mono_ns, detail, earlier + 1 if counts else 0)
-    routes = {**world.routes, event.route: replace(state, probes={**state.probes, key: view})}
-    return replace(world, routes=routes)
+    return _with_routes(world, {**world.routes, event.route: _with_probes(state, {**state.probes, key: view})})
 
 
 def _report(world: World, event: ReadinessReport) -> World:
@@ -232,7 +241,7 @@ def _report(world: World, event: ReadinessReport) -> World:
         return world
     view = ReportView(event.passed, event.at.mono_ns, event.why, event.value)
     reports = {**state.reports, event.item: view}
-    return replace(world, routes={**world.routes, event.route: replace(state, reports=reports)})
+    return _with_routes(world, {**world.routes, event.route: _with_reports(state, reports)})
 
 
 def _lease(world: World, event: LeaseReport) -> World:

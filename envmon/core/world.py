@@ -301,6 +301,7 @@ class World:
     aside: SetAside = SetAside()
     requests: Mapping[str, Request] = field(default_factory=dict)
     notices: Mapping[str, Notice] = field(default_factory=dict)
+    rest_until_ns: int = 0
 
 
 def initial() -> World:
