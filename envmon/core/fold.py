@@ -62,9 +62,9 @@ def _replacing(kind: type[T], *names: str) -> Callable[..., T]:
     return replaced
 
 
-_with_seen = _replacing(ZoneState, "seen")
-_with_batch = _replacing(World, "now", "zones", "devices", "silent_ns", "rest_until_ns")
-_with_now = _replacing(World, "now", "rest_until_ns")
+_with_seen = _replacing(ZoneState, "seen", "rest_until_ns")
+_with_batch = _replacing(World, "now", "zones", "devices", "silent_ns", "pause_until_ns")
+_with_now = _replacing(World, "now", "pause_until_ns")
 _with_routes = _replacing(World, "routes")
 _with_edges = _replacing(RouteState, "edges")
 _with_probes = _replacing(RouteState, "probes")
@@ -75,12 +75,12 @@ def fold(world: World, event: Event) -> World:
     """The world after ``event`` was taken in. Time never runs backwards."""
     later = event.at.boot_id != world.now.boot_id or event.at.mono_ns > world.now.mono_ns
     now = event.at if later else world.now
-    rest_until_ns = world.rest_until_ns
-    if rest_until_ns and is_news(world, event):
-        rest_until_ns = 0
+    pause_until_ns = world.pause_until_ns
+    if pause_until_ns and is_news(world, event):
+        pause_until_ns = 0
     if isinstance(event, DeviceBatch) and event.device in world.devices:
-        return _batch(world, event, now, rest_until_ns)  # by far the most frequent: one new world, not two
-    world = _with_now(world, now, rest_until_ns)
+        return _batch(world, event, now, pause_until_ns)  # by far the most frequent: one new world, not two
+    world = _with_now(world, now, pause_until_ns)
     match event:
         case PolicyLoaded():
             return _policy(world, event)
@@ -111,7 +111,7 @@ def _policy(world: World, event: PolicyLoaded) -> World:
         digest=event.digest,
         proposal=None,
         zones={
-            name: replace(zone, seen={p: s for p, s in zone.seen.items() if s.reading.point.device in known})
+            name: _with_seen(zone, {p: s for p, s in zone.seen.items() if s.reading.point.device in known}, 0)
             for name, zone in zones.items()
         },
         routes={route.id: world.routes.get(route.id, RouteState()) for route in policy.routes},
@@ -121,7 +121,7 @@ def _policy(world: World, event: PolicyLoaded) -> World:
     )
 
 
-def _batch(world: World, event: DeviceBatch, now: Stamp, rest_until_ns: int) -> World:
+def _batch(world: World, event: DeviceBatch, now: Stamp, pause_until_ns: int) -> World:
     by_zone: dict[str, list[Reading]] = {}
     for reading in judged(event.readings):
         zone = reading.point.zone
@@ -133,7 +133,7 @@ def _batch(world: World, event: DeviceBatch, now: Stamp, rest_until_ns: int) -> 
         seen = dict(state.seen)
         for reading in readings:
             seen[reading.point.id] = _see(state, seen.get(reading.point.id), reading, event.at.mono_ns)
-        zones[zone] = _with_seen(state, seen)
+        zones[zone] = _with_seen(state, seen, 0)
     devices, silent = world.devices, world.silent_ns  # thousands: copied only when something changed
     if devices[event.device] != event.error:
         devices = {**devices, event.device: event.error}
@@ -141,7 +141,7 @@ def _batch(world: World, event: DeviceBatch, now: Stamp, rest_until_ns: int) -> 
         silent = {event.device: event.at.mono_ns, **silent}
     elif event.device in silent:
         silent = {device: at for device, at in silent.items() if device != event.device}
-    return _with_batch(world, now, zones, devices, silent, 0 if by_zone else rest_until_ns)
+    return _with_batch(world, now, zones, devices, silent, 0 if by_zone else pause_until_ns)
 
 
 def _see(state: ZoneState, before: Seen | None, reading: Reading, at_ns: int) -> Seen:

@@ -14,6 +14,7 @@ Theory of operation
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from envmon.core import forecast
 from envmon.core.evidence import (
@@ -30,18 +31,22 @@ from envmon.core.evidence import (
     temperatures,
     zone_temperature,
 )
-from envmon.core.loss import AIR, corroborate, follow, restart_expected
+from envmon.core.loss import AIR, RAMP_S, corroborate, follow, restart_expected
 from envmon.core.margin import Capacity, capacity, resting
 from envmon.core.power import Power, power, since
+from envmon.core.rest import rest_until_ns
+from envmon.core.say import second
 from envmon.core.trust import doubts, middles, suspects
-from envmon.core.world import Doubt, Judgement, Sample, Seen, ZoneState, age_s
+from envmon.core.world import SECOND, Doubt, Judgement, Sample, Seen, ZoneState, age_s
 from envmon.model.event import Stamp
 from envmon.model.policy import Limits, Policy, ZonePolicy
 from envmon.model.reading import Role
 from envmon.model.verdict import Basis, Kind, Phase, Sight, TimeToLimit, Verdict, Vote
 
 NORMAL_TAU_S = 1800.0  # a room's normal is what it was over the last half hour
-RAMP_S = 180.0  # units that came back need so long to cool their air again
+_CARRIED = attrgetter(
+    "phase", "onset_ns", "restart_spent", "corroborated_ns", "ended_ns", "lost", "judgement.verdict", "judgement.quorum"
+)
 NORMAL_ROLES = COOLING_AIR_ROLES | INLET | frozenset({Role.CHILLED_WATER_FLOW})
 
 
@@ -50,6 +55,7 @@ class _Look:
     """What one tick sees of a zone before it is judged."""
 
     doubts: Mapping[str, Doubt]
+    middles: Mapping[Role, float]
     trusted: tuple[Seen, ...]  # fresh, good, and with a vote
     rested: Mapping[str, int]  # units that are in standby, or start from there
     back: tuple[tuple[str, float], ...]  # return air by network path
@@ -63,7 +69,7 @@ class _Look:
 def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: tuple[str, ...] = ()) -> ZoneState:
     """Judge a zone at ``now`` and return it with its new judgement; ``out`` are its units in maintenance."""
     fresh = speaking(policy, state, now)
-    state = _lapse(policy, state, now)
+    before, state = state, _lapse(policy, state, now)
     look = _look(zone, state, fresh, out, now)
     state = _sense(zone, state, look, now)
     if look.units.excused and state.lost:
@@ -77,14 +83,19 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: t
         state = replace(state, quorum_ns=now.mono_ns, witnesses=witnesses, last_limit=limit)
     judgement = _judgement(zone, state, look, limit, power(policy, fresh), now, agreed=agreed)
     same = judgement.verdict is state.judgement.verdict and state.verdict_ns > 0
-    return replace(
+    after = replace(
         state,
         good_since_ns=_good_since(state, judgement, now),
         power_ns=since(state, fresh, now),
-        judged_ns=now.mono_ns,
         verdict_ns=state.verdict_ns if same else now.mono_ns,
         judgement=judgement,
     )
+    return replace(after, rest_until_ns=rest_until_ns(policy, zone, after, now) if _settled(before, after) else 0)
+
+
+def _settled(before: ZoneState, after: ZoneState) -> bool:
+    """Whether to judge the same readings once more would find the same: what one look learns, the next one uses."""
+    return _CARRIED(before) == _CARRIED(after) and before.doubts.keys() == after.doubts.keys()
 
 
 def _judgement(
@@ -115,8 +126,9 @@ def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], out: tupl
     rested = resting(zone, fresh, state.resting_ns, now)
     units = capacity(zone, fresh, state.normal, out, rested)
     fresh = _not_of(units.excused, fresh)
-    doubted = doubts(fresh, state.doubts, state.middles, now)
-    trusted = tuple(s for s in fresh if s.reading.point.id not in doubted) if doubted else fresh
+    agreed = middles(_without(state.doubts, fresh))
+    doubted = doubts(fresh, state.doubts, agreed, now)
+    trusted = _without(doubted, fresh)
     plant = plant_vote(zone, fresh, units)
     air = cooling_air_vote(trusted, state.normal)
     temperature = zone_temperature(trusted, (plant, air))
@@ -130,6 +142,7 @@ def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], out: tupl
     inlet = inlet_vote(zone, trusted, usual, temperature if sighted else None, losing)
     return _Look(
         doubts=doubted,
+        middles=agreed,
         trusted=trusted,
         rested=rested,
         back=return_air(trusted),
@@ -139,6 +152,11 @@ def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], out: tupl
         sighted=sighted,
         warm_supply=bool(warm_supply),
     )
+
+
+def _without(doubted: Mapping[str, Doubt], fresh: tuple[Seen, ...]) -> tuple[Seen, ...]:
+    """Leave out the points that have no vote."""
+    return tuple(s for s in fresh if s.reading.point.id not in doubted) if doubted else fresh
 
 
 def _not_of(excused: tuple[str, ...], fresh: tuple[Seen, ...]) -> tuple[Seen, ...]:
@@ -222,21 +240,23 @@ def _sense(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> ZoneS
             course = forecast.course(history, state.onset_ns)
         phase = _phase(state.phase, look.temperature, zone.limits)
         read[Role.RACK_INLET_TEMP] = look.temperature
-    if phase is Phase.NORMAL and state.onset_ns is None:
-        gain = min(1.0, max(0.0, age_s(now, state.judged_ns)) / NORMAL_TAU_S)
+    newest_ns = max((seen.at_ns for seen in look.trusted), default=0)
+    if phase is Phase.NORMAL and state.onset_ns is None and newest_ns > state.learnt_ns:
+        gain = min(1.0, (newest_ns - state.learnt_ns) / SECOND / NORMAL_TAU_S)
         settled = {role: value + (1 - gain) * (normal.get(role, value) - value) for role, value in read.items()}
         normal = {**normal, **settled}
     return replace(
         state,
         doubts=look.doubts,
         suspects_ns=suspects(look.doubts, state.suspects_ns, now) if look.doubts or state.suspects_ns else {},
-        middles=middles(look.trusted),
+        middles=look.middles,
         resting_ns=look.rested,
         short_ns=now.mono_ns if look.units.margin_kw < 0 else state.short_ns,
         history=history,
         course=course,
         phase=phase,
         normal=normal,
+        learnt_ns=max(newest_ns, state.learnt_ns),
     )
 
 
@@ -296,7 +316,7 @@ def _why(zone: ZonePolicy, state: ZoneState, look: _Look, worst: float | None, m
 def _awaited(state: ZoneState, now: Stamp) -> tuple[str, ...]:
     """The restart that is expected, and the points that have no vote meanwhile."""
     until_ns = state.restart_until_ns if restart_expected(state, now) else None
-    restart = () if until_ns is None else (f"restart expected within {-age_s(now, until_ns):.0f} s",)
+    restart = () if until_ns is None else (f"restart expected until {second(now.wall - age_s(now, until_ns))}",)
     names = ", ".join(f"{name} ({doubt.why})" for name, doubt in state.doubts.items())
     return (*restart, *((f"no vote: {names}",) if names else ()))
 

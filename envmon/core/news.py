@@ -78,7 +78,9 @@ def _probe(policy: Policy, state: RouteState, event: ProbeReport) -> bool:
 def _report(world: World, event: ReadinessReport) -> bool:
     state = world.routes.get(event.route)
     view = state.reports.get(event.item) if state is not None else None
-    stands_s = next((r.proof_stands_s for r in world.policy.routes if r.id == event.route), 0.0) if world.policy else 0.0
+    stands_s = (
+        next((r.proof_stands_s for r in world.policy.routes if r.id == event.route), 0.0) if world.policy else 0.0
+    )
     return (
         view is None
         or (view.passed, view.value) != (event.passed, event.value)

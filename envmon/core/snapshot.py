@@ -147,7 +147,9 @@ def _dataclass(kind: Any) -> Callable[[Any, int], Any]:
 
     def read(value: Any, by_ns: int) -> Any:
         if not readers:
-            readers.update({name: _later(hint) if name.endswith("_ns") else _reader(hint) for name, hint in hints.items()})
+            readers.update(
+                {name: _later(hint) if name.endswith("_ns") else _reader(hint) for name, hint in hints.items()}
+            )
         if unknown := [name for name in value if name not in readers]:
             raise ValueError(f"{kind.__name__} has no {sorted(unknown)}")
         built = {name: readers[name](part, by_ns) for name, part in value.items()}
