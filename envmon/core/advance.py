@@ -20,6 +20,7 @@ from envmon.core.fold import fold
 from envmon.core.judge import judge
 from envmon.core.modes import step_lease, step_mode
 from envmon.core.pause import pause_until_ns
+from envmon.core.replacing import replacing
 from envmon.core.set_aside import order_aside, step_aside
 from envmon.core.step import Step
 from envmon.core.storm import poll_s, step_storm
@@ -31,6 +32,8 @@ from envmon.model.event import Command, Event, Order, OrderReceived, PolicyLoade
 from envmon.model.policy import Policy
 from envmon.model.verdict import Verdict
 
+_judged = replacing(World, "zones", "faster")
+_paused = replacing(World, "pause_until_ns")
 WATCHED_POLL_S = 2.0  # devices of a zone that is not well are wanted this often
 ASIDE_ORDERS = frozenset({Command.MAINTENANCE, Command.MAINTENANCE_END, Command.SHELVE, Command.UNSHELVE})
 ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE, Command.DRILL})
@@ -63,7 +66,7 @@ def _tick(world: World, policy: Policy) -> Step:
     until_ns = 0 if step.decisions or step.effects else pause_until_ns(step.world, policy)
     if until_ns == step.world.pause_until_ns:
         return step
-    return replace(step, world=replace(step.world, pause_until_ns=until_ns))
+    return Step(_paused(step.world, until_ns), step.effects, step.decisions)
 
 
 def _look(world: World, policy: Policy) -> Step:
@@ -101,7 +104,7 @@ def _judge_zones(world: World, policy: Policy) -> Step:
             faster[zone.id] = storm_s
     changed = [zone for zone in zones if faster.get(zone) != world.faster.get(zone)]
     hints = tuple(PollFaster(zone, faster.get(zone, 0.0)) for zone in changed)
-    return Step(replace(world, zones=zones, faster=faster), hints, tuple(decisions))
+    return Step(_judged(world, zones, faster), hints, tuple(decisions))
 
 
 def _order(world: World, policy: Policy, order: Order) -> Step:

@@ -5,12 +5,11 @@ Rules
   - An answer older than the one remembered is dropped, and an answer asked for before a command never confirms it.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
-from operator import attrgetter
-from typing import TypeVar
+from collections.abc import Mapping
+from dataclasses import replace
 
 from envmon.core.news import MOVING, is_news
+from envmon.core.replacing import replacing
 from envmon.core.sky import configured, reported
 from envmon.core.tally import refutes, tally
 from envmon.core.trust import JUDGED, behave
@@ -45,30 +44,13 @@ from envmon.model.reading import Reading
 from envmon.model.readings import judged
 from envmon.model.verdict import Phase
 
-T = TypeVar("T")
-
-
-def _replacing(kind: type[T], *names: str) -> Callable[..., T]:
-    """``dataclasses.replace`` for fields that change at every poll: which they are is worked out once."""
-    order = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # every kind here is a dataclass
-    parts_of, places = attrgetter(*order), [order.index(name) for name in names]
-
-    def replaced(value: T, *new: object) -> T:
-        parts = list(parts_of(value))
-        for place, part in zip(places, new, strict=True):
-            parts[place] = part
-        return kind(*parts)
-
-    return replaced
-
-
-_with_seen = _replacing(ZoneState, "seen", "rest_until_ns")
-_with_batch = _replacing(World, "now", "zones", "devices", "silent_ns", "pause_until_ns")
-_with_now = _replacing(World, "now", "pause_until_ns")
-_with_routes = _replacing(World, "routes")
-_with_edges = _replacing(RouteState, "edges")
-_with_probes = _replacing(RouteState, "probes")
-_with_reports = _replacing(RouteState, "reports")
+_with_seen = replacing(ZoneState, "seen", "rest_until_ns")
+_with_batch = replacing(World, "now", "zones", "devices", "silent_ns", "pause_until_ns")
+_with_now = replacing(World, "now", "pause_until_ns")
+_with_routes = replacing(World, "routes")
+_with_edges = replacing(RouteState, "edges")
+_with_probes = replacing(RouteState, "probes")
+_with_reports = replacing(RouteState, "reports")
 
 
 def fold(world: World, event: Event) -> World:

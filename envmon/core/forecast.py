@@ -158,7 +158,7 @@ def _slopes(points: list[tuple[float, float]], over: Callable[[float], float] | 
     if len(points) < 3 or points[-1][0] - points[0][0] < LEAST_S:
         return []
     line = [(over(t), value) for t, value in points] if over is not None else points
-    return sorted((b - a) / (u - t) for (t, a), (u, b) in combinations(line, 2))
+    return sorted([(b - a) / (u - t) for (t, a), (u, b) in combinations(line, 2)])
 
 
 def _at(slopes: list[float], part: int, of: int) -> float | None:

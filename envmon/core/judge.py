@@ -34,6 +34,7 @@ from envmon.core.evidence import (
 from envmon.core.loss import AIR, RAMP_S, corroborate, follow, restart_expected
 from envmon.core.margin import Capacity, capacity, resting
 from envmon.core.power import Power, power, since
+from envmon.core.replacing import replacing
 from envmon.core.rest import rest_until_ns
 from envmon.core.say import second
 from envmon.core.trust import doubts, middles, suspects
@@ -47,6 +48,12 @@ NORMAL_TAU_S = 1800.0  # a room's normal is what it was over the last half hour
 _CARRIED = attrgetter(
     "phase", "onset_ns", "restart_spent", "corroborated_ns", "ended_ns", "lost", "judgement.verdict", "judgement.quorum"
 )
+_judged = replacing(ZoneState, "good_since_ns", "power_ns", "verdict_ns", "judgement")
+_resting = replacing(ZoneState, "rest_until_ns")
+_sensed = replacing(
+    ZoneState, "doubts", "suspects_ns", "middles", "resting_ns", "short_ns", "history", "course", "phase", "normal",
+    "learnt_ns",
+)  # fmt: skip
 NORMAL_ROLES = COOLING_AIR_ROLES | INLET | frozenset({Role.CHILLED_WATER_FLOW})
 
 
@@ -83,14 +90,9 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: t
         state = replace(state, quorum_ns=now.mono_ns, witnesses=witnesses, last_limit=limit)
     judgement = _judgement(zone, state, look, limit, power(policy, fresh), now, agreed=agreed)
     same = judgement.verdict is state.judgement.verdict and state.verdict_ns > 0
-    after = replace(
-        state,
-        good_since_ns=_good_since(state, judgement, now),
-        power_ns=since(state, fresh, now),
-        verdict_ns=state.verdict_ns if same else now.mono_ns,
-        judgement=judgement,
-    )
-    return replace(after, rest_until_ns=rest_until_ns(policy, zone, after, now) if _settled(before, after) else 0)
+    verdict_ns = state.verdict_ns if same else now.mono_ns
+    after = _judged(state, _good_since(state, judgement, now), since(state, fresh, now), verdict_ns, judgement)
+    return _resting(after, rest_until_ns(policy, zone, after, now) if _settled(before, after) else 0)
 
 
 def _settled(before: ZoneState, after: ZoneState) -> bool:
@@ -245,18 +247,18 @@ def _sense(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> ZoneS
         gain = min(1.0, (newest_ns - state.learnt_ns) / SECOND / NORMAL_TAU_S)
         settled = {role: value + (1 - gain) * (normal.get(role, value) - value) for role, value in read.items()}
         normal = {**normal, **settled}
-    return replace(
+    return _sensed(
         state,
-        doubts=look.doubts,
-        suspects_ns=suspects(look.doubts, state.suspects_ns, now) if look.doubts or state.suspects_ns else {},
-        middles=look.middles,
-        resting_ns=look.rested,
-        short_ns=now.mono_ns if look.units.margin_kw < 0 else state.short_ns,
-        history=history,
-        course=course,
-        phase=phase,
-        normal=normal,
-        learnt_ns=max(newest_ns, state.learnt_ns),
+        look.doubts,
+        suspects(look.doubts, state.suspects_ns, now) if look.doubts or state.suspects_ns else {},
+        look.middles,
+        look.rested,
+        now.mono_ns if look.units.margin_kw < 0 else state.short_ns,
+        history,
+        course,
+        phase,
+        normal,
+        max(newest_ns, state.learnt_ns),
     )
 
 
