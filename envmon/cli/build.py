@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from envmon import __version__
 from envmon.actuators import ACTUATORS
-from envmon.cli.configured import configured
-from envmon.cli.devices import place_of
-from envmon.cli.journal import JOURNAL
+from envmon.cli.configured import configured, place_of
+from envmon.cli.places import JOURNAL
 from envmon.config import ConfigError
 from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
 from envmon.core import snapshot

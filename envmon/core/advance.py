@@ -7,11 +7,8 @@ Rules
 
 Theory of operation
   Every event is folded in. A tick then judges the zones, lets each table look once, and compares the pages wanted
-  with those raised. An order lets its own table look at once; nothing else decides. Where neither news nor time can
-  have changed anything a judgement stands (``rest``), and a whole tick is left out (``pause``).
+  with those raised. An order lets its own table look at once; nothing else decides.
 """
-
-from dataclasses import replace
 
 from envmon.core import guard, pages
 from envmon.core.aside import units_out
@@ -19,7 +16,6 @@ from envmon.core.consent import consent, expire
 from envmon.core.fold import fold
 from envmon.core.judge import judge
 from envmon.core.modes import step_lease, step_mode
-from envmon.core.pause import pause_until_ns
 from envmon.core.replacing import replacing
 from envmon.core.set_aside import order_aside, step_aside
 from envmon.core.step import Step
@@ -33,7 +29,6 @@ from envmon.model.policy import Policy
 from envmon.model.verdict import Verdict
 
 _judged = replacing(World, "zones", "faster")
-_paused = replacing(World, "pause_until_ns")
 WATCHED_POLL_S = 2.0  # devices of a zone that is not well are wanted this often
 ASIDE_ORDERS = frozenset({Command.MAINTENANCE, Command.MAINTENANCE_END, Command.SHELVE, Command.UNSHELVE})
 ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE, Command.DRILL})
@@ -42,7 +37,7 @@ ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE, Command.DRILL})
 def advance(world: World, event: Event) -> Step:
     """Take in one event and decide what follows from it."""
     if isinstance(event, PolicyLoaded) and (looser := guard.objections(world, event)):
-        return guard.refuse(replace(world, pause_until_ns=0), event, looser)
+        return guard.refuse(world, event, looser)
     world = fold(world, event)
     policy = world.policy
     if policy is None:
@@ -60,31 +55,14 @@ def advance(world: World, event: Event) -> Step:
 
 
 def _tick(world: World, policy: Policy) -> Step:
-    if world.now.mono_ns < world.pause_until_ns:
-        return Step(world)
-    step = _look(world, policy)
-    until_ns = 0 if step.decisions or step.effects else pause_until_ns(step.world, policy)
-    if until_ns == step.world.pause_until_ns:
-        return step
-    return Step(_paused(step.world, until_ns), step.effects, step.decisions)
-
-
-def _look(world: World, policy: Policy) -> Step:
     step = _judge_zones(expire(world), policy)
     step = step.then(step_lease(step.world, policy))
     step = step.then(step_mode(step.world, policy, None))
     for route in policy.routes:
         step = step.then(step_route(step.world, policy, route, None))
     step = step.then(step_storm(step.world, policy))
-    aside = step_aside(step.world, policy)
-    step = step.then(_wake(aside) if aside.decisions else aside)
+    step = step.then(step_aside(step.world, policy))
     return step.then(pages.step_pages(step.world, policy))
-
-
-def _wake(step: Step) -> Step:
-    """What is in maintenance has changed: no judgement stands any longer."""
-    zones = {name: replace(zone, rest_until_ns=0) for name, zone in step.world.zones.items()}
-    return replace(step, world=replace(step.world, zones=zones))
 
 
 def _judge_zones(world: World, policy: Policy) -> Step:
@@ -92,9 +70,8 @@ def _judge_zones(world: World, policy: Policy) -> Step:
     decisions: list[Decision] = []
     faster: dict[str, float] = {}
     for zone in policy.zones:
-        before = after = zones[zone.id]
-        if world.now.mono_ns >= before.rest_until_ns:
-            after = judge(policy, zone, before, world.now, units_out(world.aside, zone.id))
+        before = zones[zone.id]
+        after = judge(policy, zone, before, world.now, units_out(world.aside, zone.id))
         zones[zone.id] = after
         if after.judgement.verdict is not before.judgement.verdict:
             decisions.append(tell_zone(zone, before, after))
@@ -111,7 +88,7 @@ def _order(world: World, policy: Policy, order: Order) -> Step:
     if order.command is Command.ACCEPT:
         return guard.accept(world, order)
     if order.command in ASIDE_ORDERS:
-        return _wake(order_aside(world, policy, order))
+        return order_aside(world, policy, order)
     if order.command not in ROUTE_ORDERS:
         return step_mode(world, policy, order)
     routes = [route for route in policy.routes if order.route in ("", route.id)]

@@ -8,7 +8,6 @@ Rules
 from collections.abc import Mapping
 from dataclasses import replace
 
-from envmon.core.news import MOVING, is_news
 from envmon.core.replacing import replacing
 from envmon.core.sky import configured, reported
 from envmon.core.tally import refutes, tally
@@ -42,11 +41,12 @@ from envmon.model.event import (
 )
 from envmon.model.reading import Reading
 from envmon.model.readings import judged
-from envmon.model.verdict import Phase
+from envmon.model.verdict import Phase, Position
 
-_with_seen = replacing(ZoneState, "seen", "rest_until_ns")
-_with_batch = replacing(World, "now", "zones", "devices", "silent_ns", "pause_until_ns")
-_with_now = replacing(World, "now", "pause_until_ns")
+MOVING = frozenset({Position.SHIFTING, Position.RESTORING})
+_with_seen = replacing(ZoneState, "seen")
+_with_batch = replacing(World, "now", "zones", "devices", "silent_ns")
+_with_now = replacing(World, "now")
 _with_routes = replacing(World, "routes")
 _with_edges = replacing(RouteState, "edges")
 _with_probes = replacing(RouteState, "probes")
@@ -57,12 +57,9 @@ def fold(world: World, event: Event) -> World:
     """The world after ``event`` was taken in. Time never runs backwards."""
     later = event.at.boot_id != world.now.boot_id or event.at.mono_ns > world.now.mono_ns
     now = event.at if later else world.now
-    pause_until_ns = world.pause_until_ns
-    if pause_until_ns and is_news(world, event):
-        pause_until_ns = 0
     if isinstance(event, DeviceBatch) and event.device in world.devices:
-        return _batch(world, event, now, pause_until_ns)  # by far the most frequent: one new world, not two
-    world = _with_now(world, now, pause_until_ns)
+        return _batch(world, event, now)  # by far the most frequent: one new world, not two
+    world = _with_now(world, now)
     match event:
         case PolicyLoaded():
             return _policy(world, event)
@@ -93,7 +90,7 @@ def _policy(world: World, event: PolicyLoaded) -> World:
         digest=event.digest,
         proposal=None,
         zones={
-            name: _with_seen(zone, {p: s for p, s in zone.seen.items() if s.reading.point.device in known}, 0)
+            name: _with_seen(zone, {p: s for p, s in zone.seen.items() if s.reading.point.device in known})
             for name, zone in zones.items()
         },
         routes={route.id: world.routes.get(route.id, RouteState()) for route in policy.routes},
@@ -103,7 +100,7 @@ def _policy(world: World, event: PolicyLoaded) -> World:
     )
 
 
-def _batch(world: World, event: DeviceBatch, now: Stamp, pause_until_ns: int) -> World:
+def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
     by_zone: dict[str, list[Reading]] = {}
     for reading in judged(event.readings):
         zone = reading.point.zone
@@ -115,7 +112,7 @@ def _batch(world: World, event: DeviceBatch, now: Stamp, pause_until_ns: int) ->
         seen = dict(state.seen)
         for reading in readings:
             seen[reading.point.id] = _see(state, seen.get(reading.point.id), reading, event.at.mono_ns)
-        zones[zone] = _with_seen(state, seen, 0)
+        zones[zone] = _with_seen(state, seen)
     devices, silent = world.devices, world.silent_ns  # thousands: copied only when something changed
     if devices[event.device] != event.error:
         devices = {**devices, event.device: event.error}
@@ -123,7 +120,7 @@ def _batch(world: World, event: DeviceBatch, now: Stamp, pause_until_ns: int) ->
         silent = {event.device: event.at.mono_ns, **silent}
     elif event.device in silent:
         silent = {device: at for device, at in silent.items() if device != event.device}
-    return _with_batch(world, now, zones, devices, silent, 0 if by_zone else pause_until_ns)
+    return _with_batch(world, now, zones, devices, silent)
 
 
 def _see(state: ZoneState, before: Seen | None, reading: Reading, at_ns: int) -> Seen:

@@ -14,7 +14,6 @@ Theory of operation
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from operator import attrgetter
 
 from envmon.core import forecast
 from envmon.core.evidence import (
@@ -31,29 +30,24 @@ from envmon.core.evidence import (
     temperatures,
     zone_temperature,
 )
-from envmon.core.loss import AIR, RAMP_S, corroborate, follow, restart_expected
+from envmon.core.loss import AIR, corroborate, follow, restart_expected
 from envmon.core.margin import Capacity, capacity, resting
 from envmon.core.power import Power, power, since
 from envmon.core.replacing import replacing
-from envmon.core.rest import rest_until_ns
 from envmon.core.say import second
 from envmon.core.trust import doubts, middles, suspects
-from envmon.core.world import SECOND, Doubt, Judgement, Sample, Seen, ZoneState, age_s
+from envmon.core.world import Doubt, Judgement, Sample, Seen, ZoneState, age_s
 from envmon.model.event import Stamp
 from envmon.model.policy import Limits, Policy, ZonePolicy
 from envmon.model.reading import Role
 from envmon.model.verdict import Basis, Kind, Phase, Sight, TimeToLimit, Verdict, Vote
 
 NORMAL_TAU_S = 1800.0  # a room's normal is what it was over the last half hour
-_CARRIED = attrgetter(
-    "phase", "onset_ns", "restart_spent", "corroborated_ns", "ended_ns", "lost", "judgement.verdict", "judgement.quorum"
-)
-_judged = replacing(ZoneState, "good_since_ns", "power_ns", "verdict_ns", "judgement")
-_resting = replacing(ZoneState, "rest_until_ns")
+RAMP_S = 180.0  # units that came back need so long to cool their air again
+_judged = replacing(ZoneState, "good_since_ns", "power_ns", "judged_ns", "verdict_ns", "judgement")
 _sensed = replacing(
-    ZoneState, "doubts", "suspects_ns", "middles", "resting_ns", "short_ns", "history", "course", "phase", "normal",
-    "learnt_ns",
-)  # fmt: skip
+    ZoneState, "doubts", "suspects_ns", "middles", "resting_ns", "short_ns", "history", "course", "phase", "normal"
+)
 NORMAL_ROLES = COOLING_AIR_ROLES | INLET | frozenset({Role.CHILLED_WATER_FLOW})
 
 
@@ -62,7 +56,6 @@ class _Look:
     """What one tick sees of a zone before it is judged."""
 
     doubts: Mapping[str, Doubt]
-    middles: Mapping[Role, float]
     trusted: tuple[Seen, ...]  # fresh, good, and with a vote
     rested: Mapping[str, int]  # units that are in standby, or start from there
     back: tuple[tuple[str, float], ...]  # return air by network path
@@ -76,7 +69,7 @@ class _Look:
 def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: tuple[str, ...] = ()) -> ZoneState:
     """Judge a zone at ``now`` and return it with its new judgement; ``out`` are its units in maintenance."""
     fresh = speaking(policy, state, now)
-    before, state = state, _lapse(policy, state, now)
+    state = _lapse(policy, state, now)
     look = _look(zone, state, fresh, out, now)
     state = _sense(zone, state, look, now)
     if look.units.excused and state.lost:
@@ -91,13 +84,9 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: t
     judgement = _judgement(zone, state, look, limit, power(policy, fresh), now, agreed=agreed)
     same = judgement.verdict is state.judgement.verdict and state.verdict_ns > 0
     verdict_ns = state.verdict_ns if same else now.mono_ns
-    after = _judged(state, _good_since(state, judgement, now), since(state, fresh, now), verdict_ns, judgement)
-    return _resting(after, rest_until_ns(policy, zone, after, now) if _settled(before, after) else 0)
-
-
-def _settled(before: ZoneState, after: ZoneState) -> bool:
-    """Whether to judge the same readings once more would find the same: what one look learns, the next one uses."""
-    return _CARRIED(before) == _CARRIED(after) and before.doubts.keys() == after.doubts.keys()
+    return _judged(
+        state, _good_since(state, judgement, now), since(state, fresh, now), now.mono_ns, verdict_ns, judgement
+    )
 
 
 def _judgement(
@@ -128,9 +117,8 @@ def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], out: tupl
     rested = resting(zone, fresh, state.resting_ns, now)
     units = capacity(zone, fresh, state.normal, out, rested)
     fresh = _not_of(units.excused, fresh)
-    agreed = middles(_without(state.doubts, fresh))
-    doubted = doubts(fresh, state.doubts, agreed, now)
-    trusted = _without(doubted, fresh)
+    doubted = doubts(fresh, state.doubts, state.middles, now)
+    trusted = tuple(s for s in fresh if s.reading.point.id not in doubted) if doubted else fresh
     plant = plant_vote(zone, fresh, units)
     air = cooling_air_vote(trusted, state.normal)
     temperature = zone_temperature(trusted, (plant, air))
@@ -144,7 +132,6 @@ def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], out: tupl
     inlet = inlet_vote(zone, trusted, usual, temperature if sighted else None, losing)
     return _Look(
         doubts=doubted,
-        middles=agreed,
         trusted=trusted,
         rested=rested,
         back=return_air(trusted),
@@ -154,11 +141,6 @@ def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], out: tupl
         sighted=sighted,
         warm_supply=bool(warm_supply),
     )
-
-
-def _without(doubted: Mapping[str, Doubt], fresh: tuple[Seen, ...]) -> tuple[Seen, ...]:
-    """Leave out the points that have no vote."""
-    return tuple(s for s in fresh if s.reading.point.id not in doubted) if doubted else fresh
 
 
 def _not_of(excused: tuple[str, ...], fresh: tuple[Seen, ...]) -> tuple[Seen, ...]:
@@ -242,23 +224,21 @@ def _sense(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> ZoneS
             course = forecast.course(history, state.onset_ns)
         phase = _phase(state.phase, look.temperature, zone.limits)
         read[Role.RACK_INLET_TEMP] = look.temperature
-    newest_ns = max((seen.at_ns for seen in look.trusted), default=0)
-    if phase is Phase.NORMAL and state.onset_ns is None and newest_ns > state.learnt_ns:
-        gain = min(1.0, (newest_ns - state.learnt_ns) / SECOND / NORMAL_TAU_S)
+    if phase is Phase.NORMAL and state.onset_ns is None:
+        gain = min(1.0, max(0.0, age_s(now, state.judged_ns)) / NORMAL_TAU_S)
         settled = {role: value + (1 - gain) * (normal.get(role, value) - value) for role, value in read.items()}
         normal = {**normal, **settled}
     return _sensed(
         state,
         look.doubts,
         suspects(look.doubts, state.suspects_ns, now) if look.doubts or state.suspects_ns else {},
-        look.middles,
+        middles(look.trusted),
         look.rested,
         now.mono_ns if look.units.margin_kw < 0 else state.short_ns,
         history,
         course,
         phase,
         normal,
-        max(newest_ns, state.learnt_ns),
     )
 
 

@@ -31,7 +31,6 @@ from envmon.model.reading import Role, UnitState
 from envmon.model.verdict import Phase
 
 AIR = "cooling air"
-RAMP_S = 180.0  # units that came back need so long to cool their air again
 FOR_GOOD = 0.3  # of the IT load uncooled
 
 

@@ -137,11 +137,10 @@ class ZoneState:
     lost: tuple[str, ...] = ()  # units known to be lost since ``onset_ns``
     resting_ns: Mapping[str, int] = field(default_factory=dict)  # unit -> last seen in standby
     power_ns: int | None = None  # the utility is away since
-    learnt_ns: int = 0  # the newest reading that ``normal`` has learnt from
+    judged_ns: int = 0
     verdict_ns: int = 0  # since when the verdict is what it is
     last_limit: TimeToLimit = TimeToLimit(Sight.CANNOT_TELL)  # at the last measured quorum
     good_since_ns: int | None = None
-    rest_until_ns: int = 0  # without news the judgement stands until then; 0: it is judged again at the next tick
     judgement: Judgement = Judgement()
 
 
@@ -302,7 +301,6 @@ class World:
     aside: SetAside = SetAside()
     requests: Mapping[str, Request] = field(default_factory=dict)
     notices: Mapping[str, Notice] = field(default_factory=dict)
-    pause_until_ns: int = 0
 
 
 def initial() -> World:
