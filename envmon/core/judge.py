@@ -56,7 +56,7 @@ class _Look:
     """What one tick sees of a zone before it is judged."""
 
     doubts: Mapping[str, Doubt]
-    trusted: tuple[Seen, ...]  # fresh, good, and with a vote
+    trusted: tuple[Seen, ...]  # of air and water: fresh, good, and with a vote
     rested: Mapping[str, int]  # units that are in standby, or start from there
     back: tuple[tuple[str, float], ...]  # return air by network path
     units: Capacity
@@ -118,16 +118,17 @@ def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], out: tupl
     units = capacity(zone, fresh, state.normal, out, rested)
     fresh = _not_of(units.excused, fresh)
     doubted = doubts(fresh, state.doubts, state.middles, now)
-    trusted = tuple(s for s in fresh if s.reading.point.id not in doubted) if doubted else fresh
+    trusted = tuple(s for s in temperatures(fresh, NORMAL_ROLES) if s.reading.point.id not in doubted)
     plant = plant_vote(zone, fresh, units)
-    air = cooling_air_vote(trusted, state.normal)
+    warm = collapsed(trusted, state.normal)
+    air = cooling_air_vote(trusted, state.normal, warm)
     temperature = zone_temperature(trusted, (plant, air))
     sighted = temperature is not None and len(temperatures(trusted, INLET)) >= zone.min_inlets
     usual = state.normal.get(Role.RACK_INLET_TEMP)
     if usual is not None and state.onset_c is not None:
         usual = max(usual, state.onset_c)
     ramping = units.margin_kw >= 0 and state.short_ns is not None and age_s(now, state.short_ns) < RAMP_S
-    warm_supply = () if ramping else tuple(collapsed(trusted, state.normal))
+    warm_supply = () if ramping else tuple(warm)
     losing = [*(units.witnesses if units.margin_kw < 0 else ()), *warm_supply, *on_battery(fresh)]
     inlet = inlet_vote(zone, trusted, usual, temperature if sighted else None, losing)
     return _Look(
