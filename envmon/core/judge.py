@@ -30,11 +30,11 @@ from envmon.core.evidence import (
     temperatures,
     zone_temperature,
 )
+from envmon.core.idlers import idlers
 from envmon.core.loss import AIR, corroborate, follow, restart_expected
 from envmon.core.margin import Capacity, capacity, resting
 from envmon.core.power import Power, power, since
 from envmon.core.replacing import replacing
-from envmon.core.say import second
 from envmon.core.trust import doubts, middles, suspects
 from envmon.core.world import Doubt, Judgement, Sample, Seen, ZoneState, age_s
 from envmon.model.event import Stamp
@@ -46,7 +46,17 @@ NORMAL_TAU_S = 1800.0  # a room's normal is what it was over the last half hour
 RAMP_S = 180.0  # units that came back need so long to cool their air again
 _judged = replacing(ZoneState, "good_since_ns", "power_ns", "judged_ns", "verdict_ns", "judgement")
 _sensed = replacing(
-    ZoneState, "doubts", "suspects_ns", "middles", "resting_ns", "short_ns", "history", "course", "phase", "normal"
+    ZoneState,
+    "doubts",
+    "suspects_ns",
+    "middles",
+    "idlers",
+    "resting_ns",
+    "short_ns",
+    "history",
+    "course",
+    "phase",
+    "normal",
 )
 NORMAL_ROLES = COOLING_AIR_ROLES | INLET | frozenset({Role.CHILLED_WATER_FLOW})
 
@@ -57,6 +67,7 @@ class _Look:
 
     doubts: Mapping[str, Doubt]
     trusted: tuple[Seen, ...]  # of air and water: fresh, good, and with a vote
+    idle: Mapping[str, Doubt]  # units that say they run and cool nothing
     rested: Mapping[str, int]  # units that are in standby, or start from there
     back: tuple[tuple[str, float], ...]  # return air by network path
     units: Capacity
@@ -134,6 +145,7 @@ def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], out: tupl
     return _Look(
         doubts=doubted,
         trusted=trusted,
+        idle=idlers(fresh, doubted, state.idlers, now),
         rested=rested,
         back=return_air(trusted),
         units=units,
@@ -234,6 +246,7 @@ def _sense(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> ZoneS
         look.doubts,
         suspects(look.doubts, state.suspects_ns, now) if look.doubts or state.suspects_ns else {},
         middles(look.trusted),
+        look.idle,
         look.rested,
         now.mono_ns if look.units.margin_kw < 0 else state.short_ns,
         history,
@@ -289,7 +302,9 @@ def _why(zone: ZonePolicy, state: ZoneState, look: _Look, worst: float | None, m
         case = f", worst case {worst:.1f} degC" if worst is not None else ""
         parts.append(f"blind: fewer than {zone.min_inlets} good rack inlets{case}")
     elif look.temperature is not None:
-        parts.append(f"rack inlet {look.temperature:.1f} degC ({state.phase})")
+        inlet = next((vote.says for vote in look.votes if vote.kind is Kind.INLET_AIR), "")
+        phase = "" if inlet and state.phase is Phase.NORMAL else f" ({state.phase})"
+        parts.append(f"{inlet or f'rack inlet {look.temperature:.1f} degC'}{phase}")
     parts.extend(f"{vote.kind}: {vote.says}" for vote in look.votes if vote.kind is not Kind.INLET_AIR)
     if not look.votes and look.units.lost:
         parts.append(f"{', '.join(look.units.lost)} lost, {look.units.margin_kw:+g} kW margin")
@@ -299,7 +314,7 @@ def _why(zone: ZonePolicy, state: ZoneState, look: _Look, worst: float | None, m
 def _awaited(state: ZoneState, now: Stamp) -> tuple[str, ...]:
     """The restart that is expected, and the points that have no vote meanwhile."""
     until_ns = state.restart_until_ns if restart_expected(state, now) else None
-    restart = () if until_ns is None else (f"restart expected until {second(now.wall - age_s(now, until_ns))}",)
+    restart = () if until_ns is None else (f"restart expected within {-age_s(now, until_ns):.0f} s",)
     names = ", ".join(f"{name} ({doubt.why})" for name, doubt in state.doubts.items())
     return (*restart, *((f"no vote: {names}",) if names else ()))
 

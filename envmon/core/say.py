@@ -14,16 +14,12 @@ def clock(wall: float) -> str:
     return f"{minute // 60:02d}:{minute % 60:02d} UTC"
 
 
-def second(wall: float) -> str:
-    """Unix seconds as a time of day to the second: 05:00:07 UTC."""
-    seconds = int(wall) % DAY_S
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d} UTC"
-
-
 def moment(wall: float) -> str:
     """Unix seconds as a day and a time to the second: 29 May 2015 03:30:05 UTC."""
     year, month, day = _civil(int(wall) // DAY_S)
-    return f"{day} {MONTHS[month - 1]} {year} {second(wall)}"
+    second = int(wall) % DAY_S
+    time = f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+    return f"{day} {MONTHS[month - 1]} {year} {time} UTC"
 
 
 def until(wall: float, now: float) -> str:

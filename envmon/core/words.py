@@ -21,7 +21,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "held": "the mode is held: automation is frozen",
     },
     "position": {
-        "unread": "no edge has shown where new calls go",
+        "unread": "it was not known yet where new calls go",
         "primary": "new calls go to the primary",
         "shifting": "new calls are commanded to the backup, not proven",
         "backup": "new calls go to the backup",
@@ -103,6 +103,12 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "warned": "a weather warning is near",
         "unknown": "a weather service has not answered",
     },
+    "fence": {
+        "low": "an edge has not seen the epoch of this lease yet",
+        "level": "every edge that answers has seen the epoch of this lease",
+    },
+    "outbid": {"yes": "an edge has seen a newer epoch than ours", "no": "no edge has seen a newer epoch than ours"},
+    "due": {"yes": "it was not stamped a moment ago", "no": "it was stamped a moment ago"},
     "order": {
         "shift": "shift was ordered",
         "restore": "restore was ordered",
