@@ -300,14 +300,16 @@ def _why(zone: ZonePolicy, state: ZoneState, look: _Look, worst: float | None, m
     parts: list[str] = []
     if not look.sighted:
         case = f", worst case {worst:.1f} degC" if worst is not None else ""
-        parts.append(f"blind: fewer than {zone.min_inlets} good rack inlets{case}")
+        heard = len(temperatures(look.trusted, INLET))
+        parts.append(f"blind: {heard} good rack inlets, at least {zone.min_inlets} needed{case}")
     elif look.temperature is not None:
         inlet = next((vote.says for vote in look.votes if vote.kind is Kind.INLET_AIR), "")
         phase = "" if inlet and state.phase is Phase.NORMAL else f" ({state.phase})"
         parts.append(f"{inlet or f'rack inlet {look.temperature:.1f} degC'}{phase}")
     parts.extend(f"{vote.kind}: {vote.says}" for vote in look.votes if vote.kind is not Kind.INLET_AIR)
     if not look.votes and look.units.lost:
-        parts.append(f"{', '.join(look.units.lost)} lost, {look.units.margin_kw:+g} kW margin")
+        next_one = "one more failure is critical" if look.units.spare_units < 1 else f"N{look.units.spare_units:+d}"
+        parts.append(f"{', '.join(look.units.lost)} lost, {look.units.margin_kw:+g} kW margin, {next_one}")
     return "; ".join((*parts, *more))
 
 

@@ -99,7 +99,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "newer": "an edge has seen a newer epoch than ours",
     },
     "weather": {
-        "clear": "every weather service has answered, none warns",
+        "clear": "no weather service warns, and none is silent",
         "warned": "a weather warning is near",
         "unknown": "a weather service has not answered",
     },
