@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from envmon import __version__
 from envmon.actuators import ACTUATORS
-from envmon.cli.configured import configured
-from envmon.cli.devices import place_of
+from envmon.cli.configured import configured, place_of
 from envmon.cli.door import OrderDoor
-from envmon.cli.journal import JOURNAL
+from envmon.cli.places import JOURNAL
 from envmon.config import ConfigError
-from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
+from envmon.config.edge_settings import EdgeSettings
+from envmon.config.settings import DeviceSettings, Settings
 from envmon.core import snapshot
 from envmon.core.advance import advance
 from envmon.core.explain import explain_now, plain

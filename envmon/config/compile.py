@@ -4,16 +4,19 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from envmon.config.lever_entries import ALL_OR_NOTHING
-from envmon.config.settings import (
-    Certified,
-    DaemonSettings,
-    DeviceSettings,
+from envmon.config.edge_settings import (
     DispatcherSettings,
     DispatcherTargets,
     DnsRecord,
     DnsSettings,
     EdgeSettings,
+    SipSettings,
+)
+from envmon.config.lever_entries import ALL_OR_NOTHING
+from envmon.config.settings import (
+    Certified,
+    DaemonSettings,
+    DeviceSettings,
     HttpSettings,
     LeaseMember,
     LeaseSettings,
@@ -25,7 +28,6 @@ from envmon.config.settings import (
     SerialSettings,
     Settings,
     SipAsked,
-    SipSettings,
     SnmpSettings,
     TrapSettings,
     WeatherSettings,
