@@ -21,6 +21,8 @@ from envmon.wire import (
     modbus_rtu,
     sip,
     sip_dialog,
+    sip_digest,
+    sip_media,
     sip_values,
     snmp,
     snmp_community,
@@ -31,6 +33,7 @@ from envmon.wire import (
 )
 from envmon.wire.frame import FrameError
 from envmon.wire.modbus import BadRequestError, FrameBuffer, Function, Refusal
+from envmon.wire.sip_stream import PING, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -478,6 +481,66 @@ def sip_messages(data: bytes) -> None:
         _answered(message)
 
 
+def sip_streams(data: bytes) -> None:
+    """However a stream is cut, the same messages come, each whole, then the same end of it."""
+    together, alone = _cut(data, 0), _cut(data, 1 + data[0] % 7 if data else 1)
+    assert together == alone
+    for message in together[0]:
+        if message != PING:
+            head, gap, body = message.partition(b"\r\n\r\n")
+            assert gap and sip.body_length(head) == len(body)
+            _attempt(sip.parse, message)
+
+
+def _cut(data: bytes, step: int) -> tuple[list[bytes], bool]:
+    stream, found = Stream(), []
+    try:
+        for piece in pieces(data, step):
+            for message in stream.feed(piece):
+                found.append(message)  # noqa: PERF402 - what came before an error counts, too
+    except sip.SipError as error:
+        one_line(error)
+        return found, True
+    return found, False
+
+
+def sip_logins(data: bytes) -> None:
+    """A challenge is read or refused; its answer is a header that can be sent, however strange its words are."""
+    text = data.decode("utf-8", "replace")
+    _attempt(sip_media.accepted, data)
+    _attempt(sip_media.payload_of, data)
+    answer = sip.Response(407, "Asks", (*_LOGIN, ("Proxy-Authenticate", text)))
+    for challenge in _attempt(sip_digest.challenges, answer) or ():
+        login = sip_digest.login(challenge, ("probe", "secret"), "INVITE", "sip:x@192.0.2.1", "c", 1)
+        assert login[0] == "Proxy-Authorization" and "secret" not in login[1].replace(text, "")
+        request = sip.Request("INVITE", "sip:x@192.0.2.1", (*_LOGIN, login))
+        _attempt(sip.build, request)
+        _attempt(sip.build, sip_dialog.renewed(request, 2, "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKx", (login,)))
+
+
+_LOGIN = (
+    ("Via", "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1"),
+    ("From", "<sip:probe@192.0.2.9>;tag=a"),
+    ("To", "<sip:x@192.0.2.1>"),
+    ("Call-ID", "1@192.0.2.9"),
+    ("CSeq", "1 INVITE"),
+)
+
+
+def _stream_seeds() -> tuple[bytes, ...]:
+    messages = _sip_seeds()
+    return b"".join(messages), b"\r\n\r\n".join(messages), b"\r\n" + messages[0] + b"\r\n\r\n\r\n" + messages[1]
+
+
+def _login_seeds() -> tuple[bytes, ...]:
+    return (
+        b'Digest realm="a \\"b\\"", nonce="n", qop="auth,auth-int", algorithm=SHA-256, opaque="o", stale=true',
+        b'Digest nonce="n",realm="r"',
+        b"v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0 8\r\nc=IN IP6 2001:db8::1\r\n",
+        b"\xb1\x00" + bytes(14) + b"\xbe\xde\x00\x01" + bytes(20) + b"\x04",
+    )
+
+
 def _answered(request: sip.Request) -> None:
     ok = sip_dialog.respond(request, 200, "OK", "ours", (("Contact", "<sip:us@192.0.2.1>"),))
     assert sip.parse(sip.build(ok)) == ok
@@ -525,4 +588,6 @@ TARGETS = (
     Target("snmp_v3", snmp_authority, _v3_seeds),
     Target("snmp_usm", snmp_usm_messages, _usm_seeds, short=1500),
     Target("sip", sip_messages, _sip_seeds, short=2000),
+    Target("sip_stream", sip_streams, _stream_seeds, short=1500),
+    Target("sip_login", sip_logins, _login_seeds),
 )
