@@ -117,6 +117,15 @@ def test_what_is_known_by_the_one_before_opens_as_what_is_not(auth: str, privacy
         assert (opener._pattern is not None) is bool(privacy)
 
 
+@pytest.mark.parametrize("privacy", ["aes128", "aes256"])
+def test_what_is_known_is_decrypted_to_its_last_byte_whatever_its_length(privacy: str):
+    keys = login("sha256", privacy)
+    for size in range(1, 50):
+        opener, pdu = Opener(keys), encode(Pdu(PduType.RESPONSE, 9, (((1, 3, 6, 1), 4, bytes(range(size))),)))
+        message = seal(keys, ENGINE, b"", 1 << 24, pdu, SALT)
+        assert opener.open(message).pdu == opener.open(message).pdu == pdu
+
+
 def test_a_message_that_looks_like_the_one_before_is_read_by_it():
     opener = Opener(login())
     opener.open(later(1000))
