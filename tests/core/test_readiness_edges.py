@@ -39,6 +39,17 @@ def test_an_edge_that_carries_a_probe_call_is_not_gone_either():
     assert items(room)["every_edge"]["pass"] is False
 
 
+def test_a_probe_call_from_before_its_last_answer_says_nothing_about_a_silent_edge():
+    room = Room().armed()
+    room.run(2)
+    room.probe = lambda: None  # type: ignore[method-assign]
+    room.run(2)
+    room.edges["edge_2"].silent = True
+    room.run(20)
+    assert items(room)["edges"]["why"] == "edge_1 answer; partial, edge_2 silent"
+    assert items(room)["every_edge"]["pass"] is True
+
+
 def test_when_time_is_up_the_other_edges_move_without_it():
     room = Room().armed()
     room.edges["edge_2"].silent = room.edges["edge_2"].speaks = True
@@ -47,9 +58,7 @@ def test_when_time_is_up_the_other_edges_move_without_it():
     while room.edges["edge_1"].percent == 0:
         room.run(1, heat=0.01)
         assert room.inlets["hall_a"] < 40
-        waived = items(room)["every_edge"]["waived"]
-        assert waived or room.edges["edge_1"].percent == 0
-    assert waived
+    assert items(room)["every_edge"]["waived"]
 
 
 def peer(room: Room, passed: bool) -> None:
