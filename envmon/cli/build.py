@@ -9,22 +9,24 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from envmon import __version__
 from envmon.actuators import ACTUATORS
-from envmon.cli.configured import configured
-from envmon.cli.devices import place_of
-from envmon.cli.journal import JOURNAL
+from envmon.cli.configured import configured, place_of
+from envmon.cli.door import OrderDoor
+from envmon.cli.places import JOURNAL
 from envmon.config import ConfigError
-from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
+from envmon.config.edge_settings import EdgeSettings
+from envmon.config.settings import DeviceSettings, Settings
 from envmon.core import snapshot
 from envmon.core.advance import advance
 from envmon.core.explain import explain_now, plain
 from envmon.core.guard import objections
+from envmon.core.memory import will
 from envmon.core.status import status
 from envmon.core.world import World, initial
 from envmon.drivers import longest_poll_s, open_driver
@@ -56,6 +58,7 @@ from envmon.runtime.poller import PolledDevice
 from envmon.runtime.sky_watch import WeatherWatch
 from envmon.runtime.watch import ProbeTarget
 from envmon.weather import FEEDS
+from envmon.web.certificates import CertificateError
 from envmon.web.server import WebServer
 
 if TYPE_CHECKING:
@@ -69,8 +72,8 @@ PAGES = "pages.db"
 RECORDINGS = "recordings"
 MB = 1_000_000
 FIXED = (
-    "site, lease, people, edges, routes, their edges, proofs, judgement.probe_every, publish.http, daemon.state_dir, "
-    "socket, recordings_mb"
+    "site, lease, people, edges, routes, their edges, proofs, judgement.probe_every, publish.http, web.orders.listen, "
+    "daemon.state_dir, socket, recordings_mb"
 )
 
 
@@ -96,10 +99,11 @@ class Assembly:
         self._traps: TrapListener | None = None
         self._own = self._daemon_metrics()
         self._metrics = MetricsPublisher(settings.policy.site, self._own, _stale_s(settings))
+        self._door = OrderDoor()
         parts = self.parts(settings, profiles)
         parts.in_force()
         self.daemon = Daemon(
-            mind=Mind(advance, snapshot.dump, status, objections, lambda world: plain(explain_now(world))),
+            mind=Mind(advance, snapshot.dump, status, objections, lambda world: plain(explain_now(world)), will),
             world=remembered(journal, clock),
             frame=self._frame(),
             parts=parts,
@@ -115,6 +119,10 @@ class Assembly:
             return None
         return WebServer(self.settings.http, self._metrics.scrape, self.daemon.told, self._health)
 
+    def door(self) -> AbstractAsyncContextManager[object]:
+        """Orders over HTTPS, where they are configured. Raises CertificateError."""
+        return self._door.open(self.settings.orders, self.daemon, self.counters)
+
     def parts(self, settings: Settings, profiles: Mapping[str, Profile]) -> Parts:
         """What a reload replaces. Nothing of ours changes before it takes force."""
         site = settings.policy.site
@@ -123,8 +131,10 @@ class Assembly:
         pagers = {pager.id: open_pager(pager) for pager in settings.pagers}
         traps = self._trap_listener(settings)
         pages = PageQueue(settings.daemon.state_dir / PAGES, site, pagers)
+        door_in_force = self._door.prepare(settings.orders)
 
         def in_force() -> None:
+            door_in_force()
             self._mqtt, self._pages, self._traps = mqtt, pages, traps
             self._metrics.keep_only(settings.policy.devices)
 
@@ -203,7 +213,10 @@ class Assembly:
             raise ReloadError(f"{FIXED}: only a restart can change these")
         for note in new.notes:
             log.warning("%s", note)
-        return self.parts(new.settings, new.profiles)
+        try:
+            return self.parts(new.settings, new.profiles)
+        except CertificateError as error:
+            raise ReloadError(str(error)) from None
 
     def _daemon_metrics(self) -> DaemonMetrics:
         metrics = DaemonMetrics(__version__)
@@ -269,6 +282,7 @@ def _fixed(settings: Settings) -> object:
         settings.proofs,
         settings.probe_every_s,
         settings.http,
+        (settings.orders.host, settings.orders.port) if settings.orders else None,
         (daemon.state_dir, daemon.socket, daemon.recordings_mb),
         routes,
     )
@@ -301,7 +315,7 @@ def remembered(journal: Journal, clock: Clock) -> World:
 
 async def serve(assembly: Assembly) -> None:
     """Run a daemon with its HTTP server until it is told to stop."""
-    async with assembly.web() or nullcontext():
+    async with assembly.web() or nullcontext(), assembly.door():
         with assembly.recorder:
             await assembly.daemon.run()
 

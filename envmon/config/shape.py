@@ -16,6 +16,7 @@ from envmon.config.shape_devices import DeviceEntry, TrapsEntry
 from envmon.config.shape_levers import EdgeEntry, LeaseEntry, ProofEntry
 from envmon.config.shape_parts import BrokerEntry, Entry, default
 from envmon.config.shape_weather import WeatherEntry
+from envmon.config.shape_web import WebEntry
 from envmon.config.values import (
     AbsolutePath,
     Between,
@@ -205,6 +206,8 @@ class PeopleEntry(Entry):
     """System groups whose members may give orders."""
     approvers: list[Text] = []
     """System groups whose members may give orders and be the second person of an order that needs two."""
+    hold: Annotated[Duration, AfterValidator(Between(900, 86_400))] = default(Policy, "hold_s")
+    """When a hold ends that was ordered without an end."""
 
 
 class SiteFile(Entry):
@@ -232,6 +235,8 @@ class SiteFile(Entry):
     """What keeps the right to act."""
     people: PeopleEntry = PeopleEntry()
     """Who may give orders, by system group; without this key everybody who can open the socket."""
+    web: WebEntry = WebEntry()
+    """What is served over HTTPS."""
     edges: dict[Name, EdgeEntry] = {}
     """What can be commanded to send calls elsewhere."""
     routes: dict[Name, RouteEntry] = {}

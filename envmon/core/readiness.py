@@ -104,11 +104,16 @@ def _backup_zones(world: World, route: RoutePolicy) -> Item:
     for zone in route.backup_zones:
         state = world.zones.get(zone)
         if state is None or state.judgement.verdict is Verdict.UNKNOWN:
-            return Item(name, None, f"{zone} is unknown: {state.judgement.why if state else 'not configured'}")
+            return Item(name, None, f"{zone} is unknown: {_as_one(state.judgement.why) if state else 'not configured'}")
         poor = state.judgement.verdict is Verdict.CRITICAL or state.phase is not Phase.NORMAL
         if poor or state.judgement.margin_kw < 0:
-            return Item(name, False, f"{zone} is {state.judgement.verdict}: {state.judgement.why}")
+            return Item(name, False, f"{zone} is {state.judgement.verdict}: {_as_one(state.judgement.why)}")
     return Item(name, True, f"{', '.join(route.backup_zones)} good")
+
+
+def _as_one(why: str) -> str:
+    """A zone's reasons as one: they stand in a list of others."""
+    return why.replace("; ", ", ")
 
 
 def _edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Item:

@@ -14,8 +14,8 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from envmon.config.edge_settings import SipSettings
 from envmon.config.secret import SecretError
-from envmon.config.settings import SipSettings
 from envmon.probes.contract import ProbeResult, Sign
 from envmon.probes.sip_audio import Echo
 from envmon.probes.sip_call import Caller

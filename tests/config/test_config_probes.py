@@ -5,8 +5,9 @@ from pathlib import Path
 import yaml
 from config_samples import EXAMPLE, changed, faults_of, loaded
 
+from envmon.config.edge_settings import SipSettings
 from envmon.config.secret import Secret
-from envmon.config.settings import MqttSettings, ProofSettings, SipAsked, SipSettings
+from envmon.config.settings import MqttSettings, ProofSettings, SipAsked
 
 SIP = "    sip: 192.0.2.20\n"
 ROUTE = "    backup: [hall_b]\n"

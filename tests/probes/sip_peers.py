@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from envmon.config.edge_settings import SipSettings
 from envmon.config.secret import Secret
-from envmon.config.settings import SipSettings
 from envmon.probes.sip import SipProbe
 from tests.ports import HOST, free_port
 

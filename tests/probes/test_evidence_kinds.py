@@ -13,8 +13,9 @@ import pytest
 from aiohttp import web
 from sip_peers import Peers, certificates
 
+from envmon.config.edge_settings import SipSettings
 from envmon.config.secret import Secret
-from envmon.config.settings import MqttSettings, ProofSettings, SipAsked, SipSettings
+from envmon.config.settings import MqttSettings, ProofSettings, SipAsked
 from envmon.probes.evidence import Evidence, Finding
 from envmon.probes.evidence_sources import EvidenceError
 from envmon.publishers.mqtt import MqttPublisher

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sip_peers import PASSWORD, Peers
 
-from envmon.config.settings import SipSettings
+from envmon.config.edge_settings import SipSettings
 from envmon.probes.sip import SipProbe
 from envmon.sim.telephony import BACKUP
 from envmon.sim.telephony_far_end import FarEnd

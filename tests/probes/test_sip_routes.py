@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sip_far_end import FarEnd, far_end
 
+from envmon.config.edge_settings import SipSettings
 from envmon.config.secret import Secret
-from envmon.config.settings import SipSettings
 from envmon.probes.contract import ProbeResult
 from envmon.probes.sip import SipProbe
 from envmon.wire.sip import Request, build, cseq, entries, header, parse

@@ -25,7 +25,9 @@ from envmon.wire import (
     sip_media,
     sip_values,
     snmp,
+    snmp_community,
     snmp_get,
+    snmp_pdu,
     snmp_usm,
     snmp_v3,
 )
@@ -251,22 +253,41 @@ _OIDS = ("1.3.6.1.4.1.99999.1.1.0", "1.3.6.1.4.1.99999.1.2.0")
 _NUMBER = 0x01020304
 
 
+@cache
+def _question() -> snmp_get.Question:
+    """One for all inputs: what it learns of one must not mislead it about the next."""
+    return snmp_get.Question(_OIDS)
+
+
 def snmp_answers(data: bytes) -> None:
     """A value is carried, under its OID, by an answer with our version, community and number that went well."""
     cut = Cutter(data)
     flags = cut.number()
-    question = snmp_get.Question(snmp.Version(flags & 1), b"public", _OIDS)
-    datagram = _spoilt(snmp.decode_message(question.request(_NUMBER)), flags >> 1, cut)
-    found: Any = None
-    try:
-        found = question.answer(datagram, _NUMBER)
-    except (FrameError, snmp_get.NotAllowedError) as error:
-        one_line(error)
+    community = snmp_community.Community(snmp.Version(flags & 1), b"public")
+    fresh = snmp_get.Question(_OIDS)
+    datagram = _spoilt(snmp.decode_message(community.seal(fresh.request(_NUMBER))), flags >> 1, cut)
     allowed = _carried(datagram, flags & 1)
-    for oid, value in (found or {}).items():
-        assert oid in _OIDS and value in allowed.get(oid, ()), f"{oid}: {value!r} of {datagram.hex()}"
-    quick = question._quickly(datagram, _NUMBER)
-    assert quick is None or quick == question._slowly(datagram, _NUMBER)
+    try:
+        pdu = community.open(datagram)
+    except FrameError as error:
+        one_line(error)
+        pdu = None
+    if pdu is None:
+        return
+    told = _told(fresh, pdu)
+    for oid, value in zip(_OIDS, told if isinstance(told, tuple) else (), strict=False):
+        assert value is None or value in allowed.get(oid, ()), f"{oid}: {value!r} of {datagram.hex()}"
+    for _ in range(3):
+        assert _told(_question(), pdu) == told, f"what was learnt misleads about {datagram.hex()}"
+
+
+def _told(question: snmp_get.Question, pdu: bytes) -> Any:
+    """Its values, None, or the error it is."""
+    try:
+        return question.answer(pdu, _NUMBER)
+    except (FrameError, snmp_pdu.NotAllowedError) as error:
+        one_line(error)
+        return str(error)
 
 
 def _spoilt(asked: snmp.Message, how: int, cut: Cutter) -> bytes:
@@ -408,11 +429,13 @@ def snmp_usm_messages(data: bytes) -> None:
     login = _logins()[cut.number() % len(_logins())].at(_ENGINE.identifier)
     size = 1 + cut.number() % 20
     variables = (((1, 3, 6, cut.number()), cut.number() & 0xDF | 1, cut.take(size)),)
-    pdu = snmp_usm.Pdu(snmp.PduType.RESPONSE, cut.number(3), variables, cut.number() % 20)
+    asked = snmp_pdu.Pdu(snmp.PduType.RESPONSE, cut.number(3), variables, cut.number() % 20)
+    pdu = snmp_pdu.encode(asked)
     sealed_ = snmp_usm.seal(login, _ENGINE, b"crac_2", 7, pdu, b"saltsalt")
+    opened = snmp_usm.open_(sealed_, login)
+    assert (opened.pdu, opened.context, opened.engine, opened.number) == (pdu, b"crac_2", _ENGINE, 7)
     if variables[0][1] & 0x1F != 0x1F:
-        opened = snmp_usm.open_(sealed_, login)
-        assert (opened.pdu, opened.context, opened.engine, opened.number) == (pdu, b"crac_2", _ENGINE, 7)
+        assert snmp_pdu.decode(opened.pdu) == asked
     place = cut.number(2) % (8 * len(sealed_))
     flipped = (int.from_bytes(sealed_, "big") ^ 1 << place).to_bytes(len(sealed_), "big")
     for strange in (flipped, cut.rest()):
@@ -421,7 +444,7 @@ def snmp_usm_messages(data: bytes) -> None:
         except FrameError as error:
             one_line(error)
         else:
-            assert not login.auth or (not found.authentic and found.pdu.kind == snmp_usm.REPORT), strange.hex()
+            assert not login.auth or (not found.authentic and found.is_report), strange.hex()
 
 
 def _usm_seeds() -> tuple[bytes, ...]:
