@@ -134,7 +134,8 @@ class ProbeReport:
 class ReadinessReport:
     """Somebody outside checked one thing the backup of ``route`` needs (capacity, list parity, the carrier's route).
 
-    ``item`` is a name in the route's ``proofs``, ``why`` says what was found. ``at`` is when it was checked.
+    ``item`` is a name in the route's ``proofs``, ``why`` says what was found. ``at`` is when it was checked. With an
+    ``error`` nothing was learnt: the last word stands, and grows old.
     """
 
     at: Stamp
@@ -143,6 +144,7 @@ class ReadinessReport:
     passed: bool
     why: str
     value: float | None = None  # for call_capacity: how many more calls the backup can take
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,3 +98,21 @@ def test_with_neither_zones_nor_a_peer_it_is_unknown():
     room = Room(policy=replace(base, routes=(replace(base.routes[0], backup_zones=()),)))
     room.run(12)
     assert items(room)["backup_cooling"]["why"] == "no backup zone is configured, and no peer is asked"
+
+
+def test_an_item_that_cannot_be_asked_says_why_and_its_last_word_stands_until_it_is_old():
+    base = policy()
+    room = Room(policy=replace(base, routes=(replace(base.routes[0], proofs=("carrier_trunk",)),)))
+
+    def asked(passed: bool = False, error: str = "") -> dict[str, Any]:
+        room.tell(ReadinessReport(room.at, "outbound", "carrier_trunk", passed, "as told", error=error))
+        return dict(items(room)["carrier_trunk"])
+
+    assert asked(error="it answered 404") == {"pass": None, "why": "not reported yet: it answered 404", "waived": False}
+    assert asked(passed=True)["pass"] is True
+    room.run(100)
+    assert asked(error="no answer") == {"pass": True, "why": "as told", "waived": False}
+    room.run(21)
+    told = items(room)["carrier_trunk"]
+    assert (told["pass"], told["why"]) == (None, "reported 121 s ago, a report stands for 120 s: no answer")
+    assert asked(passed=True)["why"] == "as told"

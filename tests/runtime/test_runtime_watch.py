@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 from runtime_rig import CountingProbe, MemoryLease, SlowEdge, until
 
+from envmon.config.settings import ProofSettings
 from envmon.leases.contract import LeaseError
-from envmon.model.event import EdgeReport, EdgeStatus, LeaseReport, ProbeReport, Target
+from envmon.model.event import EdgeReport, EdgeStatus, LeaseReport, ProbeReport, ReadinessReport, Target
 from envmon.probes.contract import ProbeResult, Sign
+from envmon.probes.evidence import Evidence
 from envmon.runtime.clock import ScaledClock, SystemClock
-from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeTarget, ProbeWatch, sign_of_life
+from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeTarget, ProbeWatch, ProofWatch, sign_of_life
 
 TARGET = ProbeTarget("outbound", "edge_1", Target.PRIMARY, "127.0.0.1", 5060, "probe")
 
@@ -170,3 +173,16 @@ async def test_a_fresh_call_is_one_placed_after_the_asking() -> None:
         await asyncio.wait_for(fresh, 5)
         assert len(probe.calls) == 2
         assert len(reports) == 2
+
+
+async def test_an_item_that_cannot_be_asked_is_reported_with_the_reason_and_asked_again(tmp_path: Path) -> None:
+    told, reports = tmp_path / "told.json", list[ReadinessReport]()
+    evidence = Evidence(ProofSettings("outbound", "replication_age", argv=("/bin/cat", str(told)), deadline_s=20.0))
+    of = ("outbound", "replication_age")
+    async with running(ProofWatch(of, evidence, SystemClock(), reports.append, 0.05).run):
+        await until(lambda: reports, "the error")
+        told.write_text('{"pass": true, "why": "4 s behind"}')
+        await until(lambda: not reports[-1].error, "the answer")
+    assert (reports[0].route, reports[0].item, reports[0].passed) == ("outbound", "replication_age", False)
+    assert reports[0].error == "it ended with 1"
+    assert (reports[-1].passed, reports[-1].why) == (True, "4 s behind")
