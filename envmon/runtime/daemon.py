@@ -292,7 +292,7 @@ class Daemon(Generic[W]):
         text = f"the journal is not what was written, keep it as evidence: {fault}" if fault else ""
         self._conditions.tell("journal/broken", text, "the journal's chain is whole", Urgency.CRITICAL)
 
-    async def _order(self, order: Order) -> Answer:
+    async def _order(self, order: Order, wanted: Callable[[], bool]) -> Answer:
         """Give an order; one that moves calls to the backup is judged on probe calls placed after it was given."""
         shift = self._engine.status().get("requests", {}).get(order.request, {"command": order.command})
         if shift["command"] in (Command.SHIFT, Command.DRILL):
@@ -301,7 +301,7 @@ class Daemon(Generic[W]):
             with suppress(TimeoutError):
                 async with asyncio.timeout(PROVE_S):
                     await asyncio.gather(*(probe.fresh() for probe in asked))
-        return await self._engine.order(order)
+        return await self._engine.order(order, wanted)
 
     def _hint(self, effect: PollFaster | AskProbe) -> None:
         match effect:

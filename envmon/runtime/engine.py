@@ -5,7 +5,8 @@ Rules
   - A traffic effect leaves here only after its line is on disk. Pages and poll hints leave before the disk is asked.
   - When the journal cannot be written no call is moved: its traffic effects are reported failed, the page
     ``journal/failed`` is raised, and everything else goes on.
-  - An order is answered from the decision that names it, after its line is on disk or known not to be.
+  - An order is answered from the decision that names it, after its line is on disk or known not to be. One that nobody
+    waits for any more when its turn comes is refused.
 
 Theory of operation
   Level-triggered, so nothing withheld needs a memory: the core sees that the edges do not show what it commanded
@@ -15,7 +16,7 @@ Theory of operation
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from envmon.model.effect import (
@@ -92,6 +93,14 @@ class Answer:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who waits for an order's answer, and whether still."""
+
+    future: asyncio.Future[Answer]
+    wanted: Callable[[], bool]
+
+
 class Engine(Generic[W]):
     """The world and its one writer."""
 
@@ -105,7 +114,7 @@ class Engine(Generic[W]):
         self._clock = clock
         self._counters = counters
         self._inbox = Inbox(counters)
-        self._asked: dict[str, asyncio.Future[Answer]] = {}
+        self._asked: dict[str, _Asked] = {}
         self._withheld: list[EffectReport] = []
         self._conditions = Conditions(outlets.page, lambda: str(self.status().get("site", "")))
         self._saved_at = self._ticked_at = clock.now()
@@ -130,10 +139,10 @@ class Engine(Generic[W]):
         """Return the seconds since the last tick was taken: small while the engine turns, growing while it hangs."""
         return self._clock.now() - self._ticked_at
 
-    async def order(self, order: Order) -> Answer:
-        """Give an order and wait for its answer."""
+    async def order(self, order: Order, wanted: Callable[[], bool] = lambda: True) -> Answer:
+        """Give an order and wait for its answer; ``wanted`` tells, when its turn comes, whether anybody still waits."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._asked[order.id] = future
+        self._asked[order.id] = _Asked(future, wanted)
         self._counters.orders += 1
         self.post(OrderReceived(self._clock.stamp(), order))
         try:
@@ -177,6 +186,8 @@ class Engine(Generic[W]):
     async def _turn(self, event: Event) -> None:
         if isinstance(event, Tick):
             self._look_after_journal(event)
+        if isinstance(event, OrderReceived):
+            event = self._taken(event)
         step = self._mind.advance(self._world, event)
         self._world = step.world
         self._outlets.recorded(event, step)
@@ -223,11 +234,17 @@ class Engine(Generic[W]):
             for edge in effect.edges:
                 self._withheld.append(EffectReport(self._clock.stamp(), effect.id, edge, Outcome.FAILED, why))
 
+    def _taken(self, event: OrderReceived) -> OrderReceived:
+        """An order's turn has come: it is judged by who waits for it now, not by when it came in."""
+        asked = self._asked.get(event.order.id)
+        late = asked is None or not asked.wanted()
+        return replace(event, at=self._clock.stamp(), order=replace(event.order, late=late))
+
     def _answer(
         self, order: Order, decisions: Sequence[Decision], traffic: Sequence[TrafficEffect], written: bool
     ) -> None:
-        future = self._asked.get(order.id)
-        if future is None or future.done():
+        asked = self._asked.get(order.id)
+        if asked is None or (future := asked.future).done():
             return
         mine = tuple(decision for decision in decisions if decision.order == order.id)
         if not mine:

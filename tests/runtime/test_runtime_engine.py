@@ -128,6 +128,23 @@ async def test_a_refusal_is_an_answer_and_a_line() -> None:
         assert bench.traffic == []
 
 
+async def test_an_order_is_judged_by_who_waits_for_it_when_its_turn_comes() -> None:
+    waits = {"o1": True, "o2": True}
+    async with running(Bench()) as bench:
+        bench.journal.gate.clear()
+        first = asyncio.create_task(bench.engine.order(shift(1), lambda: waits["o1"]))
+        await until(lambda: bench.seen(OrderReceived), "the first order's turn")
+        second = asyncio.create_task(bench.engine.order(shift(2), lambda: waits["o2"]))
+        await asyncio.sleep(0)
+        waits["o1"] = waits["o2"] = False
+        bench.journal.gate.set()
+        await asyncio.gather(first, second)
+        bench.engine.post(OrderReceived(STAMP, shift(3)))
+        await until(lambda: len(bench.seen(OrderReceived)) == 3, "an order nobody has asked for")
+        late = {event.order.id: event.order.late for event in bench.seen(OrderReceived)}  # type: ignore[attr-defined]
+    assert late == {"o1": False, "o2": True, "o3": True}
+
+
 async def test_without_a_journal_no_call_moves_and_the_rest_goes_on() -> None:
     async with running(Bench()) as bench:
         bench.journal.fail = "no space left on device"
