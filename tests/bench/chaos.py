@@ -143,7 +143,8 @@ def main() -> int:
         raise SystemExit("network namespaces need root")
     done = finished(asked.state)
     seeds: SimpleQueue[int] = SimpleQueue()
-    todo = [seed for seed in range(asked.seed, asked.seed + asked.runs) if seed not in done]
+    wanted = asked.only or range(asked.seed, asked.seed + asked.runs)
+    todo = [seed for seed in wanted if seed not in done]
     for seed in todo:
         seeds.put(seed)
     WORK.mkdir(parents=True, exist_ok=True)
@@ -200,10 +201,15 @@ def _tell(number: int, of: int, told: dict[str, Any], asked: argparse.Namespace)
         print(f"     evidence: {told['evidence']}; again: {sys.argv[0]} --runs 1 --seed {seed}", flush=True)
 
 
+def _seeds(text: str) -> list[int]:
+    return [int(each) for each in text.split(",")]
+
+
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1, help="of the first run; the others follow")
+    parser.add_argument("--only", type=_seeds, help="just these seeds, comma between")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--state", type=Path, default=Path(os.devnull), help="file of finished runs: they are not run again"

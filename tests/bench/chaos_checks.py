@@ -14,7 +14,7 @@ from envmon.core.mode_rules import MODE_RULES, ModeAct
 from envmon.core.route_rules import ROUTE_RULES
 
 EXECUTE_S = 32.0  # an effect begins within 30 s of its line, or never; and a moment to arrive
-GIVER_S = 1.0  # between the last moment the giver of an order waits, and a decision on it
+GIVER_S = 0.05  # between the last moment the giver of an order waits, and a decision on it
 DYING_S = 1.0  # before an edge goes down and after it came up, calls may meet it half way
 RUNTIME = ("journal/", "recorder", "recording")  # pages of the runtime: not of the core, not in its status
 UNSURE = "T23"  # its page is withdrawn the moment it is not so, which may be the same one
@@ -25,6 +25,7 @@ HOLDS = {row.id for row in MODE_RULES if row.action is ModeAct.HOLD}
 def check(history: History) -> list[str]:
     """Everything that is wrong, named by its check."""
     checks: dict[str, Callable[[History], Iterator[str]]] = {
+        "blind": blind_witness,
         "two controllers": two_controllers,
         "zero sites": zero_sites,
         "stale order": stale_orders,
@@ -36,6 +37,15 @@ def check(history: History) -> list[str]:
         "end": bad_end,
     }
     return [f"{name}: {said}" for name, look in checks.items() for said in look(history)]
+
+
+def blind_witness(history: History) -> Iterator[str]:
+    """What an edge has answered with 200 is in its log: a log that says nothing proves nothing."""
+    for edge, told in history.accepted.items():
+        logged = {(each.by, each.epoch, each.percent) for each in told}
+        for write in history.writes:
+            if (write.edge, write.status) == (edge, 200) and (write.daemon, write.epoch, write.percent) not in logged:
+                yield f"{edge} took epoch {write.epoch}, {write.percent} of {write.daemon}, and its log does not say so"
 
 
 def two_controllers(history: History) -> Iterator[str]:
@@ -113,8 +123,7 @@ def lost_pages(history: History) -> Iterator[str]:
         for line in left.lines:
             if (key := _paged(line)) and not any(each.endswith(key) for each in told):
                 yield f"{left.daemon} decided {line.rule} in line {line.seq}, and no page {key} has arrived"
-    for end in history.ends:
-        yield from _unlike(history, end)
+    yield from unlike(history)
 
 
 def _paged(line: Line) -> str:
@@ -127,14 +136,18 @@ def _paged(line: Line) -> str:
     return f"/{route}/{line.episode or 'quiet'}/{line.rule}" if line.rule in ROUTE_PAGES else ""
 
 
-def _unlike(history: History, end: Ended) -> Iterator[str]:
-    last = {page.key: page.action for page in history.pages if page.daemon == end.daemon}
-    waiting = {key for left in history.left if left.daemon == end.daemon for key in left.waiting}
-    opened = {key for key, action in last.items() if action == "trigger" and not any(each in key for each in RUNTIME)}
-    for key in sorted(set(end.pages) - opened - waiting):
-        yield f"{end.daemon} has {key} open, and the people on call do not"
-    for key in sorted(opened - set(end.pages) - waiting):
-        yield f"the people on call have {key} of {end.daemon} open, which it does not"
+def unlike(history: History) -> Iterator[str]:
+    """Every page that is open at a daemon, and not at the people on call, or the other way round."""
+    for end in history.ends:
+        last = {page.key: page.action for page in history.pages if page.daemon == end.daemon}
+        waiting = {key for left in history.left if left.daemon == end.daemon for key in left.waiting}
+        there = {
+            key for key, action in last.items() if action == "trigger" and not any(each in key for each in RUNTIME)
+        }
+        for key in sorted(set(end.pages) - there - waiting):
+            yield f"{end.daemon} has {key} open, and the people on call do not"
+        for key in sorted(there - set(end.pages) - waiting):
+            yield f"the people on call have {key} of {end.daemon} open, which it does not"
 
 
 def broken_journals(history: History) -> Iterator[str]:

@@ -137,8 +137,8 @@ class Ended:
 class History:
     """One run."""
 
-    lost_room: bool
-    accepted: dict[str, tuple[Accepted, ...]]  # by edge, in its order
+    lost_room: bool = False
+    accepted: dict[str, tuple[Accepted, ...]] = field(default_factory=dict)  # by edge, in its order
     writes: tuple[Write, ...] = ()
     calls: tuple[Call, ...] = ()
     pages: tuple[Taken, ...] = ()

@@ -165,6 +165,7 @@ class Rig:
         (home / "dispatcher.list").write_text(sites)
         listen = f"{address(edge)}:{EDGE_PORT}"
         (home / "edge-local.cfg").write_text(
+            "debug=1\n"  # NOTICE: what it accepts is told at this level
             f"listen=udp:{listen}\nlisten=tcp:{listen}\n"
             f'#!substdef "!EDGE_DISPATCHER_LIST!{home}/dispatcher.list!g"\n'
             f'#!substdef "!ENVMON_TOKEN_SHA256!{hashlib.sha256(TOKEN.encode()).hexdigest()}!g"\n'

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaos_checks import check
+from chaos_checks import check, unlike
 from chaos_faults import Faults
-from chaos_history import Ended, History, Left, Line, accepted
+from chaos_history import Ended, History, Left, Line, Taken, accepted
 from chaos_net import address
 from chaos_plan import Plan
 from chaos_rig import EDGES, Rig
@@ -33,6 +33,7 @@ from envmon.recordings.replay import Replay, replay
 READY_S = 60.0
 CALM_S = 60.0
 PLAY_S = 9.0
+LOOK_S, QUIET = 0.4, 3  # calm is what holds for three looks: a second, so that every loop has turned
 DISK_MB = 48
 
 
@@ -70,8 +71,8 @@ async def run(rig: Rig, plan: Plan) -> Verdict:
             caller = rig.caller()
             calling = asyncio.create_task(caller.run())
             await _play(rig, plan, faults)
-            calm = await _calm(hosts, plan)
-            ends = await _ends(hosts)
+            calm, statuses = await _calm(rig, hosts, plan)
+            pages = _pages(rig, plan)
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
         finally:
@@ -84,11 +85,11 @@ async def run(rig: Rig, plan: Plan) -> Verdict:
         accepted={edge: accepted(edge, _since(rig.edge_log(edge), logs[edge]), _daemons()) for edge in EDGES},
         writes=tuple(sorted((w for host in hosts.values() for w in host.door.writes), key=lambda write: write.at)),
         calls=tuple(caller.calls),
-        pages=tuple(page for page in rig.on_call.taken if page.site == site_of(plan)),
+        pages=pages,
         orders=tuple(order for host in hosts.values() for order in host.orders),
         down=tuple(faults.down),
         left=tuple(_left(host, plan) for host in hosts.values()),
-        ends=tuple(ends),
+        ends=tuple(_end(name, told) for name, told in statuses.items() if told is not None),
         percents={edge: (await rig.edge_answers(edge))[0] for edge in EDGES},
         calm=calm,
     )
@@ -147,21 +148,23 @@ async def _play(rig: Rig, plan: Plan, faults: Faults) -> None:
     await faults.heal()
 
 
-async def _calm(hosts: Mapping[str, Host], plan: Plan) -> str:
-    """Wait until nothing moves any more; why not, "" when it does not."""
-    why, resumed = "", False
+async def _calm(rig: Rig, hosts: Mapping[str, Host], plan: Plan) -> tuple[str, Mapping[str, Any]]:
+    """Wait until nothing moves any more; why not ("" when it does not), and the statuses then."""
+    why, resumed, quiet = "", False, 0
+    statuses: dict[str, Any] = {}
     deadline = time.monotonic() + CALM_S
     while time.monotonic() < deadline:
         statuses = {name: await host.status() for name, host in hosts.items()}
-        why = _unrest(statuses, plan, hosts)
+        why = _unrest(statuses, plan, hosts) or _untold(statuses, rig, plan)
+        quiet = 0 if why else quiet + 1
         held = [name for name, told in statuses.items() if told and told["lease"]["held"] and told["mode"] == "held"]
-        if not why and held and plan.resumes and not resumed:
-            resumed = True
+        if quiet == QUIET and held and plan.resumes and not resumed:
+            resumed, quiet = True, 0
             await hosts[held[0]].order("resume", "chaos resumes")
-        elif not why:
-            return ""
-        await asyncio.sleep(0.5)
-    return f"not calm within {CALM_S:g} s: {why}"
+        if quiet == QUIET:
+            return "", statuses
+        await asyncio.sleep(LOOK_S)
+    return f"not calm within {CALM_S:g} s: {why}", statuses
 
 
 def _unrest(statuses: Mapping[str, Any], plan: Plan, hosts: Mapping[str, Host]) -> str:
@@ -176,9 +179,7 @@ def _unrest(statuses: Mapping[str, Any], plan: Plan, hosts: Mapping[str, Host]) 
     told = statuses[holders[0]]
     route = told["routes"]["outbound"]
     if told["mode"] == "held":
-        return (
-            "" if "envmon/" + told["site"] + "/mode/held" in told["pages"] else f"{holders[0]} is held without a page"
-        )
+        return "" if f"envmon/{told['site']}/mode/held" in told["pages"] else f"{holders[0]} is held without a page"
     if route["edges_say"] != "agree" or route["position"] in ("shifting", "restoring"):
         return f"{holders[0]}: {route['position']}, the edges {route['edges_say']}, {route['why']}"
     if plan.loses_room and route["position"] != "backup" and not any("/outbound/" in key for key in told["pages"]):
@@ -186,16 +187,22 @@ def _unrest(statuses: Mapping[str, Any], plan: Plan, hosts: Mapping[str, Host]) 
     return ""
 
 
-async def _ends(hosts: Mapping[str, Host]) -> list[Ended]:
-    found = []
-    for name, host in hosts.items():
-        if (told := await host.status()) is not None:
-            route = told["routes"]["outbound"]
-            found.append(Ended(
-                name, told["lease"]["held"], told["lease"]["epoch"], told["mode"], route["position"],
-                route["commanded"], route["edges_say"], route["ready"], tuple(told["pages"]),
-            ))  # fmt: skip
-    return found
+def _untold(statuses: Mapping[str, Any], rig: Rig, plan: Plan) -> str:
+    ends = tuple(_end(name, told) for name, told in statuses.items())
+    return "; ".join(unlike(History(ends=ends, pages=_pages(rig, plan))))
+
+
+def _pages(rig: Rig, plan: Plan) -> tuple[Taken, ...]:
+    """The pages of this run; one of the run before may still arrive, out of the kernel's buffers."""
+    return tuple(page for page in rig.on_call.taken if page.site == site_of(plan))
+
+
+def _end(name: str, told: Mapping[str, Any]) -> Ended:
+    route = told["routes"]["outbound"]
+    return Ended(
+        name, told["lease"]["held"], told["lease"]["epoch"], told["mode"], route["position"], route["commanded"],
+        route["edges_say"], route["ready"], tuple(told["pages"]),
+    )  # fmt: skip
 
 
 def _left(host: Host, plan: Plan) -> Left:

@@ -129,14 +129,15 @@ class Host:
     async def approve(self, request: str) -> None:
         """A second person approves what the first has asked for."""
         code = (
-            "import sys, json; from pathlib import Path; from envmon.runtime.ask import ask; "
+            "import os, sys, json; from pathlib import Path; from envmon.runtime.ask import ask; "
+            f"os.setgroups([]); os.setuid({SECOND_PERSON}); "
             "print(json.dumps(ask(Path(sys.argv[1]), json.loads(sys.argv[2]), 10.0)))"
         )
         asked = {"command": "approve", "request": request, "reason": "chaos approves"}
         at = time.monotonic()
         done = await asyncio.to_thread(
             subprocess.run, [sys.executable, "-c", code, str(self.socket), json.dumps(asked)],
-            capture_output=True, text=True, check=False, user=SECOND_PERSON, group=0, timeout=30,
+            capture_output=True, text=True, check=False, timeout=30,
         )  # fmt: skip
         self.orders.append(Ordered(self.name, "approve", "chaos approves", at, time.monotonic(), done.stdout.strip()))
 

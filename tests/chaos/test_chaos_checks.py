@@ -98,6 +98,7 @@ PAST = accepts("edge1", STAMPED, Accepted("edge1", 5, 50, "a"))
 UNTOLD = tuple(each for each in H.pages if "T10" not in each.key)
 APART = {"edge0": 100, "edge1": 0}
 BAD = {
+    "an edge whose log is silent": ("blind", replace(H, accepted=accepts("edge0"))),
     "an older epoch accepted": ("two controllers", replace(writes(WRITE), accepted=accepts("edge0", *BACK))),
     "one epoch of two daemons": (
         "two controllers", replace(writes(Write(10.2, "b", "edge1", 5, 100, 1, 200)), accepted=SHARED),
@@ -136,7 +137,7 @@ def test_a_bad_history_is_caught(what: str) -> None:
 @pytest.mark.parametrize(
     "history",
     [
-        ordered(5.5),
+        ordered(5.04),
         ordered(9.0, refused=True),
         left(replace(H, pages=tuple(each for each in H.pages if "T20" not in each.key)), "a", waiting=(THERE,)),
         left(H, "a", replayed=("L10", "T10", "T10"), cut=True),
