@@ -35,6 +35,7 @@ CALM_S = 60.0
 PLAY_S = 9.0
 LOOK_S, QUIET = 0.4, 3  # calm is what holds for three looks: a second, so that every loop has turned
 DISK_MB = 48
+LAG_EVERY_S = 0.1
 
 
 class SetupError(Exception):
@@ -51,12 +52,14 @@ class Verdict:
     digest: str
     wall_s: float
     cpu_s: float
+    lag_s: float  # the longest the bench itself was late: its sites and doors are then no witnesses
     seen: dict[str, int]  # how often something happened that a run may be about
 
 
 async def run(rig: Rig, plan: Plan) -> Verdict:
     """Play one plan and judge it. Raises SetupError."""
     began = time.monotonic()
+    lag = asyncio.create_task(_lag())
     rig.cool()
     await rig.send_home()
     rig.on_call.taken.clear()
@@ -73,9 +76,12 @@ async def run(rig: Rig, plan: Plan) -> Verdict:
             await _play(rig, plan, faults)
             calm, statuses = await _calm(rig, hosts, plan)
             pages = _pages(rig, plan)
+            lag.cancel()
+            lag_s = await lag
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
         finally:
+            lag.cancel()
             await faults.heal()
             for host in hosts.values():
                 host.cpu_s()
@@ -98,8 +104,20 @@ async def run(rig: Rig, plan: Plan) -> Verdict:
     cpu_s = sum(host.spent_s for host in hosts.values())
     return Verdict(
         plan.seed, [str(f) for f in plan.faults], check(history), digest, round(time.monotonic() - began, 1),
-        round(cpu_s, 1), _seen(history, faults),
+        round(cpu_s, 1), round(lag_s, 2), _seen(history, faults),
     )  # fmt: skip
+
+
+async def _lag() -> float:
+    """Until cancelled; the longest that a sleep of ours took too long, seconds."""
+    worst = 0.0
+    try:
+        while True:
+            due = time.monotonic() + LAG_EVERY_S
+            await asyncio.sleep(LAG_EVERY_S)
+            worst = max(worst, time.monotonic() - due)
+    except asyncio.CancelledError:
+        return worst
 
 
 def _fresh(rig: Rig, name: str) -> Path:

@@ -4,7 +4,8 @@
 
 Rules
 - The rig lives from the first seed to the end of the input; a rig that a run has broken is made anew.
-- The bench's own faults are told apart from findings: ``error`` instead of ``wrong``.
+- The bench's own faults are told apart from findings: ``error`` instead of ``wrong``. What a bench saw that was itself
+  kept waiting (another load on the machine) is no finding: ``starved``, and the run is made again.
 """
 
 import asyncio
@@ -16,17 +17,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 from chaos_plan import plan
-from chaos_rig import Rig, disk_name
+from chaos_rig import Rig, disk_name, stand_out
 from chaos_run import keep, run
 from chaos_site import unmount, wiped
+
+STARVED_S = 0.8
 
 
 async def serve(worker: int, folder: Path, evidence: Path) -> None:
     """Run seeds until the input ends."""
+    slower = stand_out()
     seed = await _next()
     while seed is not None:
         wiped(folder)
-        async with Rig(worker, folder) as rig:
+        async with Rig(worker, folder, slower) as rig:
             while seed is not None and await _one(rig, seed, evidence):
                 seed = await _next()
             if seed is not None:
@@ -41,6 +45,11 @@ async def _one(rig: Rig, seed: int, evidence: Path) -> bool:
         verdict = await run(rig, drawn)
     except Exception as error:  # noqa: BLE001 - the next seed must not pay for it
         told = {"seed": seed, "error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()[-4000:]}
+        print(json.dumps(told), flush=True)
+        return False
+    if verdict.wrong and verdict.lag_s > STARVED_S:
+        doubtful = f"this machine kept the bench waiting for {verdict.lag_s} s: {len(verdict.wrong)} doubtful findings"
+        told = {"seed": seed, "starved": verdict.lag_s, "error": doubtful, "wrong": verdict.wrong, "trace": ""}
         print(json.dumps(told), flush=True)
         return False
     told = asdict(verdict)
