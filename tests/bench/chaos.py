@@ -9,6 +9,7 @@ See README.md beside this file. Exit code 0: every run held; 1: findings; 2: the
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -144,6 +145,8 @@ def finished(state: Path) -> dict[int, dict[str, Any]]:
 def main() -> int:
     """Run and judge."""
     asked = _asked()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # also where a shell has put us into the background
     if os.geteuid() != 0:
         raise SystemExit("network namespaces need root")
     done = finished(asked.state)
