@@ -25,6 +25,7 @@ from envmon.core import snapshot
 from envmon.core.advance import advance
 from envmon.core.explain import explain_now, plain
 from envmon.core.guard import objections
+from envmon.core.memory import will
 from envmon.core.status import status
 from envmon.core.world import World, initial
 from envmon.drivers import longest_poll_s, open_driver
@@ -96,7 +97,7 @@ class Assembly:
         parts = self.parts(settings, profiles)
         parts.in_force()
         self.daemon = Daemon(
-            mind=Mind(advance, snapshot.dump, status, objections, lambda world: plain(explain_now(world))),
+            mind=Mind(advance, snapshot.dump, status, objections, lambda world: plain(explain_now(world)), will),
             world=remembered(journal, clock),
             frame=self._frame(),
             parts=parts,

@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from operator import attrgetter
 from typing import TypeVar
 
+from envmon.core.memory import found, kept_since, standing_by
 from envmon.core.sky import configured, reported
 from envmon.core.tally import refutes, tally
 from envmon.core.trust import JUDGED, behave
@@ -25,6 +26,7 @@ from envmon.core.world import (
     ZoneState,
 )
 from envmon.model.event import (
+    Bequest,
     DeviceBatch,
     EdgeReport,
     EdgeStatus,
@@ -83,6 +85,8 @@ def fold(world: World, event: Event) -> World:
             return _report(world, event)
         case LeaseReport():
             return _lease(world, event)
+        case Bequest():
+            return _beside(replace(world, bequest=event))
         case EffectReport():
             return _effect(world, event)
         case WeatherReport():
@@ -238,8 +242,17 @@ def _report(world: World, event: ReadinessReport) -> World:
 def _lease(world: World, event: LeaseReport) -> World:
     same = event.epoch == world.lease.epoch
     stamped_ns = world.lease.stamped_ns if same else 0
-    world = replace(world, lease=LeaseState(event.held, event.epoch, event.detail, stamped_ns))
+    world = replace(world, lease=LeaseState(event.held, event.epoch, event.detail, stamped_ns, event.holder))
     if not event.held:
-        return world
-    ours = event.former in (0, world.last_epoch)
-    return replace(world, last_epoch=event.epoch, followed=world.followed if ours else event.former)
+        return _beside(world)
+    ours = event.former in (0, world.last_epoch) and not kept_since(world)
+    world = replace(world, last_epoch=event.epoch)
+    if ours:
+        return replace(world, bequest=None)
+    return replace(world, followed=event.former, bequest=world.bequest or Bequest(event.at, 0, event.former))
+
+
+def _beside(world: World) -> World:
+    """A standby goes by what people have set aside at the holder: it is where they order."""
+    memory = found(world) if standing_by(world) else None
+    return world if memory is None else replace(world, aside=memory.aside)

@@ -4,7 +4,7 @@ Rules
   - The mode is never a position: holding, arming or disarming moves no traffic.
   - Automatic is refused where losing a zone would also lose the lever that leaves it.
   - A position set by somebody else's hand, or a newer epoch at an edge, holds automation until an operator resumes.
-  - Whoever takes the lease from another envmon does not know what that one knew (latch, holds), and starts held.
+  - Whoever takes the lease from another envmon inherits its mode, or starts held: ``heir_rules``.
 """
 
 from dataclasses import dataclass
@@ -115,8 +115,6 @@ MODE_RULES: tuple[Row[ModeAct], ...] = (
         hand=(Hand.ELSEWHERE, Hand.DIVIDED)),
     row("M51", "Held by rule: an edge has seen a newer epoch, another envmon holds the right to act.",
         ModeAct.HOLD, page=Urgency.CRITICAL, order=ModeAsk.NONE, mode=AUTO, placement=YES, hand=Hand.NEWER),
-    row("M52", "Held by rule: the lease was another envmon's, and what it had decided is not known here.",
-        ModeAct.HOLD, page=Urgency.CRITICAL, order=ModeAsk.NONE, mode=AUTO, placement=YES, hand=Hand.NONE, memory=NO),
     row("M60", "Disarmed by rule: with this policy, losing a zone would also lose the lever that leaves it.",
         ModeAct.OBSERVE, page=Urgency.CRITICAL, order=ModeAsk.NONE, mode=AUTO, placement=NO),
 )

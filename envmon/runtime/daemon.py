@@ -25,6 +25,7 @@ from envmon.runtime.conditions import Conditions
 from envmon.runtime.counters import Counters
 from envmon.runtime.dispatcher import Dispatcher
 from envmon.runtime.engine import Answer, Engine, Mind, Outlets, W
+from envmon.runtime.heritage import Heritage
 from envmon.runtime.ledger import Ledger
 from envmon.runtime.notify import Notifier
 from envmon.runtime.orders import OrderDesk
@@ -69,7 +70,8 @@ class Daemon(Generic[W]):
         self._dispatcher = Dispatcher(frame.actuators, frame.lease, clock, self.counters, self._reported)
         outlets = Outlets(self._dispatcher.execute, self._page, self._hint, self._turned, frame.recorded)
         self._ledger = Ledger(frame.journal, self.counters)
-        self._engine = Engine(mind, world, self._ledger, outlets, clock, self.counters)
+        heritage = Heritage(frame.lease, mind.will)
+        self._engine = Engine(mind, world, self._ledger, outlets, clock, self.counters, heritage)
         self._edges = [EdgeWatch(name, edge, clock, self._engine.post) for name, edge in frame.actuators.items()]
         self._probes = [ProbeWatch(to, frame.probe, clock, self._engine.post, frame.probe_s) for to in frame.targets]
         self._desk = OrderDesk(frame.socket, self._order, self.told, self.counters, frame.people)

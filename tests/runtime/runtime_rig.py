@@ -12,7 +12,7 @@ from envmon.config.settings import EdgeSettings
 from envmon.drivers.contract import DeviceError
 from envmon.journal.chain import EMPTY, Head
 from envmon.journal.record import JournalError, Record
-from envmon.leases.contract import LeaseError
+from envmon.leases.contract import Kept, LeaseError
 from envmon.model.effect import Decision, Effect, Page, PollFaster, SetPercent
 from envmon.model.event import Event, OrderReceived, Stamp
 from envmon.model.reading import Point, Reading, Reason, Role
@@ -152,7 +152,9 @@ class MemoryLease:
 
     former = 0
 
-    def __init__(self, last: int = 0) -> None:
+    def __init__(self, last: int = 0, ttl_s: float = 0.0) -> None:
+        self.ttl_s = ttl_s
+        self.kept = Kept()
         self.last = last
         self.holder = ""
         self.ours = False
@@ -174,6 +176,11 @@ class MemoryLease:
 
     async def held(self) -> bool:
         return self.ours
+
+    async def keep(self, epoch: int, text: str) -> None:
+        if self.holder:
+            raise LeaseError(f"held by {self.holder}")
+        self.kept = Kept(text, epoch, epoch)
 
 
 class CountingProbe:
