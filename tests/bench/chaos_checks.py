@@ -10,16 +10,26 @@ from collections.abc import Callable, Iterator
 
 from chaos_history import Ended, History, Left, Line, Ordered
 
+from envmon.core.heir_rules import HEIR_RULES, HeirAct
 from envmon.core.mode_rules import MODE_RULES, ModeAct
 from envmon.core.route_rules import ROUTE_RULES
 
 EXECUTE_S = 32.0  # an effect begins within 30 s of its line, or never; and a moment to arrive
 GIVER_S = 0.05  # between the last moment the giver of an order waits, and a decision on it
 DYING_S = 1.0  # before an edge goes down and after it came up, calls may meet it half way
-RUNTIME = ("journal/", "recorder", "recording")  # pages of the runtime: not of the core, not in its status
+RUNTIME = (
+    "journal/",
+    "recorder",
+    "recording",
+    "lease/memory",
+)  # pages of the runtime: not of the core, not in its status
 UNSURE = "T23"  # its page is withdrawn the moment it is not so, which may be the same one
 ROUTE_PAGES = {row.id for row in ROUTE_RULES if row.page is not None} - {UNSURE}
 HOLDS = {row.id for row in MODE_RULES if row.action is ModeAct.HOLD}
+HOLDS |= {row.id for row in HEIR_RULES if row.action is HeirAct.START_HELD}
+MODES = {row.id for row in MODE_RULES if not row.refuses} | HOLDS
+HOLD = "M30"
+FAILOVERS, GIVEN_UP = {"T10", "T60"}, {"T38", "T64", "T66", "T73"}
 
 
 def check(history: History) -> list[str]:
@@ -32,6 +42,8 @@ def check(history: History) -> list[str]:
         "effect without line": without_line,
         "late effect": late_effects,
         "lost page": lost_pages,
+        "two failovers": two_failovers,
+        "forgotten hold": forgotten_hold,
         "journal": broken_journals,
         "replay": other_replays,
         "end": bad_end,
@@ -117,9 +129,9 @@ def late_effects(history: History) -> Iterator[str]:
 
 def lost_pages(history: History) -> Iterator[str]:
     """What a line of the journal pages has arrived, or waits; what is open is open at the people on call, too."""
+    told = {page.key for page in history.pages if page.action == "trigger"}
+    told |= {key for left in history.left for key in left.waiting}
     for left in history.left:
-        taken = [page for page in history.pages if page.daemon == left.daemon]
-        told = {page.key for page in taken if page.action == "trigger"} | set(left.waiting)
         for line in left.lines:
             if (key := _paged(line)) and not any(each.endswith(key) for each in told):
                 yield f"{left.daemon} decided {line.rule} in line {line.seq}, and no page {key} has arrived"
@@ -137,17 +149,44 @@ def _paged(line: Line) -> str:
 
 
 def unlike(history: History) -> Iterator[str]:
-    """Every page that is open at a daemon, and not at the people on call, or the other way round."""
+    """Every page that is open at a daemon, and not at the people on call, or the other way round.
+
+    The daemons of a site share the keys, for an heir resolves what was open before it.
+    """
+    last = {page.key: page.action for page in history.pages}
+    waiting = {key for left in history.left for key in left.waiting}
+    there = {key for key, action in last.items() if action == "trigger" and not any(each in key for each in RUNTIME)}
+    here = {key: end.daemon for end in history.ends for key in end.pages}
+    for key in sorted(here.keys() - there - waiting):
+        yield f"{here[key]} has {key} open, and the people on call do not"
+    for key in sorted(there - here.keys() - waiting):
+        yield f"the people on call have {key} open, and no daemon has"
+
+
+def two_failovers(history: History) -> Iterator[str]:
+    """One automatic failover in an episode, whoever makes it; one that was given up leaves another."""
+    made: dict[str, list[str]] = {}
+    for left in history.left:
+        for line in left.lines:
+            if line.rule in FAILOVERS | GIVEN_UP:
+                made.setdefault(line.episode, []).append(f"{line.rule} by {left.daemon}")
+    for episode, moves in made.items():
+        begun = [move for move in moves if move[:3] in FAILOVERS]
+        if len(begun) > 1 + len(moves) - len(begun):
+            yield f"in episode {episode}: {', '.join(moves)}"
+
+
+def forgotten_hold(history: History) -> Iterator[str]:
+    """A hold that was ordered and carried out is in force until the mode is changed, whoever holds the lease."""
+    modes = sorted(
+        (line.at, line.rule, left.daemon)
+        for left in history.left
+        for line in left.lines
+        if line.rule in MODES and not line.refused
+    )
     for end in history.ends:
-        last = {page.key: page.action for page in history.pages if page.daemon == end.daemon}
-        waiting = {key for left in history.left if left.daemon == end.daemon for key in left.waiting}
-        there = {
-            key for key, action in last.items() if action == "trigger" and not any(each in key for each in RUNTIME)
-        }
-        for key in sorted(set(end.pages) - there - waiting):
-            yield f"{end.daemon} has {key} open, and the people on call do not"
-        for key in sorted(there - set(end.pages) - waiting):
-            yield f"the people on call have {key} of {end.daemon} open, which it does not"
+        if end.held and modes and modes[-1][1] == HOLD and end.mode != "held":
+            yield f"{modes[-1][2]} was held by order, and {end.daemon} is {end.mode}"
 
 
 def broken_journals(history: History) -> Iterator[str]:

@@ -91,6 +91,7 @@ def writes(*more: Write) -> History:
     return replace(H, writes=(*H.writes, *more))
 
 
+GIVEN_UP = "envmon/chaos_1/outbound/77/T38"
 STAMPED = Accepted("edge1", 5, None, "a")
 BACK = (*H.accepted["edge0"], Accepted("edge0", 5, 0, "a"))
 SHARED = accepts("edge1", STAMPED, Accepted("edge1", 5, 100, "b"))
@@ -115,6 +116,11 @@ BAD = {
     "a decision nobody was told of": ("lost page", replace(H, pages=UNTOLD)),
     "a page that is open here only": ("lost page", replace(H, pages=(*H.pages, page(THERE, 14.0, action="resolve")))),
     "a page that is open there only": ("lost page", end(H, "a", pages=())),
+    "two failovers of one episode": ("two failovers", left(H, "b", lines=(*H.left[1].lines, line(3, 30.0, "T10")))),
+    "a hold the heir does not know": (
+        "forgotten hold", end(left(left(H, "b", lines=()), "a", lines=(*H.left[0].lines, line(4, 13.0, "M30"))), "b",
+        mode="automatic"),
+    ),
     "a broken chain": ("journal", left(H, "a", journal="line 2 was changed")),
     "another replay": ("replay", left(H, "a", replay="it replays otherwise")),
     "a replay of what was not decided": ("replay", left(H, "a", replayed=("L10", "T10", "T10"))),
@@ -141,7 +147,8 @@ def test_a_bad_history_is_caught(what: str) -> None:
         ordered(9.0, refused=True),
         left(replace(H, pages=tuple(each for each in H.pages if "T20" not in each.key)), "a", waiting=(THERE,)),
         left(H, "a", replayed=("L10", "T10", "T10"), cut=True),
-        end(H, "b", mode="automatic"),
+        left(H, "b", lines=(*H.left[1].lines, line(3, 30.0, "T38"), line(4, 31.0, "T10")), waiting=(GIVEN_UP,)),
+        end(left(H, "a", lines=(*H.left[0].lines, line(4, 13.0, "M30"))), "b", mode="automatic"),
     ],
 )  # fmt: skip
 def test_what_may_happen_is_no_finding(history: History) -> None:
