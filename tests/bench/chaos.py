@@ -198,7 +198,7 @@ def _tell(number: int, of: int, told: dict[str, Any], asked: argparse.Namespace)
         return
     verdict = "held" if not told["wrong"] else "FOUND"
     print(
-        f"{number}/{of} seed {seed}: {verdict}, {told['wall_s']} s, {told['cpu_s']} s CPU; {'; '.join(told['faults'])}",
+        f"{number}/{of} seed {seed}: {verdict}, {told['wall_s']} s, {told['cpu_s']} s CPU, {told['lag_s']} s late; {'; '.join(told['faults'])}",
         flush=True,
     )
     if asked.verbose:

@@ -8,7 +8,7 @@ Rules
 
 from collections.abc import Callable, Iterator
 
-from chaos_history import Ended, History, Left, Line, Ordered
+from chaos_history import History, Left, Line, Ordered
 
 from envmon.core.heir_rules import HEIR_RULES, HeirAct
 from envmon.core.mode_rules import MODE_RULES, ModeAct
@@ -219,9 +219,5 @@ def bad_end(history: History) -> Iterator[str]:
             yield f"{end.daemon} is held, and has no page about it open"
     elif end.edges_say != "agree" or len(set(history.percents.values())) != 1:
         yield f"{end.daemon} acts, and the edges do not agree: {history.percents}, {end.edges_say}"
-    elif history.lost_room and end.position != "backup" and not _says_why(end):
-        yield f"{end.daemon} acts, the room is lost, the calls are at {end.position}, and no page says why"
-
-
-def _says_why(end: Ended) -> bool:
-    return any("/outbound" in key for key in end.pages)
+    elif history.lost_room and end.position != "backup" and not end.latched:
+        yield f"{end.daemon} acts, the room is lost, and the calls are at {end.position}"

@@ -129,7 +129,7 @@ class Ended:
     position: str
     commanded: int | None
     edges_say: str
-    ready: str
+    latched: bool
     pages: tuple[str, ...]  # keys that are raised
 
 

@@ -205,7 +205,7 @@ def _unrest(statuses: Mapping[str, Any], plan: Plan, hosts: Mapping[str, Host]) 
         return "" if f"envmon/{told['site']}/mode/held" in told["pages"] else f"{holders[0]} is held without a page"
     if route["edges_say"] != "agree" or route["position"] in ("shifting", "restoring"):
         return f"{holders[0]}: {route['position']}, the edges {route['edges_say']}, {route['why']}"
-    if plan.loses_room and route["position"] != "backup" and not any("/outbound/" in key for key in told["pages"]):
+    if plan.loses_room and route["position"] != "backup" and not route["latched"]:
         return f"{holders[0]}: the room is lost and the calls are at {route['position']}: {told['armed']}"
     return ""
 
@@ -224,7 +224,7 @@ def _end(name: str, told: Mapping[str, Any]) -> Ended:
     route = told["routes"]["outbound"]
     return Ended(
         name, told["lease"]["held"], told["lease"]["epoch"], told["mode"], route["position"], route["commanded"],
-        route["edges_say"], route["ready"], tuple(told["pages"]),
+        route["edges_say"], route["latched"], tuple(told["pages"]),
     )  # fmt: skip
 
 

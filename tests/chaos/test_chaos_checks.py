@@ -27,8 +27,8 @@ def good() -> History:
     b = (line(1, 20.0, "L10"), line(2, 21.0, "M52"))
     keys = [f"envmon/chaos_1/outbound/77/{rule}" for rule in ("T10", "T20")]
     ends = (
-        Ended("a", False, 0, "automatic", "backup", 100, "agree", "no", (THERE,)),
-        Ended("b", True, 6, "held", "backup", 100, "agree", "yes", (HELD,)),
+        Ended("a", False, 0, "automatic", "backup", 100, "agree", True, (THERE,)),
+        Ended("b", True, 6, "held", "backup", 100, "agree", False, (HELD,)),
     )
     return History(
         lost_room=True,
