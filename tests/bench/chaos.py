@@ -197,10 +197,8 @@ def _tell(number: int, of: int, told: dict[str, Any], asked: argparse.Namespace)
         print(f"{number}/{of} seed {seed}: NOT RUN: {told['error']}\n{told['trace']}", flush=True)
         return
     verdict = "held" if not told["wrong"] else "FOUND"
-    print(
-        f"{number}/{of} seed {seed}: {verdict}, {told['wall_s']} s, {told['cpu_s']} s CPU, {told['lag_s']} s late; {'; '.join(told['faults'])}",
-        flush=True,
-    )
+    cost = f"{told['wall_s']} s, {told['cpu_s']} s CPU, {told['lag_s']} s late"
+    print(f"{number}/{of} seed {seed}: {verdict}, {cost}; {'; '.join(told['faults'])}", flush=True)
     if asked.verbose:
         print(f"     {told['seen']}")
     for wrong in told["wrong"]:
