@@ -59,6 +59,9 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
     """The status for people, most important first."""
     armed = told.get("armed", {"now": False, "why": "no policy in force"})
     yield f"{told['site']}: {told['mode']}, {'armed' if armed['now'] else 'not armed'} ({armed['why']})"
+    if standby := told.get("standby"):
+        could = "and could go on for it" if standby["inherits"] else "but could NOT go on for it"
+        yield f"stands by for {standby['for']}, {could}: {standby['why']}"
     for name, route in told["routes"].items():
         percent = "?" if route["percent"] is None else route["percent"]
         yield f"route {name}: {route['position']}, {percent} % to the backup, ready: {route['ready']}"

@@ -3,6 +3,8 @@
 Rules
   - What is inherited replaces what this daemon had thought while it stood by; what it measured is its own.
   - A looser policy that waits here and was in force there has been accepted by two people: it takes force.
+  - A stage on the way has its time to be proven again: that nobody watched it meanwhile is no sign against it. The last
+    stage keeps its own, for how long calls take to drain is learnt from it. No other clock is set back.
   - Open pages are inherited as told once, and told again where they are urgent: who died may not have delivered them.
   - Who cannot inherit starts held at the position the edges show, and says what is wanting.
 """
@@ -13,6 +15,8 @@ from hashlib import sha256
 from envmon.core.fold import fold
 from envmon.core.heir_rules import HEIR_RULES, HeirAct, HeirFacts, Legacy
 from envmon.core.memory import Memory, policy_hash, proposed, read, standing_by, wanting
+from envmon.core.proof import stage
+from envmon.core.route_words import Stage
 from envmon.core.step import Step
 from envmon.core.table import find, tell
 from envmon.core.traffic import adopt
@@ -57,7 +61,7 @@ def inherited(world: World, policy: Policy) -> World:
         mode_rule=memory.mode_rule,
         mode_why=memory.mode_why,
         followed=memory.followed,
-        routes={name: _taken_over(world.routes[name], kept) for name, kept in memory.routes.items()},
+        routes={name: _taken_over(world, world.routes[name], kept) for name, kept in memory.routes.items()},
         raised={**dict.fromkeys(memory.raised, Urgency.INFO.value), **world.raised},
         aside=memory.aside,
         requests=memory.requests,
@@ -93,10 +97,11 @@ def _blind(world: World, policy: Policy, zone: ZoneState) -> bool:
     return zone.judgement.verdict is Verdict.UNKNOWN and age_s(world.now, zone.verdict_ns) >= policy.stale_s
 
 
-def _taken_over(own: RouteState, kept: RouteState) -> RouteState:
+def _taken_over(world: World, own: RouteState, kept: RouteState) -> RouteState:
     """A route as it was left, seen with our own eyes. Calls of ours prove nothing of a command that was not ours."""
     probes = {name: replace(view, in_a_row=0) for name, view in own.probes.items()}
-    return replace(kept, edges=own.edges, probes=probes, reports=own.reports)
+    command_ns = world.now.mono_ns if stage(kept) is Stage.PART else kept.command_ns
+    return replace(kept, edges=own.edges, probes=probes, reports=own.reports, command_ns=command_ns)
 
 
 def _bereft(world: World, policy: Policy) -> World:

@@ -91,6 +91,8 @@ def test_a_move_under_way_is_carried_on_to_its_proof_by_the_heir(percent):
     take_over(second, first)
     assert second.route.position is Position.SHIFTING
     assert second.route.episode == first.route.episode
+    assert second.route.command_ns == second.world.now.mono_ns, "the stage has its time again"
+    assert second.route.moved_ns < second.route.command_ns, "and the move has not"
     second.run(120, heat=0.02)
     assert second.route.position is Position.BACKUP
     assert {edge.percent for edge in second.edges.values()} == {100}
