@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0
 SNAPSHOT_S = 10.0
 ANSWER_S = 15.0  # real seconds an operator waits for an answer
+UNKNOWN = "whoever takes the lease from here would not know of it; give the order there, too"
 BREATH = 50  # events between two yields to the other tasks
 
 W = TypeVar("W")
@@ -218,7 +219,8 @@ class Engine(Generic[W]):
         if self._heritage is not None and (step.decisions or isinstance(event, Tick)):
             self._heritage.look(self._world)
         if isinstance(event, OrderReceived):
-            self._answer(event.order, step.decisions, traffic, written)
+            carried = not all(decision.refused for decision in step.decisions)
+            self._answer(event.order, step.decisions, await self._wanting(traffic, written, carried))
         if step.decisions or isinstance(event, Tick):
             self._outlets.turned()
 
@@ -274,9 +276,15 @@ class Engine(Generic[W]):
         late = asked is None or not asked.wanted()
         return replace(event, at=self._clock.stamp(), order=replace(event.order, late=late))
 
-    def _answer(
-        self, order: Order, decisions: Sequence[Decision], traffic: Sequence[TrafficEffect], written: bool
-    ) -> None:
+    async def _wanting(self, traffic: Sequence[TrafficEffect], written: bool, carried: bool) -> str:
+        """What an order lacks to outlive this process and this host, "" for nothing."""
+        if not written:
+            moved = "no call was moved" if traffic else "it is lost at a restart"
+            return f"the journal cannot be written ({self._ledger.failure}): {moved}"
+        unknown = await self._heritage.known() if self._heritage is not None and carried else ""
+        return f"in force here, but {UNKNOWN}: {unknown}" if unknown else ""
+
+    def _answer(self, order: Order, decisions: Sequence[Decision], error: str) -> None:
         asked = self._asked.get(order.id)
         if asked is None or (future := asked.future).done():
             return
@@ -284,10 +292,6 @@ class Engine(Generic[W]):
         if not mine:
             future.set_result(Answer(False, False, error="no rule answers this order; that is a fault of envmon"))
             return
-        error = ""
-        if not written:
-            moved = "no call was moved" if traffic else "it is lost at a restart"
-            error = f"the journal cannot be written ({self._ledger.failure}): {moved}"
         refused = all(decision.refused for decision in mine)
         future.set_result(Answer(not refused and not error, refused, mine, error))
 

@@ -28,7 +28,7 @@ ROUTE_PAGES = {row.id for row in ROUTE_RULES if row.page is not None} - {UNSURE}
 HOLDS = {row.id for row in MODE_RULES if row.action is ModeAct.HOLD}
 HOLDS |= {row.id for row in HEIR_RULES if row.action is HeirAct.START_HELD}
 MODES = {row.id for row in MODE_RULES if not row.refuses} | HOLDS
-HOLD = "M30"
+HOLD, DONE = "M30", '"ok": true'
 FAILOVERS, GIVEN_UP = {"T10", "T60"}, {"T38", "T64", "T66", "T73"}
 
 
@@ -177,16 +177,17 @@ def two_failovers(history: History) -> Iterator[str]:
 
 
 def forgotten_hold(history: History) -> Iterator[str]:
-    """A hold that was ordered and carried out is in force until the mode is changed, whoever holds the lease."""
+    """A hold that was answered as done is in force until the mode is changed, whoever holds the lease."""
     modes = sorted(
-        (line.at, line.rule, left.daemon)
+        (line.at, left.daemon, line.rule)
         for left in history.left
         for line in left.lines
         if line.rule in MODES and not line.refused
     )
+    done = {order.daemon for order in history.orders if order.command == "hold" and DONE in order.answer}
     for end in history.ends:
-        if end.held and modes and modes[-1][1] == HOLD and end.mode != "held":
-            yield f"{modes[-1][2]} was held by order, and {end.daemon} is {end.mode}"
+        if end.held and end.mode != "held" and modes and modes[-1][2] == HOLD and modes[-1][1] in done:
+            yield f"{modes[-1][1]} was held by order, and {end.daemon} is {end.mode}"
 
 
 def broken_journals(history: History) -> Iterator[str]:

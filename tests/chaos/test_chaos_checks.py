@@ -98,6 +98,12 @@ SHARED = accepts("edge1", STAMPED, Accepted("edge1", 5, 100, "b"))
 PAST = accepts("edge1", STAMPED, Accepted("edge1", 5, 50, "a"))
 UNTOLD = tuple(each for each in H.pages if "T10" not in each.key)
 APART = {"edge0": 100, "edge1": 0}
+HELD_BY_A = end(
+    left(left(H, "b", lines=(), replayed=()), "a", lines=(*H.left[0].lines, line(4, 13.0, "M30"))),
+    "b",
+    mode="automatic",
+)
+DONE = Ordered("a", "hold", "chaos 2", 12.9, 13.0, '{"ok": true, "refused": false}')
 BAD = {
     "an edge whose log is silent": ("blind", replace(H, accepted=accepts("edge0"))),
     "an older epoch accepted": ("two controllers", replace(writes(WRITE), accepted=accepts("edge0", *BACK))),
@@ -117,10 +123,7 @@ BAD = {
     "a page that is open here only": ("lost page", replace(H, pages=(*H.pages, page(THERE, 14.0, action="resolve")))),
     "a page that is open there only": ("lost page", end(H, "a", pages=())),
     "two failovers of one episode": ("two failovers", left(H, "b", lines=(*H.left[1].lines, line(3, 30.0, "T10")))),
-    "a hold the heir does not know": (
-        "forgotten hold", end(left(left(H, "b", lines=()), "a", lines=(*H.left[0].lines, line(4, 13.0, "M30"))), "b",
-        mode="automatic"),
-    ),
+    "a hold the heir does not know": ("forgotten hold", replace(HELD_BY_A, orders=(DONE,))),
     "a broken chain": ("journal", left(H, "a", journal="line 2 was changed")),
     "another replay": ("replay", left(H, "a", replay="it replays otherwise")),
     "a replay of what was not decided": ("replay", left(H, "a", replayed=("L10", "T10", "T10"))),
@@ -148,7 +151,8 @@ def test_a_bad_history_is_caught(what: str) -> None:
         left(replace(H, pages=tuple(each for each in H.pages if "T20" not in each.key)), "a", waiting=(THERE,)),
         left(H, "a", replayed=("L10", "T10", "T10"), cut=True),
         left(H, "b", lines=(*H.left[1].lines, line(3, 30.0, "T38"), line(4, 31.0, "T10")), waiting=(GIVEN_UP,)),
-        end(left(H, "a", lines=(*H.left[0].lines, line(4, 13.0, "M30"))), "b", mode="automatic"),
+        replace(HELD_BY_A, orders=(DONE,), left=(HELD_BY_A.left[0], H.left[1])),  # resumed since
+        replace(HELD_BY_A, orders=(replace(DONE, answer='{"ok": false, "error": "... would not know of it"}'),)),
     ],
 )  # fmt: skip
 def test_what_may_happen_is_no_finding(history: History) -> None:
