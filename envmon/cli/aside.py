@@ -31,6 +31,13 @@ def until(text: str, now: datetime | None = None) -> float:
         raise argparse.ArgumentTypeError(text) from None
 
 
+def lasting(hold: argparse.ArgumentParser) -> None:
+    """Add the end of a hold, as a time or as how long."""
+    end = hold.add_mutually_exclusive_group()
+    end.add_argument("--until", type=until, metavar="TIME", help="its end: 06:00 or a date and time; a day at most")
+    end.add_argument("--for", dest="until", type=until, metavar="TIME", help="how long: 90min, 2h")
+
+
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", socket: Path) -> None:
     """Add the three commands."""
     maintenance = commands.add_parser("maintenance", help="set a unit, zone, edge or the site aside for a while")

@@ -180,7 +180,7 @@ class Assembly:
                 for edge in route.edges
                 for target in Target
             ),
-            probe=SipProbe(),
+            probes={name: SipProbe(way=edge.way) for name, edge in edges.items()},
             proofs=tuple(((each.route, each.item), Evidence(each), each.every_s) for each in self.settings.proofs),
             lease=LEASES[self.settings.lease.kind](self.settings),
             journal=self._journal,

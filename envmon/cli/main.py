@@ -22,7 +22,7 @@ SAYS = {
     Command.SHIFT: "send new calls to the backup",
     Command.RESTORE: "bring new calls home",
     Command.DRILL: "move a first share of real calls to the backup and home again, and measure it",
-    Command.HOLD: "freeze automation, keep the position",
+    Command.HOLD: "freeze automation for a while, keep the position; again: a new end",
     Command.RESUME: "end a hold",
     Command.ARM: "let envmon act by its rules (mode automatic)",
     Command.DISARM: "let envmon only observe; needs a second person",
@@ -65,6 +65,10 @@ def _command(asked: argparse.Namespace) -> int:
             return parity.digest(asked.file, asked.list_version)
         case "poll" | "identify" | "profiles" | "profile" | "commission":
             return _devices(asked)
+        case "edge":
+            from envmon.cli.edge import check_edge  # noqa: PLC0415 - the actuators, not needed to give an order
+
+            return check_edge(asked.config, asked.name, asked.script, asked.restart, as_json=asked.json)
         case "replay" | "rehearse":
             return _virtual(asked)
         case "demo":
@@ -155,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     _parity(commands.add_parser("parity", help="what two sites compare of their do-not-record lists"))
     _reading(commands)
     _comparing(commands.add_parser("commission", help="compare a device with its panel and sign a record of it"))
+    _edge(commands.add_parser("edge", help="work on an edge"))
     _replaying(commands)
     _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
     return parser
@@ -168,6 +173,8 @@ def _orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         if command in (Command.SHIFT, Command.RESTORE):
             order.add_argument("--route", default="", help="one route; all of them unless given")
             order.add_argument("--override", action="store_true", help="against a refusal; needs a second person")
+        if command is Command.HOLD:
+            aside.lasting(order)
         if command is Command.DRILL:
             order.add_argument("route", metavar="ROUTE", help="the route to drill")
         if command in (Command.SHIFT, Command.RESTORE, Command.DISARM, Command.ACCEPT):
@@ -221,6 +228,16 @@ def _parity(parser: argparse.ArgumentParser) -> None:
     digest = what.add_parser("digest", help="count, SHA-256, version and age of a list; never a number of it")
     digest.add_argument("file", type=Path, help="the list, a number a line")
     digest.add_argument("--list-version", default="", help="how its source calls this state of it")
+
+
+def _edge(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_subparsers(dest="what", required=True, metavar="check")
+    check = what.add_parser("check", help="prove that it refuses what it must, and keeps what it must; moves no call")
+    check.add_argument("name", help="its name in the configuration")
+    check.add_argument("--config", type=Path, default=CONFIG)
+    check.add_argument("--script", type=Path, help="Kamailio's script, where it can be read")
+    check.add_argument("--restart", action="store_true", help="wait for you to restart it, and see what it kept")
+    check.add_argument("--json", action="store_true")
 
 
 def _comparing(parser: argparse.ArgumentParser) -> None:

@@ -121,8 +121,27 @@ class DispatcherSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SipSettings:
+    """How a probe call speaks SIP. ``transport`` is "udp", "tcp" or "tls"; ``tls_name`` is whom the certificate names.
+
+    ``allow`` is where else than to the edge an answer may lead the call: (host, port), port 0 for any. ``echo``: the
+    far end sends audio back, and a call counts only when it does.
+    """
+
+    transport: str = "udp"
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_name: str = ""
+    username: str = ""
+    password: Secret | None = None
+    allow: tuple[tuple[str, int], ...] = ()
+    echo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeSettings:
-    """A SIP edge. ``kind`` is a key of ``actuators.ACTUATORS``; ``sip`` is host:port (UDP) for probe calls.
+    """A SIP edge. ``kind`` is a key of ``actuators.ACTUATORS``; ``sip`` is host:port for probe calls.
 
     ``sip_backup`` is where probe calls to the backup go, "" for the same place. ``argv`` is a program and its
     arguments; ``token`` is the bearer token, the key of signatures or the TSIG key, as the kind needs it.
@@ -142,28 +161,12 @@ class EdgeSettings:
     dns: DnsSettings | None = None
     dispatcher: DispatcherSettings | None = None
     argv: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ProofSettings:
-    """Who is asked about one readiness item of a route: a URL, or a program and its arguments (``argv``).
-
-    ``ours`` is the file with the digest of our own list, for list parity.
-    """
-
-    route: str
-    item: str
-    url: str = ""
-    token: Secret | None = None
-    argv: tuple[str, ...] = ()
-    ours: Path | None = None
-    every_s: float = 30.0
-    deadline_s: float = 5.0
+    way: SipSettings = SipSettings()
 
 
 @dataclass(frozen=True, slots=True)
 class MqttSettings:
-    """The MQTT broker readings are published to. ``version`` is "3.1.1" or "5"."""
+    """An MQTT broker. ``version`` is "3.1.1" or "5"."""
 
     host: str
     port: int
@@ -179,6 +182,37 @@ class MqttSettings:
     tls: bool = False
     qos: int = 1
     queue: int = 10_000  # messages kept while the broker is away; the oldest go first
+
+
+@dataclass(frozen=True, slots=True)
+class SipAsked:
+    """A SIP address that is asked (OPTIONS), or called where there is a ``user``."""
+
+    host: str
+    port: int
+    way: SipSettings = SipSettings()
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProofSettings:
+    """Who is asked about one readiness item of a route: a URL, a topic of a broker, a SIP address, or a program.
+
+    ``argv`` is a program and its arguments; beside a ``sip`` that is called, it tells what became of that call.
+    ``ours`` is the file with the digest of our own list, for list parity.
+    """
+
+    route: str
+    item: str
+    url: str = ""
+    token: Secret | None = None
+    argv: tuple[str, ...] = ()
+    ours: Path | None = None
+    every_s: float = 30.0
+    deadline_s: float = 5.0
+    broker: MqttSettings | None = None
+    topic: str = ""
+    sip: SipAsked | None = None
 
 
 @dataclass(frozen=True, slots=True)

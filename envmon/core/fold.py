@@ -162,7 +162,7 @@ def _edge(world: World, event: EdgeReport) -> World:
         status = by_route.get(policy.id)
         if status is None:
             error = event.error or f"the edge does not know the route {policy.id}"
-            view = replace(before, error=error)
+            view = replace(before, error=error, speaks=event.speaks)
         else:
             view = EdgeView(status, event.at.mono_ns, "")
             state = _confirm(state, event.at.mono_ns, status, before.status)

@@ -14,6 +14,7 @@ from hashlib import sha256
 
 from envmon.core.fold import fold
 from envmon.core.heir_rules import HEIR_RULES, HeirAct, HeirFacts, Legacy
+from envmon.core.holds import begun
 from envmon.core.memory import Memory, policy_hash, proposed, read, standing_by, wanting
 from envmon.core.proof import stage
 from envmon.core.route_words import Stage
@@ -60,6 +61,7 @@ def inherited(world: World, policy: Policy) -> World:
         mode=memory.mode,
         mode_rule=memory.mode_rule,
         mode_why=memory.mode_why,
+        hold=memory.hold,
         followed=memory.followed,
         routes={name: _taken_over(world, world.routes[name], kept) for name, kept in memory.routes.items()},
         raised={**dict.fromkeys(memory.raised, Urgency.INFO.value), **world.raised},
@@ -107,7 +109,7 @@ def _taken_over(world: World, own: RouteState, kept: RouteState) -> RouteState:
 def _bereft(world: World, policy: Policy) -> World:
     """Held where the edges are, and nothing is repeated that was commanded in another life."""
     routes = {route.id: replace(adopt(world, policy, route), frozen=True) for route in policy.routes}
-    return replace(world, mode=Mode.HELD, routes=routes, bequest=None)
+    return replace(world, mode=Mode.HELD, hold=begun(world, policy, None), routes=routes, bequest=None)
 
 
 def _noticed(world: World, rule: str, text: str) -> World:

@@ -19,7 +19,7 @@ from typing import Any
 
 from envmon.core.aside import SetAside
 from envmon.core.snapshot import canonical, typed
-from envmon.core.world import NEVER, SECOND, Notice, Request, RouteState, World
+from envmon.core.world import NEVER, SECOND, Hold, Notice, Request, RouteState, World
 from envmon.model.event import Bequest, Stamp
 from envmon.model.policy import Policy
 from envmon.model.verdict import Mode
@@ -42,6 +42,7 @@ class Memory:
     mode: Mode
     mode_rule: str
     mode_why: str
+    hold: Hold | None
     followed: int
     routes: Mapping[str, RouteState]
     raised: Mapping[str, str]

@@ -39,6 +39,7 @@ def status(world: World) -> dict[str, Any]:
         "time": world.now.wall,
         "mode": world.mode.value,
         "mode_why": " ".join(filter(None, (SENTENCES.get(world.mode_rule, ""), world.mode_why))),
+        "hold": _hold(world),
         "policy": world.digest,
         "looser_policy": list(world.proposal.looser) if world.proposal else [],
         "armed": _armed(world, policy),
@@ -61,6 +62,15 @@ def _standby(world: World) -> dict[str, Any] | None:
         return None
     lacking = lacks(world, world.policy)
     return {"for": world.lease.holder, "inherits": not lacking, "why": lacking or "all that was decided is known here"}
+
+
+def _hold(world: World) -> dict[str, Any] | None:
+    """The hold by order, with its end; None while nothing is held, or held by rule without an end."""
+    hold = world.hold
+    if hold is None or not hold.until_ns:
+        return None
+    left_s = max(0, (hold.until_ns - world.now.mono_ns) // SECOND)
+    return {"who": hold.who, "reason": hold.reason, "until": hold.until, "left_s": left_s}
 
 
 def _aside(world: World, each: Aside) -> dict[str, Any]:

@@ -95,6 +95,14 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "divided": "the edges differ among themselves",
         "newer": "an edge has seen a newer epoch than ours",
     },
+    "held": {
+        "none": "automation is not held",
+        "rule": "automation is held by rule, until an operator resumes",
+        "remind": "automation is held by rule, and nobody was told for an hour",
+        "runs": "automation is held by order, for a while yet",
+        "soon": "automation is held by order, and the end of the hold is near",
+        "over": "the time of the hold by order is over",
+    },
     "weather": {
         "clear": "every weather service has answered, none warns",
         "warned": "a weather warning is near",

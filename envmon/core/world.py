@@ -146,11 +146,15 @@ class ZoneState:
 
 @dataclass(frozen=True, slots=True)
 class EdgeView:
-    """The last answer of an edge about one route; ``error`` is "" when it answered."""
+    """The last answer of an edge about one route; ``error`` is "" when it answered.
+
+    ``speaks``: it did not, but it answers SIP.
+    """
 
     status: EdgeStatus | None = None
     at_ns: int = 0
     error: str = "not asked yet"
+    speaks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +271,22 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """What freezes automation: whose order, and until when (``until`` in Unix seconds, for people).
+
+    A hold by rule has no end (0): an operator ends it. ``told_ns`` is when people were last told of one by rule, or
+    warned of the end of one by order; 0: not yet.
+    """
+
+    who: str
+    reason: str
+    since_ns: int
+    until_ns: int = 0
+    until: float = 0.0
+    told_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """A policy that was refused because it is looser, and in what."""
 
@@ -292,6 +312,7 @@ class World:
     mode: Mode = Mode.OBSERVE
     mode_rule: str = ""  # the rule that put us into this mode
     mode_why: str = ""
+    hold: Hold | None = None  # while the mode is held
     zones: Mapping[str, ZoneState] = field(default_factory=dict)
     routes: Mapping[str, RouteState] = field(default_factory=dict)
     devices: Mapping[str, str] = field(default_factory=dict)  # id -> error, "" when it answers

@@ -96,12 +96,14 @@ class EdgeReport:
     """An edge was asked: it answered with one status per route, or did not (``error``).
 
     ``at`` is the moment it was asked, so that a write that finished meanwhile is never judged by an older answer.
+    ``speaks``: it takes no commands, but it answered OPTIONS: calls still go through it.
     """
 
     at: Stamp
     edge: str
     statuses: tuple[EdgeStatus, ...]
     error: str = ""
+    speaks: bool = False
 
 
 class Target(StrEnum):

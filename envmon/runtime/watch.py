@@ -8,14 +8,15 @@ Rules
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from envmon.actuators.contract import Actuator, EdgeError
 from envmon.leases.contract import Kept, Lease, LeaseError, TakenError
 from envmon.model.event import Bequest, EdgeReport, EdgeStatus, LeaseReport, ProbeReport, ReadinessReport, Stamp, Target
 from envmon.probes.contract import Probe
-from envmon.probes.evidence import Evidence, EvidenceError
+from envmon.probes.evidence import Evidence
+from envmon.probes.evidence_sources import EvidenceError
 from envmon.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,10 @@ class Nudged:
 
 
 class EdgeWatch:
-    """Asks one edge for its status every ``interval_s``. ``fence`` is the newest epoch it has shown."""
+    """Asks one edge for its status every ``interval_s``. ``fence`` is the newest epoch it has shown.
+
+    When it takes no commands, ``speaks`` asks by SIP whether calls still go through it.
+    """
 
     def __init__(
         self,
@@ -60,8 +64,10 @@ class EdgeWatch:
         clock: Clock,
         post: Callable[[EdgeReport], None],
         interval_s: float = EDGE_S,
+        speaks: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self.edge = edge
+        self._speaks = speaks
         self._actuator = actuator
         self._clock = clock
         self._post = post
@@ -81,7 +87,8 @@ class EdgeWatch:
             statuses, error = await self._ask()
             self._note(error)
             self.fence = max([self.fence, *(status.fence for status in statuses)])
-            self._post(EdgeReport(at, self.edge, statuses, error))
+            speaks = bool(error) and self._speaks is not None and await self._speaks()
+            self._post(EdgeReport(at, self.edge, statuses, error, speaks))
             self.asked.set()
             await self._beat.wait()
 
@@ -113,6 +120,24 @@ class ProbeTarget:
     host: str
     port: int
     user: str
+
+
+def sign_of_life(
+    edge: str, targets: Iterable[ProbeTarget], probes: Mapping[str, Probe]
+) -> Callable[[], Awaitable[bool]] | None:
+    """What asks an edge by OPTIONS whether it speaks SIP at all; None where no call goes through it."""
+    place = next((to for to in targets if to.edge == edge and to.target is Target.PRIMARY), None)
+    if place is None:
+        return None
+
+    async def speaks() -> bool:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return (await probes[edge].options(place.host, place.port)).status > 0
+        except TimeoutError:
+            return False
+
+    return speaks
 
 
 class ProbeWatch:

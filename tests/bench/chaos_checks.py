@@ -27,7 +27,8 @@ UNSURE = "T23"  # its page is withdrawn the moment it is not so, which may be th
 ROUTE_PAGES = {row.id for row in ROUTE_RULES if row.page is not None} - {UNSURE}
 HOLDS = {row.id for row in MODE_RULES if row.action is ModeAct.HOLD}
 HOLDS |= {row.id for row in HEIR_RULES if row.action is HeirAct.START_HELD}
-MODES = {row.id for row in MODE_RULES if not row.refuses} | HOLDS
+CHANGES = {ModeAct.AUTOMATIC, ModeAct.OBSERVE, ModeAct.HOLD, ModeAct.RESUME, ModeAct.LIFT}
+MODES = {row.id for row in MODE_RULES if row.action in CHANGES} | HOLDS
 HOLD, DONE = "M30", '"ok": true'
 FAILOVERS, GIVEN_UP = {"T10", "T60"}, {"T38", "T64", "T66", "T73"}
 

@@ -135,3 +135,8 @@ def test_the_document_tells_every_kind():
     told = DOCUMENT.read_text()
     assert [kind for kind in ACTUATORS if f"`{kind}`" not in told and kind != "simulated"] == []
     assert len([each for each in BLOCKS if each.startswith("edges:")]) == 3
+
+
+def test_a_hold_ends_when_the_file_says(tmp_path):
+    assert loaded(tmp_path, SOUND).policy.hold_s == 8 * 3600
+    assert loaded(tmp_path, f"{SOUND}people:\n  hold: 90min\n").policy.hold_s == 5400

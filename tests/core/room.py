@@ -49,6 +49,7 @@ class Edge:
     fence: int = 0
     up_since: int = 1_000
     silent: bool = False
+    speaks: bool = False  # though silent to commands, it answers OPTIONS
     deaf: bool = False
     calls_primary: int = 0
     calls_backup: int = 0
@@ -163,7 +164,7 @@ class Room:
     def ask_edges(self) -> None:
         for name, edge in self.edges.items():
             if edge.silent:
-                self.tell(EdgeReport(self.at, name, (), "no answer"))
+                self.tell(EdgeReport(self.at, name, (), "no answer", edge.speaks))
                 continue
             status = EdgeStatus(
                 name, "outbound", edge.percent, edge.set_epoch, edge.fence, edge.up_since,

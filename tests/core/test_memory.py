@@ -126,6 +126,9 @@ def test_a_hold_its_reason_and_what_is_set_aside_are_inherited():
     assert second.world.mode is Mode.HELD
     assert second.world.mode_rule == "M30"
     assert second.world.mode_why == first.world.mode_why
+    assert first.world.hold is not None and second.world.hold is not None
+    left_s = [(room.world.hold.until_ns - room.at.mono_ns) / SECOND for room in (first, second)]
+    assert left_s[1] == pytest.approx(left_s[0] - 0.5), "it ends when it would have ended, never later"
     assert second.world.aside.maintenance
     second.run(5)
     assert second.world.mode is Mode.HELD

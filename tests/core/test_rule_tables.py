@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from envmon.core.aside_rules import ASIDE_RULES, AsideAsk, AsideFacts
 from envmon.core.consent_rules import CONSENT_RULES, ConsentFacts
 from envmon.core.heir_rules import HEIR_RULES, HeirFacts
-from envmon.core.mode_rules import LEASE_RULES, MODE_RULES, LeaseAct, LeaseFacts, ModeAct, ModeAsk, ModeFacts
+from envmon.core.mode_rules import (
+    LEASE_RULES,
+    MODE_RULES,
+    Hand,
+    Held,
+    LeaseAct,
+    LeaseFacts,
+    ModeAct,
+    ModeAsk,
+    ModeFacts,
+)
 from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.route_words import (
     Act,
@@ -254,12 +264,21 @@ def test_every_mode_order_is_answered():
             assert len(rows) == 1, facts
 
 
-def test_automatic_is_entered_only_by_order_with_sound_placement():
+def test_automatic_is_entered_only_by_order_or_from_a_hold_that_is_over_with_sound_placement():
     for facts in cells(ModeFacts):
         for row in MODE_RULES:
             if matches(row, facts) and row.action is ModeAct.AUTOMATIC:
                 assert facts.order is ModeAsk.ARM
                 assert facts.placement is Answer.YES
+            if matches(row, facts) and row.action is ModeAct.LIFT:
+                assert (facts.order, facts.mode, facts.held) == (ModeAsk.NONE, Mode.HELD, Held.OVER)
+                assert (facts.placement, facts.hand) == (Answer.YES, Hand.NONE)
+
+
+def test_a_hold_that_is_over_is_never_passed_over_in_silence():
+    for facts in cells(ModeFacts):
+        if (facts.order, facts.mode, facts.held) == (ModeAsk.NONE, Mode.HELD, Held.OVER):
+            assert find(MODE_RULES, facts) is not None, facts
 
 
 def test_stamping_needs_the_lease_and_never_happens_in_observe():

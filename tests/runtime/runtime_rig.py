@@ -16,7 +16,7 @@ from envmon.leases.contract import Kept, LeaseError
 from envmon.model.effect import Decision, Effect, Page, PollFaster, SetPercent
 from envmon.model.event import Event, OrderReceived, Stamp
 from envmon.model.reading import Point, Reading, Reason, Role
-from envmon.probes.contract import ProbeResult
+from envmon.probes.contract import ProbeResult, Sign
 
 STAMP = Stamp(1_000_000_000, 1_700_000_000.0, "boot-a")
 
@@ -188,10 +188,16 @@ class CountingProbe:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int, str]] = []
+        self.asked: list[tuple[str, int]] = []
+        self.sign = Sign(0, "silent")
 
     async def call(self, host: str, port: int, user: str) -> ProbeResult:
         self.calls.append((host, port, user))
         return ProbeResult(True, "backup", "200 OK", 1.5)
+
+    async def options(self, host: str, port: int) -> Sign:
+        self.asked.append((host, port))
+        return self.sign
 
 
 class Pages:
