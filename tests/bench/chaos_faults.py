@@ -67,7 +67,7 @@ class Faults:
             case "stop":
                 await self._frozen(host, fault.lasts)
             case "frozen write":
-                host.door.trap = lambda write: self._trapped(host, write, fault.lasts)
+                host.door.trap = lambda write: self._trapped(host, write, fault)
             case "part":
                 await self._part(fault, host)
             case "edge":
@@ -101,21 +101,34 @@ class Faults:
         finally:
             host.thaw()
 
-    async def _trapped(self, host: Host, write: Write, seconds: float) -> None:
-        """A command has left the daemon: it stops, and the command arrives when another has taken over."""
-        host.freeze()
-        self.log.append(f"trapped: {host.name}, epoch {write.epoch}, {write.percent} % for {write.edge}")
-        deadline = time.monotonic() + seconds
-        others = [other.door for other in self._hosts.values() if other is not host]
-        while time.monotonic() < deadline:
-            if any(
-                each.epoch > write.epoch and each.status == 200 and each.edge == write.edge
-                for door in others
-                for each in door.writes
-            ):
+    async def _trapped(self, host: Host, write: Write, fault: Fault) -> None:
+        """A command has left the daemon, and arrives when another has taken over.
+
+        The daemon stops, or ("delayed") lives on, cut off from etcd, and gives the command up.
+        """
+        self.log.append(f"trapped: {host.name}, epoch {write.epoch}, {write.percent} % for {write.edge}, {fault.what}")
+        if fault.what:
+            for member in MEMBERS:
+                self._rig.network.cut(host.name, member)
+        else:
+            host.freeze()
+        for _ in range(int(fault.lasts / ROUND_S)):
+            if self._taken_over(host, write):
                 break
             await asyncio.sleep(ROUND_S)
-        asyncio.get_running_loop().call_later(0.5, host.thaw)
+        if fault.what:
+            self._rig.network.mend((host.name, *MEMBERS))
+        else:
+            asyncio.get_running_loop().call_later(0.5, host.thaw)
+
+    def _taken_over(self, host: Host, write: Write) -> bool:
+        """Whether the edge has accepted a newer epoch from the other daemon."""
+        return any(
+            each.epoch > write.epoch and each.status == 200 and each.edge == write.edge
+            for other in self._hosts.values()
+            if other is not host
+            for each in other.door.writes
+        )
 
     async def _part(self, fault: Fault, host: Host) -> None:
         what, _, way = fault.what.partition(" ")

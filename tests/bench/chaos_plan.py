@@ -68,7 +68,8 @@ def _fault(chance: random.Random) -> Fault:
         case "stop":
             return Fault(at, kind, who, chance.choice((1.0, 2.0, 5.0, 9.0)))
         case "frozen write":
-            return Fault(chance.uniform(-1.0, 0.3), kind, "holder", 14.0)
+            at = chance.uniform(-1.0, 0.3)
+            return Fault(at, kind, "holder", 14.0, "delayed" if int(at * 1000) % 2 else "")
         case "part":
             what = chance.choice(PARTS)
             way = chance.choice(("", "", " out", " in")) if what != "pager" else ""
