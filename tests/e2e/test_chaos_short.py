@@ -8,15 +8,15 @@ from collections import Counter
 from pathlib import Path
 
 BENCH = Path(__file__).parents[1] / "bench" / "chaos.py"
-# A command that is delayed; one that is frozen on its way, with a full disk; kill -9, a clock step and an order to a frozen daemon; a hold that
-# is ordered where the lease is being lost.
-SEEDS = (17, 55, 13, 1016)
+# A command frozen on its way, and a full disk; kill -9, a clock step and an order to a frozen daemon; a hold that is
+# ordered where the lease is being lost.
+SEEDS = (55, 13, 1016)
 
 
 def test_a_few_seeds_hold(tmp_path: Path) -> None:
     assert os.geteuid() == 0, "network namespaces need root: run the tests as root, as CI does"
     state = tmp_path / "state.jsonl"
-    command = [sys.executable, str(BENCH), "--only", ",".join(map(str, SEEDS)), "--workers", "2", "-v"]
+    command = [sys.executable, str(BENCH), "--only", ",".join(map(str, SEEDS)), "--workers", "3", "-v"]
     command += ["--state", str(state), "--evidence", str(tmp_path / "evidence")]
     first = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=500, check=False
