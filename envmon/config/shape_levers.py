@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from envmon.config.settings import DnsSettings, EdgeSettings, LeaseSettings, ProofSettings, SipSettings
+from envmon.config.edge_settings import DnsSettings, EdgeSettings, SipSettings
+from envmon.config.settings import LeaseSettings, ProofSettings
 from envmon.config.shape_parts import BrokerEntry, Entry, TlsEntry, default
 from envmon.config.values import (
     AbsolutePath,
@@ -160,7 +161,7 @@ class ProofEntry(Entry):
 
 
 class LeaseEntry(Entry):
-    """The right to act: local for a daemon without a standby, etcd for one with."""
+    """The right to act: local without a standby, etcd with one; what a standby goes on from lies there, too."""
 
     kind: Literal["local", "etcd"] = default(LeaseSettings, "kind")
     """What keeps it."""

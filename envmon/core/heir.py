@@ -75,12 +75,12 @@ def inherited(world: World, policy: Policy) -> World:
 def as_heir(world: World) -> World:
     """The world a standby would go on in, where it could: what people see of it while it stands by."""
     policy = world.policy
-    if policy is None or not standing_by(world) or lacks(world, policy):
+    if policy is None or not standing_by(world) or lacking_of(world, policy):
         return world
-    return replace(inherited(world, policy), raised=world.raised)
+    return replace(inherited(world, policy), raised=world.raised, bequest=world.bequest)
 
 
-def lacks(world: World, policy: Policy) -> str:
+def lacking_of(world: World, policy: Policy) -> str:
     """Why a standby could not go on for who holds the lease; "" when it could."""
     return wanting(world, policy, world.bequest.latest if world.bequest is not None else 0)
 
@@ -88,7 +88,7 @@ def lacks(world: World, policy: Policy) -> str:
 def pages(world: World, policy: Policy) -> list[Page]:
     """The page of a standby that would be none."""
     blind = [zone.id for zone in policy.zones if _blind(world, policy, world.zones[zone.id])]
-    parts = [lacks(world, policy), f"it is blind in {', '.join(blind)}" if blind else ""]
+    parts = [lacking_of(world, policy), f"it is blind in {', '.join(blind)}" if blind else ""]
     if not (told := "; ".join(filter(None, parts))):
         return []
     text = f"{policy.site}: the standby of {world.lease.holder} could not go on for it: {told}"

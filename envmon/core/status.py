@@ -5,7 +5,7 @@ from typing import Any
 from envmon.core import clock
 from envmon.core.aside import Aside
 from envmon.core.consent import waiting
-from envmon.core.heir import as_heir, lacks
+from envmon.core.heir import as_heir, lacking_of
 from envmon.core.heir_rules import HEIR_RULES
 from envmon.core.judge import say_limit
 from envmon.core.memory import standing_by
@@ -60,7 +60,7 @@ def _standby(world: World) -> dict[str, Any] | None:
     """Whom this one stands by for, and whether it could go on for them; None while it does not stand by."""
     if world.policy is None or not standing_by(world):
         return None
-    lacking = lacks(world, world.policy)
+    lacking = lacking_of(world, world.policy)
     return {"for": world.lease.holder, "inherits": not lacking, "why": lacking or "all that was decided is known here"}
 
 

@@ -79,7 +79,7 @@ class Daemon(Generic[W]):
         self._probes = [
             ProbeWatch(to, frame.probes[to.edge], clock, self._engine.post, frame.probe_s) for to in frame.targets
         ]
-        self._desk = OrderDesk(frame.socket, self._order, self.told, self.counters, frame.people)
+        self._desk = OrderDesk(frame.socket, self.order, self.told, self.counters, frame.people)
         self._conditions = Conditions(self._page, lambda: str(self._engine.status().get("site", "")))
         self._audit = Audit(frame.verify, self._audited)
         self._poller = self._new_poller({})
@@ -300,7 +300,7 @@ class Daemon(Generic[W]):
         text = f"the journal is not what was written, keep it as evidence: {fault}" if fault else ""
         self._conditions.tell("journal/broken", text, "the journal's chain is whole", Urgency.CRITICAL)
 
-    async def _order(self, order: Order, wanted: Callable[[], bool]) -> Answer:
+    async def order(self, order: Order, wanted: Callable[[], bool]) -> Answer:
         """Give an order; one that moves calls to the backup is judged on probe calls placed after it was given."""
         shift = self._engine.status().get("requests", {}).get(order.request, {"command": order.command})
         if shift["command"] in (Command.SHIFT, Command.DRILL):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from envmon.core.explain import explain_now
 from envmon.core.heir import as_heir
 from envmon.core.memory import FORMAT, OWN, Memory, found, policy_hash, read, standing_by, will
 from envmon.core.snapshot import dump, load
@@ -273,6 +274,8 @@ def test_while_it_stands_by_it_decides_nothing_and_shows_what_it_would_go_on_wit
     assert told["mode"] == "automatic"
     assert told["routes"]["outbound"]["position"] == "backup"
     assert told["armed"] == {"now": False, "why": f"the lease is not held: held by {HOLDER}"}
+    heads = {part.title: part.lines for part in explain_now(second.world)}
+    assert heads[f"Stands by for {HOLDER}"] == ("what it lacks to follow: nothing, it could go on from there",)
     answer = second.order(Command.HOLD)
     assert (answer.rule, answer.refused) == ("O02", True)
     assert HOLDER in answer.sentence
