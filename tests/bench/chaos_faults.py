@@ -19,6 +19,7 @@ from chaos_rig import EDGES, MEMBERS, Rig
 from chaos_site import Host, fill
 
 ROUND_S = 0.05
+REFUSED_S = 1.5
 PARTIES = {"etcd": MEMBERS, "pager": ("pager",), "devices": ("devices",)}
 
 
@@ -61,9 +62,7 @@ class Faults:
     async def _do(self, fault: Fault, host: Host) -> None:
         match fault.kind:
             case "kill":
-                await host.kill()
-                await asyncio.sleep(fault.lasts)
-                self._start(host)
+                await self._kill(fault, host)
             case "stop":
                 await self._frozen(host, fault.lasts)
             case "frozen write":
@@ -93,6 +92,16 @@ class Faults:
     def _start(self, host: Host) -> None:
         if not host.runs:
             host.start()
+
+    async def _kill(self, fault: Fault, host: Host) -> None:
+        if fault.what:  # until the daemon is back its pages are refused, those of a while before its death, too
+            self._rig.on_call.refuses = True
+            await asyncio.sleep(REFUSED_S)
+        await host.kill()
+        await asyncio.sleep(fault.lasts)
+        self._start(host)
+        if fault.what:
+            self._rig.on_call.refuses = False
 
     async def _frozen(self, host: Host, seconds: float) -> None:
         host.freeze()

@@ -64,7 +64,8 @@ def _fault(chance: random.Random) -> Fault:
     at, who = chance.uniform(-1.0, 8.0), chance.choice(WHO)
     match kind:
         case "kill":
-            return Fault(at, kind, who, chance.uniform(0.2, 8.0))
+            what = "with pages waiting" if int(at * 1000) % 2 else ""
+            return Fault(at, kind, who, chance.uniform(0.2, 8.0), what)
         case "stop":
             return Fault(at, kind, who, chance.choice((1.0, 2.0, 5.0, 9.0)))
         case "frozen write":
