@@ -1,7 +1,8 @@
 """The command line: ``envmon COMMAND``.
 
 Rules
-  - An order loads nothing it does not need: at night it leaves at once.
+  - A command loads nothing it does not need, so every one is imported where it is called (PLC0415): at night an order
+    leaves at once.
 """
 
 import argparse
@@ -11,13 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envmon import __version__
-from envmon.cli import aside, explain, journal, orders, parity, rules
-from envmon.cli.journal import JOURNAL
+from envmon.cli import aside, desk
+from envmon.cli.places import CONFIG, JOURNAL, STATE
 from envmon.model.event import Command
 
-CONFIG = Path("/etc/envmon/envmon.yaml")
-SOCKET = Path("/run/envmon/envmon.sock")
-STATE = Path("/var/lib/envmon")
 SAYS = {
     Command.SHIFT: "send new calls to the backup",
     Command.RESTORE: "bring new calls home",
@@ -46,40 +44,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(asked: argparse.Namespace) -> int:
     match asked.command:
         case "run":
-            from envmon.cli.run import run  # noqa: PLC0415 - the daemon's libraries, not needed to give an order
+            from envmon.cli.run import run  # noqa: PLC0415
 
             return run(asked.config)
         case "check":
-            from envmon.cli.check import check  # noqa: PLC0415 - the configuration's, not needed to give an order
+            from envmon.cli.check import check  # noqa: PLC0415
 
             return check(asked.config, asked.schema)
-        case "status":
-            return orders.status(asked.socket, as_json=asked.json)
-        case "explain":
-            return explain.explain(asked)
         case "journal" | "report":
             return _written(asked)
-        case "rules":
-            return rules.rules()
-        case "parity":
-            return parity.digest(asked.file, asked.list_version)
         case "poll" | "identify" | "profiles" | "profile" | "commission":
             return _devices(asked)
         case "edge":
-            from envmon.cli.edge import check_edge  # noqa: PLC0415 - the actuators, not needed to give an order
+            from envmon.cli.edge import check_edge  # noqa: PLC0415
 
             return check_edge(asked.config, asked.name, asked.script, asked.restart, as_json=asked.json)
         case "replay" | "rehearse":
             return _virtual(asked)
         case "demo":
-            from envmon.cli.demo import demo  # noqa: PLC0415 - the simulated site, not needed otherwise
+            from envmon.cli.demo import demo  # noqa: PLC0415
 
             return demo(asked)
         case _:
-            return orders.order(asked.socket, orders.request(vars(asked)))
+            return _asking(asked)
+
+
+def _asking(asked: argparse.Namespace) -> int:
+    match asked.command:
+        case "explain":
+            from envmon.cli.explain import explain  # noqa: PLC0415
+
+            return explain(asked)
+        case "rules":
+            from envmon.cli.rules import rules  # noqa: PLC0415
+
+            return rules()
+        case "parity":
+            from envmon.cli.parity import digest  # noqa: PLC0415
+
+            return digest(asked.file, asked.list_version)
+    from envmon.cli import orders  # noqa: PLC0415
+
+    if asked.command == "status":
+        return orders.status(desk.chosen(asked), as_json=asked.json)
+    return orders.order(desk.chosen(asked), orders.request(vars(asked)))
 
 
 def _written(asked: argparse.Namespace) -> int:
+    from envmon.cli import journal  # noqa: PLC0415
+
     match asked.command, getattr(asked, "what", ""):
         case "report", _:
             return journal.report(asked.path, asked.episode, asked.output, asked.users)
@@ -92,7 +105,7 @@ def _written(asked: argparse.Namespace) -> int:
 
 
 def _devices(asked: argparse.Namespace) -> int:
-    from envmon.cli import devices, profiles  # noqa: PLC0415 - drivers and profiles, not needed to give an order
+    from envmon.cli import devices, profiles  # noqa: PLC0415
 
     match asked.command:
         case "commission":
@@ -109,7 +122,7 @@ def _devices(asked: argparse.Namespace) -> int:
 
 
 def _commission(asked: argparse.Namespace) -> int:
-    from envmon.cli.commission import Wish, commission  # noqa: PLC0415 - as above
+    from envmon.cli.commission import Wish, commission  # noqa: PLC0415
 
     wish = Wish(
         asked.config,
@@ -125,10 +138,12 @@ def _commission(asked: argparse.Namespace) -> int:
 
 
 def _virtual(asked: argparse.Namespace) -> int:
-    from envmon.cli import rehearse, replay  # noqa: PLC0415 - not needed to give an order
-
     if asked.command == "rehearse":
+        from envmon.cli import rehearse  # noqa: PLC0415
+
         return rehearse.run(rehearse.Asked(asked.scenario, asked.config, asked.seed, asked.json, asked.plot))
+    from envmon.cli import replay  # noqa: PLC0415
+
     return replay.run(replay.Asked(asked.recording, asked.policy, asked.since, asked.json, asked.plot))
 
 
@@ -144,15 +159,15 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--config", type=Path, default=CONFIG)
     check.add_argument("--schema", action="store_true", help="print the JSON Schema")
     status = commands.add_parser("status", help="what the daemon sees and would do")
-    status.add_argument("--socket", type=Path, default=SOCKET)
+    desk.options(status)
     status.add_argument("--json", action="store_true")
     why = commands.add_parser("explain", help="why: what is true, which rule fired or is next, what it waits for")
     why.add_argument("--decision", metavar="N|ID", help="a line of the journal, or the newest of a rule or an order")
-    why.add_argument("--socket", type=Path, default=SOCKET)
+    desk.options(why)
     why.add_argument("--path", type=Path, default=STATE / JOURNAL)
     why.add_argument("--json", action="store_true")
     _orders(commands)
-    aside.add(commands, SOCKET)
+    aside.add(commands)
     _journal(commands.add_parser("journal", help="what was decided and done"))
     _report(commands.add_parser("report", help="an episode as a readable file; without one, which there are"))
     commands.add_parser("rules", help="print the rule tables")
@@ -169,7 +184,7 @@ def _orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     for command, says in SAYS.items():
         order = commands.add_parser(command, help=says)
         order.add_argument("--reason", required=True, help="why; it goes into the journal")
-        order.add_argument("--socket", type=Path, default=SOCKET)
+        desk.options(order)
         if command in (Command.SHIFT, Command.RESTORE):
             order.add_argument("--route", default="", help="one route; all of them unless given")
             order.add_argument("--override", action="store_true", help="against a refusal; needs a second person")

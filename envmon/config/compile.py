@@ -4,26 +4,30 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from envmon.config.lever_entries import ALL_OR_NOTHING
-from envmon.config.settings import (
-    DaemonSettings,
-    DeviceSettings,
+from envmon.config.edge_settings import (
     DispatcherSettings,
     DispatcherTargets,
     DnsRecord,
     DnsSettings,
     EdgeSettings,
+    SipSettings,
+)
+from envmon.config.lever_entries import ALL_OR_NOTHING
+from envmon.config.settings import (
+    Certified,
+    DaemonSettings,
+    DeviceSettings,
     HttpSettings,
     LeaseMember,
     LeaseSettings,
     MqttSettings,
+    OrdersSettings,
     PagerSettings,
     PeopleSettings,
     ProofSettings,
     SerialSettings,
     Settings,
     SipAsked,
-    SipSettings,
     SnmpSettings,
     TrapSettings,
     WeatherSettings,
@@ -40,7 +44,9 @@ from envmon.config.shape_devices import DeviceEntry, SerialEntry, SnmpEntry, Tra
 from envmon.config.shape_levers import DispatcherEntry, DnsEntry, EdgeEntry, LeaseEntry, ProbeEntry, ProofEntry
 from envmon.config.shape_parts import BrokerEntry
 from envmon.config.shape_weather import WeatherEntry
+from envmon.config.shape_web import OrdersEntry
 from envmon.config.values import Address
+from envmon.model.event import Access
 from envmon.model.policy import FeedPolicy, Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
 from envmon.model.reading import Role
 from envmon.model.verdict import Mode
@@ -74,6 +80,8 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
         proofs=tuple(_proof(route, *proof) for route, each in site.routes.items() for proof in each.proofs.items()),
         weather=tuple(_weather(name, entry) for name, entry in site.weather.items()),
         people=PeopleSettings(tuple(site.people.operators), tuple(site.people.approvers)),
+        probe_every_s=site.judgement.probe_every,
+        orders=_orders(site.web.orders) if site.web.orders else None,
     )
 
 
@@ -182,6 +190,17 @@ def _snmp(entry: SnmpEntry) -> SnmpSettings:
         privacy_protocol=entry.privacy,
         privacy_password=entry.privacy_password,
         context=entry.context or "",
+    )
+
+
+def _orders(entry: OrdersEntry) -> OrdersSettings:
+    return OrdersSettings(
+        host=entry.listen.host,
+        port=entry.listen.port,
+        cert=Path(entry.cert),
+        key=Path(entry.key),
+        client_ca=Path(entry.client_ca),
+        people=tuple(Certified(name, each.user, Access(each.role)) for name, each in entry.people.items()),
     )
 
 

@@ -77,6 +77,8 @@ def _findings(entry: BaseModel) -> Iterator[Finding]:
             yield ("cert" if key is None else "key"), "cert and key go together; add the other one"
         case JudgementEntry(quorum_kinds=kinds, quorum_paths=paths) if paths > kinds:
             yield "quorum_paths", f"{paths} paths can never be seen by {kinds} kinds of evidence; at most {kinds}"
+        case JudgementEntry(probe_every=every, probe_stands=stands) if every >= stands:
+            yield "probe_every", f"must be shorter than probe_stands, {duration_text(stands)}: each call would be old"
         case WeatherEntry():
             yield from _weather(entry)
         case EdgeEntry() | DnsEntry() | LeaseEntry() | PagerEntry() | ProbeEntry() | ProofEntry():

@@ -11,11 +11,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from envmon.config.settings import DaemonSettings, MqttSettings, PagerSettings
+from envmon.config.settings import DaemonSettings, MqttSettings, PagerSettings, Settings
 from envmon.config.shape_devices import DeviceEntry, TrapsEntry
 from envmon.config.shape_levers import EdgeEntry, LeaseEntry, ProofEntry
 from envmon.config.shape_parts import BrokerEntry, Entry, default
 from envmon.config.shape_weather import WeatherEntry
+from envmon.config.shape_web import WebEntry
 from envmon.config.values import (
     AbsolutePath,
     Between,
@@ -192,6 +193,8 @@ class JudgementEntry(Entry):
     """How long a measured quorum stands in a room that went blind."""
     probe_stands: Annotated[Duration, AfterValidator(Between(5, 600))] = default(Policy, "probe_stands_s")
     """How long an answered probe call proves the backup."""
+    probe_every: Annotated[Duration, AfterValidator(Between(2, 300))] = default(Settings, "probe_every_s")
+    """How often a probe call goes through every edge to each site; more often when a decision waits for one."""
     edge_stands: Annotated[Duration, AfterValidator(Between(2, 300))] = default(Policy, "edge_stands_s")
     """How long an edge's answer counts as its state."""
 
@@ -232,6 +235,8 @@ class SiteFile(Entry):
     """What keeps the right to act."""
     people: PeopleEntry = PeopleEntry()
     """Who may give orders, by system group; without this key everybody who can open the socket."""
+    web: WebEntry = WebEntry()
+    """What is served over HTTPS."""
     edges: dict[Name, EdgeEntry] = {}
     """What can be commanded to send calls elsewhere."""
     routes: dict[Name, RouteEntry] = {}

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from envmon.config.settings import DnsSettings, EdgeSettings, LeaseSettings, ProofSettings, SipSettings
+from envmon.config.edge_settings import DnsSettings, EdgeSettings, SipSettings
+from envmon.config.settings import LeaseSettings, ProofSettings
 from envmon.config.shape_parts import BrokerEntry, Entry, TlsEntry, default
 from envmon.config.values import (
     AbsolutePath,

@@ -22,6 +22,7 @@ from envmon.core.heir import step_heir
 from envmon.core.judge import judge
 from envmon.core.memory import standing_by
 from envmon.core.modes import step_lease, step_mode
+from envmon.core.replacing import replacing
 from envmon.core.set_aside import order_aside, step_aside
 from envmon.core.step import Step
 from envmon.core.storm import poll_s, step_storm
@@ -33,6 +34,7 @@ from envmon.model.event import Command, Event, LeaseReport, Order, OrderReceived
 from envmon.model.policy import Policy
 from envmon.model.verdict import Verdict
 
+_judged = replacing(World, "zones", "faster")
 WATCHED_POLL_S = 2.0  # devices of a zone that is not well are wanted this often
 ASIDE_ORDERS = frozenset({Command.MAINTENANCE, Command.MAINTENANCE_END, Command.SHELVE, Command.UNSHELVE})
 ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE, Command.DRILL})
@@ -101,7 +103,7 @@ def _judge_zones(world: World, policy: Policy) -> Step:
             faster[zone.id] = storm_s
     changed = [zone for zone in zones if faster.get(zone) != world.faster.get(zone)]
     hints = tuple(PollFaster(zone, faster.get(zone, 0.0)) for zone in changed)
-    return Step(replace(world, zones=zones, faster=faster), hints, tuple(decisions))
+    return Step(_judged(world, zones, faster), hints, tuple(decisions))
 
 
 def _order(world: World, policy: Policy, order: Order) -> Step:

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from envmon.core.aside_rules import Lasts
 from envmon.core.mode_rules import Held, ModeAct
+from envmon.core.notices import notice
 from envmon.core.say import until
 from envmon.core.table import Row
-from envmon.core.world import SECOND, Hold, Notice, World, age_s
+from envmon.core.world import SECOND, Hold, World, age_s
 from envmon.model.event import Command, Order
 from envmon.model.policy import Policy
 from envmon.model.verdict import Mode
@@ -63,14 +64,13 @@ def told(world: World) -> World:
     return replace(world, hold=replace(hold, told_ns=world.now.mono_ns))
 
 
-def noticed(world: World, found: Row[ModeAct], why: str, *, standing: bool) -> World:
+def noticed(world: World, found: Row[ModeAct], why: str, order: Order | None, *, standing: bool) -> World:
     """The world with a page of its own about what a rule did; ``standing``: the page of the hold is open already."""
     if found.page is None or not (found.action in TOLD or (found.action is ModeAct.HOLD and standing)):
         return world
-    now_ns = world.now.mono_ns
-    notice = Notice(f"{found.sentence} {why}".rstrip(), found.page, now_ns + int(AGAIN_S * SECOND))
     others = {key: each for key, each in world.notices.items() if not key.startswith("M36-")}
-    return replace(world, notices={**others, f"{found.id}-{now_ns // SECOND}": notice})
+    key = f"{found.id}-{order.id[:8] if order is not None else world.now.mono_ns // SECOND}"
+    return notice(replace(world, notices=others), key, f"{found.sentence} {why}", found.page, AGAIN_S)
 
 
 def ends(world: World) -> str:

@@ -52,7 +52,7 @@ def step_mode(world: World, policy: Policy, order: Order | None) -> Step:
     if found.action not in SAYS_ONLY:
         world = replace(world, mode_rule=found.id, mode_why=why)
     standing = f"envmon/{policy.site}/{HELD_PAGE}" in world.raised
-    return Step(holds.noticed(world, found, why, standing=standing), (), (decision,))
+    return Step(holds.noticed(world, found, why, order, standing=standing), (), (decision,))
 
 
 def _enter(world: World, policy: Policy, action: ModeAct, order: Order | None) -> World:

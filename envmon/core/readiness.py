@@ -104,11 +104,16 @@ def _backup_zones(world: World, route: RoutePolicy) -> Item:
     for zone in route.backup_zones:
         state = world.zones.get(zone)
         if state is None or state.judgement.verdict is Verdict.UNKNOWN:
-            return Item(name, None, f"{zone} is unknown: {state.judgement.why if state else 'not configured'}")
+            return Item(name, None, f"{zone} is unknown: {_as_one(state.judgement.why) if state else 'not configured'}")
         poor = state.judgement.verdict is Verdict.CRITICAL or state.phase is not Phase.NORMAL
         if poor or state.judgement.margin_kw < 0:
-            return Item(name, False, f"{zone} is {state.judgement.verdict}: {state.judgement.why}")
+            return Item(name, False, f"{zone} is {state.judgement.verdict}: {_as_one(state.judgement.why)}")
     return Item(name, True, f"{', '.join(route.backup_zones)} good")
+
+
+def _as_one(why: str) -> str:
+    """A zone's reasons as one: they stand in a list of others."""
+    return why.replace("; ", ", ")
 
 
 def _edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Item:
@@ -117,7 +122,7 @@ def _edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) 
     silent = [edge for edge in route.edges if edge not in alive and edge not in out]
     aside = [f"{edge}: in maintenance" for edge in out]
     if not alive:
-        told = [f"{edge}: {state.edges[edge].error if edge in state.edges else 'not asked'}" for edge in silent]
+        told = [f"{edge}: {_silence(state, edge)}" for edge in silent]
         return Item("edges", False, "; ".join((*told, *aside)) or "no edge is configured")
     missing = [*([f"{', '.join(silent)} silent"] if silent else []), *aside]
     return Item("edges", True, f"{', '.join(alive)} answer" + (f"; partial, {', '.join(missing)}" if missing else ""))
@@ -128,9 +133,13 @@ def _every_edge(world: World, policy: Policy, route: RoutePolicy, state: RouteSt
     alive = reachable(world, policy, route)
     for edge in route.edges:
         if edge not in alive and not edge_out(world.aside, edge) and _speaks(state, edge):
-            error = state.edges[edge].error or "no answer lately"
-            return Item(EVERY_EDGE, False, f"{edge} takes calls but no commands: {error}")
+            return Item(EVERY_EDGE, False, f"{edge} takes calls but no commands: {_silence(state, edge)}")
     return Item(EVERY_EDGE, True, "no edge takes calls without commands")
+
+
+def _silence(state: RouteState, edge: str) -> str:
+    """Why an edge counts as silent; its last answer may simply be too old."""
+    return (state.edges[edge].error or "no answer lately") if edge in state.edges else "not asked yet"
 
 
 def _speaks(state: RouteState, edge: str) -> bool:

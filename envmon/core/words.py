@@ -22,7 +22,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "held": "the mode is held: automation is frozen",
     },
     "position": {
-        "unread": "no edge has shown where new calls go",
+        "unread": "it was not known yet where new calls go",
         "primary": "new calls go to the primary",
         "shifting": "new calls are commanded to the backup, not proven",
         "backup": "new calls go to the backup",
@@ -104,10 +104,16 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "over": "the time of the hold by order is over",
     },
     "weather": {
-        "clear": "every weather service has answered, none warns",
+        "clear": "no weather service warns, and none is silent",
         "warned": "a weather warning is near",
         "unknown": "a weather service has not answered",
     },
+    "fence": {
+        "low": "an edge has not seen the epoch of this lease yet",
+        "level": "every edge that answers has seen the epoch of this lease",
+    },
+    "outbid": {"yes": "an edge has seen a newer epoch than ours", "no": "no edge has seen a newer epoch than ours"},
+    "due": {"yes": "it was not stamped a moment ago", "no": "it was stamped a moment ago"},
     "order": {
         "shift": "shift was ordered",
         "restore": "restore was ordered",
@@ -134,6 +140,8 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
     "aside": {"yes": "it is set aside", "no": "it is not set aside"},
     "critical": {"yes": "the page is critical", "no": "the page is not critical"},
     "over": {"time": "its time is over", "worse": "it has grown more urgent"},
+    "wide": {"yes": "it is a whole zone or the site", "no": "it is one unit or edge"},
+    "deed": {"yes": "the page tells what somebody has done", "no": "the page tells of the plant or the calls"},
     "posture": {
         "calm": "the posture was calm",
         "storm": "the posture was storm",

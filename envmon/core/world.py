@@ -123,6 +123,7 @@ class ZoneState:
     normal: Mapping[Role, float] = field(default_factory=dict)  # slow averages of a healthy room, degC
     middles: Mapping[Role, float] = field(default_factory=dict)  # what the room's trusted points agree on now, degC
     doubts: Mapping[str, Doubt] = field(default_factory=dict)  # point -> why it has no vote
+    idlers: Mapping[str, Doubt] = field(default_factory=dict)  # unit -> why it cools nothing, though it says it runs
     suspects_ns: Mapping[str, int] = field(default_factory=dict)  # point -> last without a vote for long
     phase: Phase = Phase.NORMAL
     onset_ns: int | None = None  # the cooling is evidently lost since

@@ -112,7 +112,8 @@ def read_object(body: bytes) -> Mapping[str, Any]:
 @asynccontextmanager
 async def _connected(broker: MqttSettings) -> AsyncIterator[aiomqtt.Client]:
     """Connect. paho dials in a thread that cannot be cancelled: who gives up leaves it to end by itself."""
-    client = await asyncio.to_thread(_client, broker)
+    client = aiomqtt.Client(**await asyncio.to_thread(_arguments, broker))
+    client._client.connect_timeout = DIAL_S  # noqa: SLF001 - paho's own setting, which aiomqtt does not pass on
     entering = asyncio.create_task(client.__aenter__())
     try:
         await asyncio.shield(entering)
@@ -132,23 +133,23 @@ def _let_go(client: aiomqtt.Client, entering: asyncio.Task[aiomqtt.Client]) -> N
     client._client.disconnect()  # noqa: SLF001 - aiomqtt has no way to leave while it connects
 
 
-def _client(broker: MqttSettings) -> aiomqtt.Client:
-    """Make the client; reads the password and the TLS files, so it belongs into a thread."""
+def _arguments(broker: MqttSettings) -> dict[str, Any]:
+    """What aiomqtt needs; reads the password and the TLS files, so it belongs into a thread."""
     five = broker.version == "5"
     encrypted = broker.tls or broker.tls_ca or broker.tls_cert
-    client = aiomqtt.Client(
-        hostname=broker.host,
-        port=broker.port,
-        identifier=broker.client_id or None,
-        username=broker.username or None,
-        password=broker.password.reveal() if broker.password else None,
-        protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
-        clean_session=None if five else True,
-        tls_context=client_context("mqtt.tls", broker.tls_ca, broker.tls_cert, broker.tls_key) if encrypted else None,
-        timeout=DIAL_S,
-        keepalive=KEEPALIVE_S,
-        logger=_WIRE,
-        max_queued_incoming_messages=100,
-    )
-    client._client.connect_timeout = DIAL_S  # noqa: SLF001 - paho's own setting, which aiomqtt does not pass on
-    return client
+    return {
+        "hostname": broker.host,
+        "port": broker.port,
+        "identifier": broker.client_id or None,
+        "username": broker.username or None,
+        "password": broker.password.reveal() if broker.password else None,
+        "protocol": aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
+        "clean_session": None if five else True,
+        "tls_context": client_context("mqtt.tls", broker.tls_ca, broker.tls_cert, broker.tls_key)
+        if encrypted
+        else None,
+        "timeout": DIAL_S,
+        "keepalive": KEEPALIVE_S,
+        "logger": _WIRE,
+        "max_queued_incoming_messages": 100,
+    }

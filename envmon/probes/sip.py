@@ -14,8 +14,8 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from envmon.config.edge_settings import SipSettings
 from envmon.config.secret import SecretError
-from envmon.config.settings import SipSettings
 from envmon.probes.contract import ProbeResult, Sign
 from envmon.probes.sip_audio import Echo
 from envmon.probes.sip_call import Caller
@@ -52,7 +52,7 @@ class SipProbe:
         began = loop.time()
         try:
             async with self._exchange(where, host, port, self._deadline_s) as exchange:
-                echo = await Echo.open(exchange.edge.here[0]) if self._way.echo else None
+                echo = await _echo(where, exchange) if self._way.echo else None
                 caller = Caller(exchange, where, echo)
                 began = loop.time()
                 try:
@@ -104,6 +104,13 @@ class SipProbe:
             yield exchange
         finally:
             await exchange.close()
+
+
+async def _echo(where: str, exchange: Exchange) -> Echo:
+    try:
+        return await Echo.open(exchange.edge.here[0])
+    except OSError as error:
+        raise _CannotError(f"{where}: no socket for its audio: {error}") from None
 
 
 def _options(exchange: Exchange, where: str) -> Request:

@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 
-from envmon.config.settings import SipSettings
+from envmon.config.edge_settings import SipSettings
 from envmon.probes.sip_link import Inbox, Link, open_link
 from envmon.probes.sip_login import Login
 from envmon.wire.sip import Message, Request, Response, build, cseq, entries, header, parse

@@ -11,7 +11,7 @@ import ssl
 from contextlib import suppress
 from typing import Any, Protocol
 
-from envmon.config.settings import SipSettings
+from envmon.config.edge_settings import SipSettings
 from envmon.config.tls import client_context
 from envmon.wire.sip_stream import PING, PONG, Stream
 from envmon.wire.sip_values import SipError

@@ -8,7 +8,7 @@ Rules
 
 import secrets
 
-from envmon.config.settings import SipSettings
+from envmon.config.edge_settings import SipSettings
 from envmon.wire.sip import Headers, Response
 from envmon.wire.sip_digest import Challenge, challenges, login
 

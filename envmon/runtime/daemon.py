@@ -300,6 +300,12 @@ class Daemon(Generic[W]):
         text = f"the journal is not what was written, keep it as evidence: {fault}" if fault else ""
         self._conditions.tell("journal/broken", text, "the journal's chain is whole", Urgency.CRITICAL)
 
+    async def order(self, order: Order, wanted: Callable[[], bool]) -> Answer:
+        """Give an order that came in by another door than the socket, if anybody still waits for its answer."""
+        if not wanted():
+            return Answer(False, False, error="whoever gave the order has left")
+        return await self._order(order)
+
     async def _order(self, order: Order) -> Answer:
         """Give an order; one that moves calls to the backup is judged on probe calls placed after it was given."""
         shift = self._engine.status().get("requests", {}).get(order.request, {"command": order.command})

@@ -75,6 +75,7 @@ def test_a_replay_tells_the_story_and_that_it_is_identical(recording, tmp_path, 
     assert re.search(r"\n2015-05-29 03:3\d:\d\dZ  hall_a 2\d\.\d °C critical, limit in ", said)
     assert "T10 route:outbound: Time to limit has come down" in said
     assert "-> 100 % of new calls to the backup at edge_1, edge_2" in said
+    assert re.search(r"The rule fired because\n +the mode is automatic\n +new calls go to the primary\n", said)
     assert "\nidentical" in said
     digests = [line.partition(":")[2] for line in said.splitlines() if "sha256:" in line]
     assert len(digests) == 2
@@ -90,7 +91,11 @@ def test_a_replay_for_machines(recording, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["identical"] is True
     assert told["difference"] is None
-    assert "T10" in [decision["rule"] for decision in told["replayed"]["decisions"]]
+    moved = next(decision for decision in told["replayed"]["decisions"] if decision["rule"] == "T10")
+    titles = [part["title"] for part in moved["explained"]]
+    assert titles[0].startswith("T10 on route:outbound, 29 May 2015 03:3")
+    assert "The rule fired because" in titles
+    assert "100 % of new calls to the backup at edge_1, edge_2" in moved["explained"][0]["lines"]
     assert told["replayed"]["zones"]["hall_a"][-1]["c"] > 25
 
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import yaml
-from config_samples import EXAMPLE, changed, loaded
+from config_samples import EXAMPLE, changed, faults_of, loaded
 
+from envmon.config.edge_settings import SipSettings
 from envmon.config.secret import Secret
-from envmon.config.settings import MqttSettings, ProofSettings, SipAsked, SipSettings
+from envmon.config.settings import MqttSettings, ProofSettings, SipAsked
 
 SIP = "    sip: 192.0.2.20\n"
 ROUTE = "    backup: [hall_b]\n"
@@ -24,8 +25,14 @@ def test_how_probe_calls_speak_sip(tmp_path):
     (edge,) = loaded(tmp_path, changed((SIP, f"{SIP}    sip_backup: 192.0.2.21\n    probe: {SECURE}\n"))).edges
     assert edge.way == WAY
     assert (edge.sip_port, edge.sip_backup_port) == (5061, 5061), "TLS has a port of its own (RFC 3261 19.1.2)"
-    (plain,) = loaded(tmp_path, changed()).edges
-    assert (plain.way, plain.sip_port) == (SipSettings(), 5060)
+    sound = loaded(tmp_path, changed())
+    assert (sound.edges[0].way, sound.edges[0].sip_port, sound.probe_every_s) == (SipSettings(), 5060, 20.0)
+
+
+def test_probe_calls_come_before_the_last_one_is_old(tmp_path):
+    assert loaded(tmp_path, changed() + "judgement: {probe_every: 5s}\n").probe_every_s == 5
+    (fault,) = faults_of(tmp_path, changed() + "judgement: {probe_every: 1min}\n")
+    assert fault.text == "must be shorter than probe_stands, 1min: each call would be old"
 
 
 def proofs(tmp_path: Path, text: str) -> tuple[ProofSettings, ...]:

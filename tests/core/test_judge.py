@@ -211,23 +211,37 @@ def test_a_forecast_is_never_negative_and_the_bound_never_later_than_the_median(
     assert values or said.sight is Sight.CANNOT_TELL
 
 
-@pytest.mark.parametrize(
-    ("power", "estimate"),
-    [(1.0, "lower"), (0.5, "median"), (0.0, "upper")],
-    ids=["straight", "square root", "logarithm"],
-)
-def test_each_estimate_is_exact_for_the_decay_it_assumes(power, estimate):
-    """A rate that never decays again, decays as 1/sqrt(t), decays as 1/t."""
+def warming(power: float, until: int) -> tuple[Sample, ...]:
+    """A room that warms with the time since the onset to this power; 0 stands for its logarithm."""
+    return tuple(
+        Sample(int((1000 + t) * SECOND), warmed(power, t), (("p", warmed(power, t)),))
+        for t in range(until - 300, until + 10, 10)
+        if t >= forecast.MIXED_S
+    )
 
-    def value(t: float) -> float:
-        return 30.0 + (2.0 * math.log(t / 60.0) if power == 0 else 0.01 * (t**power) * (1.0 if power == 1 else 25.0))
 
-    history = tuple(Sample(int((1000 + t) * SECOND), value(t), (("p", value(t)),)) for t in range(300, 610, 10))
-    reached = next(t for t in range(600, 40_000) if value(t) >= 38.0)
+def warmed(power: float, t: float) -> float:
+    return 30.0 + (2.0 * math.log(t / 60.0) if power == 0 else 6.0 * (t / 600) ** power)
+
+
+@pytest.mark.parametrize(("power", "estimate"), [(1.0, "lower"), (0.0, "upper")], ids=["straight", "logarithm"])
+def test_both_bounds_are_exact_for_the_decay_they_assume(power, estimate):
+    """A rate that never decays again, and one that decays as 1/t."""
+    history = warming(power, 600)
+    reached = next(t for t in range(600, 40_000) if warmed(power, t) >= 38.0)
     said = foretell(history, onset_s=0.0, bound=0.001, limit=38.0)
     slack = forecast.READ_K / 0.01 if power == 1 else 0.0
     assert getattr(said, estimate) == pytest.approx(reached - 600 - slack, rel=0.02, abs=2.0)
     assert said.lower <= said.median <= said.upper * 1.001
+
+
+@pytest.mark.parametrize(("power", "now"), [(0.25, 400), (0.75, 700)], ids=["mixing", "settled"])
+def test_the_median_is_near_for_a_decay_between_two_laws(power, now):
+    """While the air mixes, between 1/sqrt(t) and 1/t; later between 1/sqrt(t) and none."""
+    limit = warmed(power, now) + 1.5
+    reached = next(t for t in range(now, 40_000) if warmed(power, t) >= limit)
+    said = foretell(warming(power, now), onset_s=0.0, bound=0.001, limit=limit)
+    assert said.median == pytest.approx(reached - now, rel=0.15)
 
 
 def test_without_a_clear_rise_there_is_a_bound_but_no_median():

@@ -8,6 +8,7 @@ kind, from before the story's turn to its end.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 
@@ -266,11 +267,20 @@ class Telling:
             self.tell(DeviceBatch(self.at, device, tuple(readings)))
         self.tell(DeviceBatch(self.at, "far", tuple(Reading(p, 22.0 + 0.1 * (self.t // STEP % 2)) for p in BACKUP)))
 
-    def run(self, until: int) -> int | None:
-        """Tell the story until ``until`` or the first move; when it moved."""
+    def begin(self) -> None:
+        """The policy takes force and the lease is held."""
         self.tell(PolicyLoaded(self.at, POLICY, "digest", "test"))
         self.tell(LeaseReport(self.at, held=True, epoch=7, detail="test"))
-        for self.t in range(0, until + 1, STEP):
+        self.live(0, LIE_FROM)
+
+    def run(self, until: int) -> int | None:
+        """Tell the story until ``until`` or the first move; when it moved. Until the first lie all are alike."""
+        before = honest_beginning()
+        self.world, self.percent, self.fence = before.world, before.percent, before.fence
+        return self.live(LIE_FROM, until + 1)
+
+    def live(self, since: int, until: int) -> int | None:
+        for self.t in range(since, until, STEP):
             self.poll()
             status = EdgeStatus("edge", "voice", self.percent, self.fence, self.fence, 1, self.t, 0, 30, 0)
             self.tell(EdgeReport(self.at, "edge", (status,)))
@@ -285,6 +295,16 @@ class Telling:
 
 
 HONEST = frozenset[str]()
+
+
+@cache
+def honest_beginning() -> Telling:
+    """The quiet room before anybody lies and before any story turns."""
+    telling = Telling(quiet, LIES["silent"], HONEST)
+    telling.begin()
+    return telling
+
+
 LIMIT_AT = next(t for t in range(3600) if lost(t).inlet >= 40.0)
 
 

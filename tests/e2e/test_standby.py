@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from envmon.actuators.kamailio import KamailioEdge
-from envmon.config.settings import EdgeSettings
+from envmon.config.edge_settings import EdgeSettings
 from tests.e2e.lab import COMMUNITY, Lab, exchange, position
 from tests.leases.etcd_cluster import NAMES, Cluster
 from tests.telephony.rig import Rig

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from envmon.actuators.simulated import SimulatedEdge
-from envmon.config.settings import EdgeSettings
+from envmon.config.edge_settings import EdgeSettings
 from envmon.drivers.contract import DeviceError
 from envmon.journal.chain import EMPTY, Head
 from envmon.journal.record import JournalError, Record
