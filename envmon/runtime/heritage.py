@@ -86,7 +86,8 @@ class Heritage(Generic[W]):
         return self._failure if since is not None and time.monotonic() - since >= self._lease.ttl_s else ""
 
     async def close(self) -> None:
-        """Let go of a write that is under way."""
+        """Wait as ``settled`` does, so that whoever follows knows the last word; let go of a write that hangs."""
+        await self.settled()
         if self._storing is not None:
             self._storing.cancel()
             await asyncio.gather(self._storing, return_exceptions=True)
