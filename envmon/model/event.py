@@ -240,6 +240,7 @@ class Order:
     ``who`` is for people to read, ``person`` is who is behind it: two orders of one person have one ``person``.
     ``override`` orders against a refusal, ``break_glass`` does alone what needs two; ``request`` is what is approved.
     ``target`` is what is set aside (a unit, a page's key), ``until`` its end in Unix seconds.
+    ``late`` tells that nobody waited for its answer any more when it was taken.
     """
 
     id: str
@@ -255,6 +256,7 @@ class Order:
     request: str = ""
     target: str = ""
     until: float = 0.0
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

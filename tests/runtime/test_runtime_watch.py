@@ -8,8 +8,8 @@ from pathlib import Path
 from runtime_rig import CountingProbe, MemoryLease, SlowEdge, until
 
 from envmon.config.settings import ProofSettings
-from envmon.leases.contract import LeaseError
-from envmon.model.event import EdgeReport, EdgeStatus, LeaseReport, ProbeReport, ReadinessReport, Target
+from envmon.leases.contract import Kept, LeaseError
+from envmon.model.event import Bequest, EdgeReport, EdgeStatus, LeaseReport, ProbeReport, ReadinessReport, Target
 from envmon.probes.contract import ProbeResult, Sign
 from envmon.probes.evidence import Evidence
 from envmon.runtime.clock import ScaledClock, SystemClock
@@ -137,6 +137,25 @@ async def test_a_lease_lost_is_told_once_and_taken_again_with_a_new_epoch() -> N
         await until(lambda: len(reports) == 4, "its loss and its return")
     assert [(r.held, r.epoch) for r in reports] == [(False, 0), (True, 1), (False, 0), (True, 2)]
     assert reports[2].detail == "epoch 1 is lost"
+
+
+async def test_what_lies_under_the_lease_is_told_once_and_before_the_lease() -> None:
+    lease, reports = MemoryLease(), list[LeaseReport | Bequest]()
+    lease.holder, lease.kept = "houston", Kept("one", 5, 5, 0.5)
+    async with running(LeaseKeeper(lease, (), ScaledClock(100.0, 0.0), reports.append).run):
+        await until(lambda: len(lease.above) >= 3, "three attempts")
+        bequest, refused = reports
+        assert isinstance(bequest, Bequest)
+        assert (bequest.text, bequest.epoch, bequest.latest, bequest.age_s) == ("one", 5, 5, 0.5)
+        assert isinstance(refused, LeaseReport)
+        assert refused.holder == "houston"
+        lease.holder, lease.kept = "", Kept("two", 5, 5)
+        await until(lambda: len(reports) == 4, "the lease")
+        assert [type(each) for each in reports[2:]] == [Bequest, LeaseReport]
+        await lease.keep(1, "three")
+        seen = len(lease.above)
+        await asyncio.sleep(0.1)
+        assert (len(reports), len(lease.above)) == (4, seen), "what a holder keeps is no news to it"
 
 
 class DeafLease(MemoryLease):
