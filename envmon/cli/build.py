@@ -20,6 +20,7 @@ from envmon.cli.configured import configured
 from envmon.cli.devices import place_of
 from envmon.cli.door import OrderDoor
 from envmon.cli.journal import JOURNAL
+from envmon.cli.logs import Narrator, both
 from envmon.config import ConfigError
 from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
 from envmon.core import snapshot
@@ -199,7 +200,7 @@ class Assembly:
             version=__version__,
             people=self.settings.people,
             verify=lambda: _journal_fault(self._journal.path),
-            recorded=self.recorder.record,
+            recorded=both(self.recorder.record, Narrator(self._clock).tell),
         )
 
     def _reload(self) -> Parts:
@@ -250,6 +251,8 @@ class Assembly:
             found["pages"] = "undelivered pages are kept in memory only"
         if self._traps is not None and self._traps.failure:
             found["traps"] = f"no notifications are received, polling goes on: {self._traps.failure}"
+        if self.recorder.failure:
+            found["recorder"] = f"nothing is recorded, all else goes on: {self.recorder.failure}"
         if told["reload_error"]:
             found["reload"] = told["reload_error"]
         return found

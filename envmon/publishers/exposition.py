@@ -20,6 +20,7 @@ from envmon.model.event import DeviceBatch
 from envmon.model.reading import Quality, Reading, Role, Severity
 from envmon.model.readings import Sheet, columns
 from envmon.model.verdict import Basis, Mode, Phase, Position, Sight, Verdict
+from envmon.model.weather import Posture
 from envmon.publishers import families as f
 from envmon.publishers.texts import Texts
 
@@ -174,6 +175,10 @@ def status_block(site: str, status: Mapping[str, Any]) -> Block:
     lease = status.get("lease") or {}
     lines.add(f.LEASE, where, int(bool(lease.get("held"))))
     lines.add(f.EPOCH, where, lease.get("epoch"))
+    lines.add_set(f.POSTURE, where, Posture, (status.get("storm") or {}).get("posture"))
+    lines.add(f.MAINTENANCE, where, len(status.get("maintenance") or {}))
+    lines.add(f.SHELVED, where, len(status.get("shelved") or {}))
+    lines.add(f.HOLD_END, where, (status.get("hold") or {}).get("until"))
     lines.add(f.STATUS_TIME, where, status.get("time"))
     raised = list((status.get("pages") or {}).values())
     for urgency in Urgency:

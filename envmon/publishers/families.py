@@ -132,6 +132,12 @@ MODE = _gauge("mode", (*SITE, "mode"), "1 for the control mode, 0 for the others
 ARMED = _gauge("armed", SITE, "1 when a failover could be carried out now: automatic, ready, lease held.")
 LEASE = _gauge("lease_held", SITE, "1 when this daemon holds the right to act.")
 EPOCH = _gauge("lease_epoch", SITE, "The epoch of this daemon's lease; it only ever grows.")
+POSTURE = _gauge("posture", (*SITE, "posture"), "1 for the storm posture, 0 for the others.")
+MAINTENANCE = _gauge("maintenance", SITE, "Units, zones, edges and sites that are in maintenance.")
+SHELVED = _gauge("shelved_pages", SITE, "Pages that are shelved.")
+HOLD_END = _gauge(
+    "hold_end_timestamp_seconds", SITE, "When the hold by order ends, in Unix seconds; no series without one."
+)
 STATUS_TIME = _gauge("status_timestamp_seconds", SITE, "When the loop last told its status, in Unix seconds.")
 
 FAMILIES: tuple[Family, ...] = (
@@ -170,6 +176,10 @@ FAMILIES: tuple[Family, ...] = (
     ARMED,
     LEASE,
     EPOCH,
+    POSTURE,
+    MAINTENANCE,
+    SHELVED,
+    HOLD_END,
     STATUS_TIME,
 )
 """In the order in which they are exposed."""
