@@ -144,7 +144,9 @@ class MqttEntry(Entry):
     """The zone or place it stands in."""
     version: Literal["3.1.1", "5"] = default(MqttSettings, "version")
     """Protocol version, in quotes."""
-    prefix: Annotated[str, Field(pattern=r"^[^#+/\s]+(/[^#+/\s]+)*$")] = default(MqttSettings, "prefix")
+    prefix: Annotated[str, Field(pattern=r"^[^$#+/\s\x00][^#+/\s\x00]*(/[^#+/\s\x00]+)*$")] = default(
+        MqttSettings, "prefix"
+    )
     """First levels of every topic."""
     client_id: Text | None = None
     """Client identifier; made from the site's name unless given."""
