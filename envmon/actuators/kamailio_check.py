@@ -26,7 +26,7 @@ from envmon.actuators.contract import EdgeError
 from envmon.actuators.http_link import HttpLink
 from envmon.actuators.kamailio_script_check import check_script
 from envmon.actuators.told import Voice, statuses
-from envmon.config.settings import EdgeSettings
+from envmon.config.edge_settings import EdgeSettings
 from envmon.model.event import EdgeStatus
 
 RPC_PATHS = ("/RPC", "/RPC2", "/rpc", "/jsonrpc", "/http_rpc", "/", "/envmon/v1/rpc")

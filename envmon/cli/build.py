@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from envmon import __version__
 from envmon.actuators import ACTUATORS
-from envmon.cli.configured import configured
-from envmon.cli.devices import place_of
+from envmon.cli.configured import configured, place_of
 from envmon.cli.door import OrderDoor
-from envmon.cli.journal import JOURNAL
 from envmon.cli.logs import Narrator, both
+from envmon.cli.places import JOURNAL
 from envmon.config import ConfigError
-from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
+from envmon.config.edge_settings import EdgeSettings
+from envmon.config.settings import DeviceSettings, Settings
 from envmon.core import snapshot
 from envmon.core.advance import advance
 from envmon.core.explain import explain_now, plain
 from envmon.core.guard import objections
+from envmon.core.memory import will
 from envmon.core.status import status
 from envmon.core.world import World, initial
 from envmon.drivers import longest_poll_s, open_driver
@@ -72,8 +73,8 @@ PAGES = "pages.db"
 RECORDINGS = "recordings"
 MB = 1_000_000
 FIXED = (
-    "site, lease, people, edges, routes, their edges, proofs, publish.http, web.orders.listen, daemon.state_dir, "
-    "socket, recordings_mb"
+    "site, lease, people, edges, routes, their edges, proofs, judgement.probe_every, publish.http, web.orders.listen, "
+    "daemon.state_dir, socket, recordings_mb"
 )
 
 
@@ -103,7 +104,7 @@ class Assembly:
         parts = self.parts(settings, profiles)
         parts.in_force()
         self.daemon = Daemon(
-            mind=Mind(advance, snapshot.dump, status, objections, lambda world: plain(explain_now(world))),
+            mind=Mind(advance, snapshot.dump, status, objections, lambda world: plain(explain_now(world)), will),
             world=remembered(journal, clock),
             frame=self._frame(),
             parts=parts,
@@ -192,7 +193,7 @@ class Assembly:
                 for edge in route.edges
                 for target in Target
             ),
-            probe=SipProbe(),
+            probes={name: SipProbe(way=edge.way) for name, edge in edges.items()},
             proofs=tuple(((each.route, each.item), Evidence(each), each.every_s) for each in self.settings.proofs),
             lease=LEASES[self.settings.lease.kind](self.settings),
             journal=self._journal,
@@ -201,6 +202,7 @@ class Assembly:
             people=self.settings.people,
             verify=lambda: _journal_fault(self._journal.path),
             recorded=both(self.recorder.record, Narrator(self._clock).tell),
+            probe_s=self.settings.probe_every_s,
         )
 
     def _reload(self) -> Parts:
@@ -281,6 +283,7 @@ def _fixed(settings: Settings) -> object:
         settings.people,
         settings.edges,
         settings.proofs,
+        settings.probe_every_s,
         settings.http,
         (settings.orders.host, settings.orders.port) if settings.orders else None,
         (daemon.state_dir, daemon.socket, daemon.recordings_mb),

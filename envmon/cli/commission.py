@@ -22,8 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from envmon.cli.commission_answers import STOP, AnswerError, Answers, Console, Prepared, prepared, sign
-from envmon.cli.configured import Configured, configured
-from envmon.cli.devices import named, place_of, read, shown_as
+from envmon.cli.configured import Configured, configured, place_of
+from envmon.cli.devices import named, read, shown_as
 from envmon.config import ConfigError
 from envmon.config.settings import DeviceSettings
 from envmon.drivers.contract import DeviceError

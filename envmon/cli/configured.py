@@ -6,6 +6,7 @@ from pathlib import Path
 
 from envmon.config import load
 from envmon.config.settings import DeviceSettings, Settings
+from envmon.profiles.bind import Compared, Place, place
 from envmon.profiles.loader import load_builtin, load_directory
 from envmon.profiles.record import Record, RecordError, Verdict, load_record
 from envmon.profiles.schema import Evidence, Profile
@@ -13,7 +14,7 @@ from envmon.profiles.schema import Evidence, Profile
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """A whole, valid configuration and the profiles by name; ``notes`` are what is no fault but should be known."""
+    """A whole, valid configuration and the profiles it uses by name; ``notes`` are no faults, but should be known."""
 
     settings: Settings
     profiles: Mapping[str, Profile]
@@ -26,13 +27,16 @@ def configured(config: Path) -> Configured:
     builtin = load_builtin()
     notes: list[str] = []
 
+    def known(device: DeviceSettings) -> Profile:
+        return builtin[device.profile] if device.profile in builtin else profiles[device.profile]
+
     def shelf(directory: Path) -> tuple[Mapping[str, Profile], Sequence[str]]:
         own, faults = load_directory(directory)
         profiles.update(own)
         return own, faults
 
     def records(device: DeviceSettings) -> tuple[DeviceSettings, Sequence[str]]:
-        profile = {**profiles, **builtin}[device.profile]
+        profile = known(device)
         try:
             record = record_of(device)
         except RecordError as error:
@@ -43,9 +47,24 @@ def configured(config: Path) -> Configured:
         return _compared(device, record), ()
 
     settings = load(config, profiles=builtin, shelf=shelf, records=records)
-    known = {**profiles, **builtin}
-    notes += [note for device in settings.devices for note in _unconfirmed(device, known[device.profile])]
-    return Configured(settings, known, tuple(notes))
+    notes += [note for device in settings.devices for note in _unconfirmed(device, known(device))]
+    return Configured(settings, {device.profile: known(device) for device in settings.devices}, tuple(notes))
+
+
+def place_of(settings: Settings, device: DeviceSettings, profile: Profile) -> Place:
+    """Return where a configured device stands."""
+    return place(
+        profile,
+        site=settings.policy.site,
+        device=device.id,
+        path=device.path,
+        zone=device.zone,
+        serves=device.serves,
+        units={number: (zone, unit) for number, zone, unit in device.fronts},
+        commissioned=device.commissioned,
+        roles=dict(device.roles),
+        compared=Compared(device.confirmed, device.differing, dict(device.sentinels)),
+    )
 
 
 def record_of(device: DeviceSettings) -> Record:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from envmon.cli.places import SOCKET
 from envmon.runtime.ask import AskError, ask
-
-SOCKET = Path("/run/envmon/envmon.sock")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from envmon.cli.configured import configured
+from envmon.cli.configured import configured, place_of
 from envmon.config import ConfigError, values
 from envmon.config.settings import DeviceSettings, Settings, SnmpSettings
 from envmon.drivers import open_driver
@@ -20,28 +20,12 @@ from envmon.drivers.contract import DeviceError
 from envmon.drivers.modbus_identify import ask_modbus
 from envmon.drivers.snmp_identify import ask_snmp
 from envmon.model.reading import Reading, Severity
-from envmon.profiles.bind import BoundPoint, Compared, Place, bind_at, place
+from envmon.profiles.bind import BoundPoint, Place, bind_at
 from envmon.profiles.identify import Facts, Match, identify
 from envmon.profiles.loader import load_builtin
 from envmon.profiles.schema import Profile, Protocol
 
 _SETTLED_POLLS = 3  # the rows of a slow card's tables are found over several polls
-
-
-def place_of(settings: Settings, device: DeviceSettings, profile: Profile) -> Place:
-    """Return where a configured device stands."""
-    return place(
-        profile,
-        site=settings.policy.site,
-        device=device.id,
-        path=device.path,
-        zone=device.zone,
-        serves=device.serves,
-        units={number: (zone, unit) for number, zone, unit in device.fronts},
-        commissioned=device.commissioned,
-        roles=dict(device.roles),
-        compared=Compared(device.confirmed, device.differing, dict(device.sentinels)),
-    )
 
 
 def poll(config: Path, name: str, *, as_json: bool) -> int:

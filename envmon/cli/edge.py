@@ -16,7 +16,8 @@ from envmon.actuators.checks import Check, check_any
 from envmon.actuators.kamailio_check import KamailioCheck, Wish
 from envmon.cli.configured import configured
 from envmon.config import ConfigError
-from envmon.config.settings import EdgeSettings, Settings
+from envmon.config.edge_settings import EdgeSettings
+from envmon.config.settings import Settings
 
 FAILS, UNKNOWN = 2, 3
 RESTART_S = 300.0  # to restart a proxy by hand

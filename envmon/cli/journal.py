@@ -15,8 +15,6 @@ from envmon.journal.report import episodes
 from envmon.journal.report import report as report_of
 from envmon.journal.show import as_json, clock, for_people, verdict
 
-JOURNAL = "journal.db"  # in the state directory
-
 
 def show(path: Path, *, as_lines: bool, since: int) -> int:
     """Print every line from number ``since`` on."""

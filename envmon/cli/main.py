@@ -1,7 +1,8 @@
 """The command line: ``envmon COMMAND``.
 
 Rules
-  - An order loads nothing it does not need: at night it leaves at once.
+  - A command loads nothing it does not need, so every one is imported where it is called (PLC0415): at night an order
+    leaves at once.
 """
 
 import argparse
@@ -11,12 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envmon import __version__
-from envmon.cli import aside, desk, explain, journal, orders, parity, rules
-from envmon.cli.journal import JOURNAL
+from envmon.cli import aside, desk
+from envmon.cli.places import CONFIG, JOURNAL, STATE
 from envmon.model.event import Command
 
-CONFIG = Path("/etc/envmon/envmon.yaml")
-STATE = Path("/var/lib/envmon")
 SAYS = {
     Command.SHIFT: "send new calls to the backup",
     Command.RESTORE: "bring new calls home",
@@ -45,40 +44,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(asked: argparse.Namespace) -> int:
     match asked.command:
         case "run":
-            from envmon.cli.run import run  # noqa: PLC0415 - the daemon's libraries, not needed to give an order
+            from envmon.cli.run import run  # noqa: PLC0415
 
             return run(asked.config)
         case "check":
-            from envmon.cli.check import check  # noqa: PLC0415 - the configuration's, not needed to give an order
+            from envmon.cli.check import check  # noqa: PLC0415
 
             return check(asked.config, asked.schema)
-        case "status":
-            return orders.status(desk.chosen(asked), as_json=asked.json)
-        case "explain":
-            return explain.explain(asked)
         case "journal" | "report":
             return _written(asked)
-        case "rules":
-            return rules.rules()
-        case "parity":
-            return parity.digest(asked.file, asked.list_version)
         case "poll" | "identify" | "profiles" | "profile" | "commission":
             return _devices(asked)
         case "edge":
-            from envmon.cli.edge import check_edge  # noqa: PLC0415 - the actuators, not needed to give an order
+            from envmon.cli.edge import check_edge  # noqa: PLC0415
 
             return check_edge(asked.config, asked.name, asked.script, asked.restart, as_json=asked.json)
         case "replay" | "rehearse":
             return _virtual(asked)
         case "demo":
-            from envmon.cli.demo import demo  # noqa: PLC0415 - the simulated site, not needed otherwise
+            from envmon.cli.demo import demo  # noqa: PLC0415
 
             return demo(asked)
         case _:
-            return orders.order(desk.chosen(asked), orders.request(vars(asked)))
+            return _asking(asked)
+
+
+def _asking(asked: argparse.Namespace) -> int:
+    match asked.command:
+        case "explain":
+            from envmon.cli.explain import explain  # noqa: PLC0415
+
+            return explain(asked)
+        case "rules":
+            from envmon.cli.rules import rules  # noqa: PLC0415
+
+            return rules()
+        case "parity":
+            from envmon.cli.parity import digest  # noqa: PLC0415
+
+            return digest(asked.file, asked.list_version)
+    from envmon.cli import orders  # noqa: PLC0415
+
+    if asked.command == "status":
+        return orders.status(desk.chosen(asked), as_json=asked.json)
+    return orders.order(desk.chosen(asked), orders.request(vars(asked)))
 
 
 def _written(asked: argparse.Namespace) -> int:
+    from envmon.cli import journal  # noqa: PLC0415
+
     match asked.command, getattr(asked, "what", ""):
         case "report", _:
             return journal.report(asked.path, asked.episode, asked.output, asked.users)
@@ -91,7 +105,7 @@ def _written(asked: argparse.Namespace) -> int:
 
 
 def _devices(asked: argparse.Namespace) -> int:
-    from envmon.cli import devices, profiles  # noqa: PLC0415 - drivers and profiles, not needed to give an order
+    from envmon.cli import devices, profiles  # noqa: PLC0415
 
     match asked.command:
         case "commission":
@@ -108,7 +122,7 @@ def _devices(asked: argparse.Namespace) -> int:
 
 
 def _commission(asked: argparse.Namespace) -> int:
-    from envmon.cli.commission import Wish, commission  # noqa: PLC0415 - as above
+    from envmon.cli.commission import Wish, commission  # noqa: PLC0415
 
     wish = Wish(
         asked.config,
@@ -124,10 +138,12 @@ def _commission(asked: argparse.Namespace) -> int:
 
 
 def _virtual(asked: argparse.Namespace) -> int:
-    from envmon.cli import rehearse, replay  # noqa: PLC0415 - not needed to give an order
-
     if asked.command == "rehearse":
+        from envmon.cli import rehearse  # noqa: PLC0415
+
         return rehearse.run(rehearse.Asked(asked.scenario, asked.config, asked.seed, asked.json, asked.plot))
+    from envmon.cli import replay  # noqa: PLC0415
+
     return replay.run(replay.Asked(asked.recording, asked.policy, asked.since, asked.json, asked.plot))
 
 

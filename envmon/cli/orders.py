@@ -64,6 +64,9 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
     yield f"{told['site']}: {told['mode']}, {'armed' if armed['now'] else 'not armed'} ({armed['why']})"
     if hold := told.get("hold"):
         yield f"held by {hold['who']} ({hold['reason']}), {hold['left_s'] // 60} min left; envmon hold again extends it"
+    if standby := told.get("standby"):
+        could = "and could go on for it" if standby["inherits"] else "but could NOT go on for it"
+        yield f"stands by for {standby['for']}, {could}: {standby['why']}"
     for name, route in told["routes"].items():
         percent = "?" if route["percent"] is None else route["percent"]
         yield f"route {name}: {route['position']}, {percent} % to the backup, ready: {route['ready']}"

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from envmon.cli.configured import Configured, configured
-from envmon.cli.devices import place_of
+from envmon.cli.configured import Configured, configured, place_of
 from envmon.cli.plot import draw, save
 from envmon.cli.story import Story, as_json, clock, timeline
 from envmon.config import ConfigError

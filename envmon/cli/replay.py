@@ -10,12 +10,10 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from envmon.cli.plot import draw, save
 from envmon.cli.story import Story, Told, as_json, clock, timeline
-from envmon.config import ConfigError
-from envmon.config.settings import Settings
 from envmon.core.advance import advance
 from envmon.core.fold import fold
 from envmon.core.step import Step
@@ -25,6 +23,9 @@ from envmon.model.event import EdgeReport, EffectReport, Event, PolicyLoaded
 from envmon.recordings.decode import RecordingError, Start, files, read
 from envmon.recordings.replay import Replay, replay
 from envmon.sim.obedience import ObedientEdges
+
+if TYPE_CHECKING:
+    from envmon.config.settings import Settings
 
 DIFFERS = 2
 COLUMN = 60
@@ -48,13 +49,12 @@ def run(asked: Asked) -> int:
         paths = files(asked.recording)
         for told, step in replay(paths, found, asked.since):
             story.take(told.event, step)
-        other = _under(asked, paths) if asked.policy else None
+        other = _under(asked, asked.policy, paths) if asked.policy else None
     except RecordingError as error:
         print(f"envmon: {error}", file=sys.stderr)
         return 1
-    except ConfigError as error:
-        for fault in error.faults:
-            print(fault, file=sys.stderr)
+    except _PolicyError as error:
+        print(error, file=sys.stderr)
         return 1
     if not found.events:
         print(f"envmon: {asked.recording}: it holds no event to replay", file=sys.stderr)
@@ -109,18 +109,26 @@ def _machine(found: Replay, story: Story, other: Story | None) -> dict[str, Any]
     return told if other is None else {**told, "other": as_json(other)}
 
 
-def _under(asked: Asked, paths: Sequence[Path]) -> Story:
-    """The same inputs under the policy of a configuration. Raises ConfigError, RecordingError."""
-    from envmon.cli.configured import configured  # noqa: PLC0415 - the profiles, not needed for a plain replay
+class _PolicyError(Exception):
+    """The other policy's configuration is refused; the text is every fault of it, a line each."""
 
-    assert asked.policy is not None  # noqa: S101 - for the type checker
+
+def _under(asked: Asked, policy: Path, paths: Sequence[Path]) -> Story:
+    """The same inputs under the policy of a configuration. Raises _PolicyError, RecordingError."""
+    from envmon.cli.configured import configured  # noqa: PLC0415 - the configuration's libraries, for this alone
+    from envmon.config import ConfigError  # noqa: PLC0415
+
+    try:
+        settings = configured(policy).settings
+    except ConfigError as error:
+        raise _PolicyError("\n".join(str(fault) for fault in error.faults)) from None
     story = Story()
-    for event, step in under(paths, configured(asked.policy).settings, asked.since):
+    for event, step in under(paths, settings, asked.since):
         story.take(event, step)
     return story
 
 
-def under(paths: Iterable[Path], settings: Settings, since: int = 0) -> Iterator[tuple[Event, Step]]:
+def under(paths: Iterable[Path], settings: "Settings", since: int = 0) -> Iterator[tuple[Event, Step]]:
     """Re-run the files with another policy, its edges obedient. Raises RecordingError."""
     edges = ObedientEdges(max((route.max_call_s for route in settings.policy.routes), default=300.0))
     world: World | None = None

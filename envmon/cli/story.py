@@ -1,7 +1,7 @@
 """What happened in a replay or a rehearsal, as people and machines read it: a timeline of decisions with their numbers.
 
 Rules
-  - Nothing here decides or judges: it tells what the mind said of itself at each step.
+  - Nothing here decides or judges: it tells what the mind said of itself at each step, in the words of ``explain``.
   - Times are seconds since the story's first event; ``wall`` is Unix seconds.
 """
 
@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from envmon.core import explain
+from envmon.core.explain import explain_decision, grounds, plain, text
 from envmon.core.judge import minutes
 from envmon.core.step import Step
 from envmon.core.world import SECOND, Judgement, World
@@ -129,11 +131,11 @@ def timeline(story: Story, *, wall: bool) -> Iterator[str]:
         if page.raised:
             rows.append((t, 1_000_000, f"          page {page.urgency}: {page.summary}"))
     shown, zones = -1.0, {told.t: told.zones for told in story.told}
-    for t, _, text in sorted(rows, key=lambda row: row[:2]):
+    for t, _, row in sorted(rows, key=lambda each: each[:2]):
         if t != shown:
             shown = t
             yield f"{clock(story, t, wall=wall)}  {'   '.join(_zone(*each) for each in zones.get(t, ()))}".rstrip()
-        yield text
+        yield row
 
 
 def clock(story: Story, t: float, *, wall: bool) -> str:
@@ -144,8 +146,16 @@ def clock(story: Story, t: float, *, wall: bool) -> str:
 
 
 def _decision(told: Told) -> str:
-    lines = [f"          {told.rule} {told.subject}: {told.sentence}", f"              {told.why}" if told.why else ""]
-    return "\n".join([*filter(None, lines), *(f"              -> {effect}" for effect in told.effects)])
+    lines = [f"          {told.rule} {told.subject}: {told.sentence}"]
+    lines.extend(f"              -> {effect}" for effect in told.effects)
+    lines.extend(f"              {line}" for line in text(grounds(explained(told))).splitlines())
+    return "\n".join(lines)
+
+
+def explained(told: Told) -> explain.Told:
+    """A decision as its line in the journal would tell it."""
+    effect = "; ".join(told.effects)
+    return explain.Told(told.rule, told.subject, told.sentence, told.why, told.facts, told.wall, effect=effect)
 
 
 def _zone(name: str, judged: Judgement) -> str:
@@ -175,6 +185,7 @@ def as_json(story: Story) -> dict[str, Any]:
                 "why": told.why,
                 "facts": dict(told.facts),
                 "effects": list(told.effects),
+                "explained": plain(explain_decision(explained(told))),
             }
             for told in story.told
         ],

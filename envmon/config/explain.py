@@ -118,7 +118,9 @@ def _pattern(path: Path, given: str) -> str:
             return "must be a user name of this host: lower-case letters, digits, _ . or -, such as ann"
         case ("web", "orders", "people", *_):
             return "must say what the certificate says, as email:ann@example.com, cn:, dns:, uri: or sha256:FINGERPRINT"
-        case ("edges", _, "probe_user"):
+        case (*_, "mqtt", "topic"):
+            return "must be one topic such as envmon/v1/houston/state, without # or + and without spaces"
+        case ("edges", _, "probe_user") | (*_, "call"):
             return "must be letters, digits or . _ + -, at most 64"
         case _:
             return _name_text(given, "string_pattern_mismatch")

@@ -20,7 +20,7 @@ from envmon.config.explain import shape_faults
 from envmon.config.fault import ConfigError, Fault, shown
 from envmon.config.files import read_files
 from envmon.config.placement import placement
-from envmon.config.profiles_known import Known, Profile, Profiles, Shelf, known_profiles
+from envmon.config.profiles_known import KnownProfiles, Profile, Profiles, Shelf
 from envmon.config.references import reference_faults
 from envmon.config.settings import DeviceSettings, Settings
 from envmon.config.shape import SiteFile
@@ -48,7 +48,7 @@ def load(path: Path, *, profiles: Profiles, shelf: Shelf = no_shelf, records: Re
 
     Raises ConfigError with every fault, by file and line.
     """
-    known = known_profiles(profiles)
+    known = KnownProfiles(profiles)
     document, written = read_files(path)
     shape = shape_faults(document)
     own = _own_profiles(document, known, shelf)
@@ -68,7 +68,7 @@ def load(path: Path, *, profiles: Profiles, shelf: Shelf = no_shelf, records: Re
     return settings
 
 
-def _own_profiles(document: Document, known: dict[str, Known], shelf: Shelf) -> list[Fault]:
+def _own_profiles(document: Document, known: KnownProfiles, shelf: Shelf) -> list[Fault]:
     """Add the operator's own profiles to those known; every fault in them."""
     faults: list[Fault] = []
     for at, directory in document.words("profiles"):
@@ -79,7 +79,7 @@ def _own_profiles(document: Document, known: dict[str, Known], shelf: Shelf) -> 
         faults += [document.fault(path, text) for text in wrong]
         taken = [name for name in own if name in known]
         faults += [document.fault(path, f"a profile is called {shown(name)} already; rename yours") for name in taken]
-        known.update({name: each for name, each in known_profiles(own).items() if name not in known})
+        known.add(own)
     return faults
 
 

@@ -4,7 +4,7 @@ Rules
   - Names alone are enough to check references; a protocol adds the log-in rules, roles add the kinds of evidence.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -41,11 +41,28 @@ class Known:
     roles: tuple[Role, ...] | None = None  # one for every point that has a role
 
 
-def known_profiles(profiles: Profiles) -> dict[str, Known]:
-    """Return what is known of each profile, by name."""
-    if not isinstance(profiles, Mapping):
-        return {name: Known() for name in profiles}
-    return {name: _known(value) for name, value in profiles.items()}
+class KnownProfiles(Mapping[str, Known]):
+    """What is known of each profile, by name; one that no device names is not read."""
+
+    def __init__(self, profiles: Profiles) -> None:
+        self._profiles: dict[str, Profiles] = dict.fromkeys(profiles, profiles)
+        self._read: dict[str, Known] = {}
+
+    def __getitem__(self, name: str) -> Known:
+        if name not in self._read:
+            profiles = self._profiles[name]
+            self._read[name] = _known(profiles[name]) if isinstance(profiles, Mapping) else Known()
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._profiles)
+
+    def __len__(self) -> int:
+        return len(self._profiles)
+
+    def add(self, own: Profiles) -> None:
+        """Know these as well; a name that is known already keeps its meaning."""
+        self._profiles = {**dict.fromkeys(own, own), **self._profiles}
 
 
 def _known(value: Profile | str) -> Known:

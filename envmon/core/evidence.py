@@ -59,11 +59,11 @@ def on_battery(fresh: Iterable[Seen]) -> list[Seen]:
     return [s for s in fresh if s.reading.point.role is Role.ON_BATTERY and s.reading.value == "yes"]
 
 
-def cooling_air_vote(trusted: tuple[Seen, ...], normal: Mapping[Role, float]) -> Vote | None:
-    """Return air, supply air or chilled water well over normal, or supply air as warm as return air."""
+def cooling_air_vote(trusted: tuple[Seen, ...], normal: Mapping[Role, float], warm: list[Seen]) -> Vote | None:
+    """Return air, supply air or chilled water well over normal, or ``warm``: supply air as warm as return air."""
     risen = [seen for seen in temperatures(trusted, COOLING_AIR_ROLES) if _risen(seen, normal) >= COOLING_AIR_RISE_K]
     parts = [f"{role} {rise:+.1f} K over normal" for role, rise in _rises(risen, normal).items()]
-    if warm := collapsed(trusted, normal):
+    if warm:
         risen = [*risen, *(seen for seen in warm if seen not in risen)]
         parts.append("supply air is as warm as return air")
     return _vote(Kind.COOLING_AIR, risen, ", ".join(parts)) if risen else None

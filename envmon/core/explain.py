@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from envmon.core.bar import bars
+from envmon.core.heir import as_heir, lacking_of
 from envmon.core.judge import minutes, quorum_stands, say_limit
+from envmon.core.memory import standing_by
 from envmon.core.proof import calls_left
 from envmon.core.readiness import readiness
 from envmon.core.route_facts import route_facts
@@ -83,13 +85,17 @@ def plain(parts: Sequence[Part]) -> list[dict[str, object]]:
 
 
 def explain_now(world: World) -> tuple[Part, ...]:
-    """Everything that bears on the next decision, at this moment."""
+    """Everything that bears on the next decision, at this moment; of a standby, what it would decide from."""
+    world = as_heir(world)
     policy = world.policy
     if policy is None:
         return (Part("No policy is in force: nothing is judged and nothing is decided.", ()),)
     rule = f" ({world.mode_rule})" if world.mode_rule else ""
     head = f"{policy.site} at {moment(world.now.wall)}, mode {world.mode}{rule}"
     parts = [Part(head, (world.mode_why,) if world.mode_why else ())]
+    if standing_by(world):
+        lacking = lacking_of(world, policy) or "nothing, it could go on from there"
+        parts.append(Part(f"Stands by for {world.lease.holder}", (f"what it lacks to follow: {lacking}",)))
     parts.extend(_route(world, policy, route) for route in policy.routes)
     parts.extend(_zone(world, policy, zone) for zone in policy.zones)
     parts.append(Part("Sensors without a vote", tuple(_votes_lost(world, policy)) or ("none",)))
@@ -203,6 +209,9 @@ def _zone(world: World, policy: Policy, zone: ZonePolicy) -> Part:
     )
     lines.extend(f"evidence, {vote.kind}: {vote.says} (over {', '.join(vote.paths)})" for vote in judgement.votes)
     lines.append(_quorum(policy, state, world))
+    lines.extend(
+        f"{unit} {doubt.why}, for {minutes(age_s(world.now, doubt.since_ns))}" for unit, doubt in state.idlers.items()
+    )
     return Part(f"Zone {zone.id}{where}: {judgement.verdict}, {judgement.basis}", tuple(filter(None, lines)))
 
 
@@ -248,29 +257,37 @@ def _aside(world: World) -> Iterator[str]:
 
 def explain_decision(told: Told) -> tuple[Part, ...]:
     """A decision from its journal line: the rule, the facts it named, and what the others would have needed."""
-    facts = dict(told.facts)
     head = f"{told.rule or 'no rule'} on {told.subject}, {moment(told.wall)}"
-    parts = [Part(head, tuple(filter(None, (told.sentence, f"by {told.who}" if told.who else "", told.effect))))]
-    known = rule_of(told.rule)
-    named = dict(known[0].when) if known else {}
-    because = tuple(phrase(name, facts[name]) for name in named if name in facts and facts[name] != "none") or (
-        "the rule is not one of this version's tables",
-    )
-    if known:
-        parts.append(Part("The rule fired because", because))
+    said = tuple(filter(None, (told.sentence, f"by {told.who}" if told.who else "", told.effect)))
+    return (Part(head, said), *grounds(told), *_numbers(told))
+
+
+def grounds(told: Told) -> tuple[Part, ...]:
+    """Why a decision was taken, and what would have moved calls where it moved none."""
+    facts = dict(told.facts)
+    parts: list[Part] = []
+    if known := rule_of(told.rule):
+        named = (phrase(name, facts[name]) for name in known[0].when if facts.get(name, "none") != "none")
+        parts.append(Part("The rule fired because", tuple(named) or ("the rule is not one of this version's tables",)))
     if told.why:
         parts.append(Part("What was true", tuple(told.why.split("; "))))
     if known and (instead := tuple(_instead(*known, facts))):
         parts.append(Part("What would have moved calls instead", instead))
-    rest = {name: value for name, value in facts.items() if name not in named}
-    idle = [f"{name}={value}" for name, value in rest.items() if not {"_", "."} & {*name} and not value.isdigit()]
-    numbers = [f"{name} = {value}" for name, value in rest.items() if f"{name}={value}" not in idle]
-    if known and idle:
-        parts.append(Part("What did not matter to it", (", ".join(idle),)))
-        parts.extend([Part("Measured", tuple(numbers))] if numbers else [])
-    elif rest:
-        parts.append(Part("Measured", tuple(f"{name} = {value}" for name, value in rest.items())))
     return tuple(parts)
+
+
+def _numbers(told: Told) -> Iterator[Part]:
+    """The facts the rule does not name, and the numbers behind those it does."""
+    known = rule_of(told.rule)
+    named = known[0].when if known else {}
+    rest = {name: value for name, value in told.facts if name not in named}
+    idle = [f"{name}={value}" for name, value in rest.items() if not {"_", "."} & {*name} and not value.isdigit()]
+    if not known or not idle:
+        idle = []
+    else:
+        yield Part("What did not matter to it", (", ".join(idle),))
+    if numbers := tuple(f"{name} = {value}" for name, value in rest.items() if f"{name}={value}" not in idle):
+        yield Part("Measured", numbers)
 
 
 def _instead(row: Row[StrEnum], table: Sequence[Row[StrEnum]], facts: Mapping[str, str]) -> Iterator[str]:

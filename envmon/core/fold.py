@@ -5,11 +5,11 @@ Rules
   - An answer older than the one remembered is dropped, and an answer asked for before a command never confirms it.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
-from operator import attrgetter
-from typing import TypeVar
+from collections.abc import Mapping
+from dataclasses import replace
 
+from envmon.core.memory import found, kept_since, standing_by
+from envmon.core.replacing import replacing
 from envmon.core.sky import configured, reported
 from envmon.core.tally import refutes, tally
 from envmon.core.trust import JUDGED, behave
@@ -25,6 +25,7 @@ from envmon.core.world import (
     ZoneState,
 )
 from envmon.model.event import (
+    Bequest,
     DeviceBatch,
     EdgeReport,
     EdgeStatus,
@@ -42,27 +43,16 @@ from envmon.model.event import (
 )
 from envmon.model.reading import Reading
 from envmon.model.readings import judged
-from envmon.model.verdict import Phase
+from envmon.model.verdict import Phase, Position
 
-T = TypeVar("T")
-
-
-def _replacing(kind: type[T], *names: str) -> Callable[..., T]:
-    """``dataclasses.replace`` for fields that change at every poll: which they are is worked out once."""
-    order = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # every kind here is a dataclass
-    parts_of, places = attrgetter(*order), [order.index(name) for name in names]
-
-    def replaced(value: T, *new: object) -> T:
-        parts = list(parts_of(value))
-        for place, part in zip(places, new, strict=True):
-            parts[place] = part
-        return kind(*parts)
-
-    return replaced
-
-
-_with_seen = _replacing(ZoneState, "seen")
-_with_batch = _replacing(World, "now", "zones", "devices", "silent_ns")
+MOVING = frozenset({Position.SHIFTING, Position.RESTORING})
+_with_seen = replacing(ZoneState, "seen")
+_with_batch = replacing(World, "now", "zones", "devices", "silent_ns")
+_with_now = replacing(World, "now")
+_with_routes = replacing(World, "routes")
+_with_edges = replacing(RouteState, "edges")
+_with_probes = replacing(RouteState, "probes")
+_with_reports = replacing(RouteState, "reports")
 
 
 def fold(world: World, event: Event) -> World:
@@ -71,7 +61,7 @@ def fold(world: World, event: Event) -> World:
     now = event.at if later else world.now
     if isinstance(event, DeviceBatch) and event.device in world.devices:
         return _batch(world, event, now)  # by far the most frequent: one new world, not two
-    world = replace(world, now=now)
+    world = _with_now(world, now)
     match event:
         case PolicyLoaded():
             return _policy(world, event)
@@ -83,6 +73,8 @@ def fold(world: World, event: Event) -> World:
             return _report(world, event)
         case LeaseReport():
             return _lease(world, event)
+        case Bequest():
+            return _beside(replace(world, bequest=event))
         case EffectReport():
             return _effect(world, event)
         case WeatherReport():
@@ -102,7 +94,7 @@ def _policy(world: World, event: PolicyLoaded) -> World:
         digest=event.digest,
         proposal=None,
         zones={
-            name: replace(zone, seen={p: s for p, s in zone.seen.items() if s.reading.point.device in known})
+            name: _with_seen(zone, {p: s for p, s in zone.seen.items() if s.reading.point.device in known})
             for name, zone in zones.items()
         },
         routes={route.id: world.routes.get(route.id, RouteState()) for route in policy.routes},
@@ -158,12 +150,12 @@ def _edge(world: World, event: EdgeReport) -> World:
         status = by_route.get(policy.id)
         if status is None:
             error = event.error or f"the edge does not know the route {policy.id}"
-            view = replace(before, error=error)
+            view = replace(before, error=error, speaks=event.speaks)
         else:
             view = EdgeView(status, event.at.mono_ns, "")
             state = _confirm(state, event.at.mono_ns, status, before.status)
-        routes[policy.id] = replace(state, edges={**state.edges, event.edge: view})
-    return replace(world, routes=routes)
+        routes[policy.id] = _with_edges(state, {**state.edges, event.edge: view})
+    return _with_routes(world, routes)
 
 
 def _confirm(state: RouteState, asked_ns: int, status: EdgeStatus, before: EdgeStatus | None) -> RouteState:
@@ -172,13 +164,14 @@ def _confirm(state: RouteState, asked_ns: int, status: EdgeStatus, before: EdgeS
         return state
     edge = status.edge
     known = edge in state.confirmed
-    state = replace(
-        state,
-        taken=True,
-        confirmed={**state.confirmed, edge: state.confirmed[edge] if known else status},
-        started={edge: status.up_since, **state.started},
-    )
-    if not known:
+    if not (known and state.taken and edge in state.started):
+        state = replace(
+            state,
+            taken=True,
+            confirmed={**state.confirmed, edge: state.confirmed[edge] if known else status},
+            started={edge: status.up_since, **state.started},
+        )
+    if not known or state.position not in MOVING:
         return state
     start = state.baseline.get(edge)
     if start is None or start.start.up_since != status.up_since:
@@ -219,8 +212,7 @@ def _probe(world: World, event: ProbeReport) -> World:
     counts = event.answered and event.at.mono_ns >= state.asserted_ns
     detail = event.detail or f"answered by {event.answered_by}"
     view = ProbeView(event.answered, event.at.mono_ns, detail, earlier + 1 if counts else 0)
-    routes = {**world.routes, event.route: replace(state, probes={**state.probes, key: view})}
-    return replace(world, routes=routes)
+    return _with_routes(world, {**world.routes, event.route: _with_probes(state, {**state.probes, key: view})})
 
 
 def _report(world: World, event: ReadinessReport) -> World:
@@ -232,14 +224,23 @@ def _report(world: World, event: ReadinessReport) -> World:
         return world
     view = ReportView(event.passed, event.at.mono_ns, event.why, event.value)
     reports = {**state.reports, event.item: view}
-    return replace(world, routes={**world.routes, event.route: replace(state, reports=reports)})
+    return _with_routes(world, {**world.routes, event.route: _with_reports(state, reports)})
 
 
 def _lease(world: World, event: LeaseReport) -> World:
     same = event.epoch == world.lease.epoch
     stamped_ns = world.lease.stamped_ns if same else 0
-    world = replace(world, lease=LeaseState(event.held, event.epoch, event.detail, stamped_ns))
+    world = replace(world, lease=LeaseState(event.held, event.epoch, event.detail, stamped_ns, event.holder))
     if not event.held:
-        return world
-    ours = event.former in (0, world.last_epoch)
-    return replace(world, last_epoch=event.epoch, followed=world.followed if ours else event.former)
+        return _beside(world)
+    ours = event.former in (0, world.last_epoch) and not kept_since(world)
+    world = replace(world, last_epoch=event.epoch)
+    if ours:
+        return replace(world, bequest=None)
+    return replace(world, followed=event.former, bequest=world.bequest or Bequest(event.at, 0, event.former))
+
+
+def _beside(world: World) -> World:
+    """A standby goes by what people have set aside at the holder: it is where they order."""
+    memory = found(world) if standing_by(world) else None
+    return world if memory is None else replace(world, aside=memory.aside)

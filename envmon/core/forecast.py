@@ -9,11 +9,14 @@ Theory of operation
   A room that lost its cooling warms at a rate that starts at a maximum and decays (Khankari 2011): first the aisles
   mix within minutes, then racks and walls soak up heat. How fast the rate decays is unknown, but it is bracketed:
     - it never decays again: the present rate goes on; the earliest, the lower bound;
-    - it decays as 1/sqrt(t), as heat soaks into something thick: the median;
+    - it decays as 1/sqrt(t), as heat soaks into something thick;
     - it decays as 1/t, as across many masses of all sizes at once: the latest, the upper estimate.
+  The median lies between two of them, in the geometric middle: while the air still mixes the rate falls faster than
+  1/sqrt(t), so between the second and the third; once the jump has left the window it falls slower, for what is thin is
+  warm by then, so between the second and the first.
   Each is a straight line over t, sqrt(t) or ln(t), so each is one Theil-Sen slope (the median of all pairwise slopes
   tolerates about 29 % bad samples). Without an onset to count t from, all three are the straight line.
-  Until the jump has left the window, median and upper estimate look at the return air: the inlets mix towards it, so it
+  Until the jump has left the window, the second and the third look at the return air: the inlets mix towards it, so it
   has the jump behind it first.
   A rise is one when three quarters of all pairwise slopes go up; a room that does not clearly rise has no median.
   Chilled water leads the air by minutes: while the plant is short the air may come to warm as fast as its water does.
@@ -100,8 +103,8 @@ def time_to_limit(
     mixed = max([temperature, *(value for _, value in back)])
     jumping = since_s is not None and since_s < FAST_S
     lower = max(0.0, limit - READ_K - (mixed if jumping else temperature)) / fast
-    median = _median(heading, limit - temperature, since_s)
     upper = _upper(heading, temperature, back, limit, since_s)
+    median = _median(heading, limit - temperature, since_s, upper)
     return TimeToLimit(Sight.FORECAST, lower, None if median is None else max(lower, median), upper)
 
 
@@ -114,15 +117,18 @@ def _fastest(heading: Course, bound: float, since_s: float | None) -> float:
     return max(heading.fast, water, early)
 
 
-def _median(heading: Course, left: float, since_s: float | None) -> float | None:
-    """The way of ``left`` K at a rate that decays as 1/sqrt(t), s; None while the zone does not clearly rise."""
+def _median(heading: Course, left: float, since_s: float | None, upper: float | None) -> float | None:
+    """The way of ``left`` K, between two laws of decay, s; None while the zone does not clearly rise."""
     if not heading.rises or heading.steady is None:
         return None
+    straight = left / heading.steady if heading.steady > 0 else None
     if since_s is None:
-        return min(FAR_S, left / heading.steady)
+        return None if straight is None else min(FAR_S, straight)
     if heading.soak is None or heading.soak <= 0:
         return None
-    return min(FAR_S, (sqrt(since_s) + left / heading.soak) ** 2 - since_s)
+    soaking = (sqrt(since_s) + left / heading.soak) ** 2 - since_s
+    other = straight if since_s >= SETTLE_S + WINDOW_S else upper
+    return min(FAR_S, soaking if other is None else sqrt(soaking * other))
 
 
 def _upper(
@@ -158,7 +164,7 @@ def _slopes(points: list[tuple[float, float]], over: Callable[[float], float] | 
     if len(points) < 3 or points[-1][0] - points[0][0] < LEAST_S:
         return []
     line = [(over(t), value) for t, value in points] if over is not None else points
-    return sorted((b - a) / (u - t) for (t, a), (u, b) in combinations(line, 2))
+    return sorted([(b - a) / (u - t) for (t, a), (u, b) in combinations(line, 2)])
 
 
 def _at(slopes: list[float], part: int, of: int) -> float | None:

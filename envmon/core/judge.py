@@ -30,9 +30,11 @@ from envmon.core.evidence import (
     temperatures,
     zone_temperature,
 )
+from envmon.core.idlers import idlers
 from envmon.core.loss import AIR, corroborate, follow, restart_expected
 from envmon.core.margin import Capacity, capacity, resting
 from envmon.core.power import Power, power, since
+from envmon.core.replacing import replacing
 from envmon.core.trust import doubts, middles, suspects
 from envmon.core.world import Doubt, Judgement, Sample, Seen, ZoneState, age_s
 from envmon.model.event import Stamp
@@ -42,6 +44,20 @@ from envmon.model.verdict import Basis, Kind, Phase, Sight, TimeToLimit, Verdict
 
 NORMAL_TAU_S = 1800.0  # a room's normal is what it was over the last half hour
 RAMP_S = 180.0  # units that came back need so long to cool their air again
+_judged = replacing(ZoneState, "good_since_ns", "power_ns", "judged_ns", "verdict_ns", "judgement")
+_sensed = replacing(
+    ZoneState,
+    "doubts",
+    "suspects_ns",
+    "middles",
+    "idlers",
+    "resting_ns",
+    "short_ns",
+    "history",
+    "course",
+    "phase",
+    "normal",
+)
 NORMAL_ROLES = COOLING_AIR_ROLES | INLET | frozenset({Role.CHILLED_WATER_FLOW})
 
 
@@ -50,7 +66,8 @@ class _Look:
     """What one tick sees of a zone before it is judged."""
 
     doubts: Mapping[str, Doubt]
-    trusted: tuple[Seen, ...]  # fresh, good, and with a vote
+    trusted: tuple[Seen, ...]  # of air and water: fresh, good, and with a vote
+    idle: Mapping[str, Doubt]  # units that say they run and cool nothing
     rested: Mapping[str, int]  # units that are in standby, or start from there
     back: tuple[tuple[str, float], ...]  # return air by network path
     units: Capacity
@@ -77,13 +94,9 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: t
         state = replace(state, quorum_ns=now.mono_ns, witnesses=witnesses, last_limit=limit)
     judgement = _judgement(zone, state, look, limit, power(policy, fresh), now, agreed=agreed)
     same = judgement.verdict is state.judgement.verdict and state.verdict_ns > 0
-    return replace(
-        state,
-        good_since_ns=_good_since(state, judgement, now),
-        power_ns=since(state, fresh, now),
-        judged_ns=now.mono_ns,
-        verdict_ns=state.verdict_ns if same else now.mono_ns,
-        judgement=judgement,
+    verdict_ns = state.verdict_ns if same else now.mono_ns
+    return _judged(
+        state, _good_since(state, judgement, now), since(state, fresh, now), now.mono_ns, verdict_ns, judgement
     )
 
 
@@ -116,21 +129,23 @@ def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], out: tupl
     units = capacity(zone, fresh, state.normal, out, rested)
     fresh = _not_of(units.excused, fresh)
     doubted = doubts(fresh, state.doubts, state.middles, now)
-    trusted = tuple(s for s in fresh if s.reading.point.id not in doubted) if doubted else fresh
+    trusted = tuple(s for s in temperatures(fresh, NORMAL_ROLES) if s.reading.point.id not in doubted)
     plant = plant_vote(zone, fresh, units)
-    air = cooling_air_vote(trusted, state.normal)
+    warm = collapsed(trusted, state.normal)
+    air = cooling_air_vote(trusted, state.normal, warm)
     temperature = zone_temperature(trusted, (plant, air))
     sighted = temperature is not None and len(temperatures(trusted, INLET)) >= zone.min_inlets
     usual = state.normal.get(Role.RACK_INLET_TEMP)
     if usual is not None and state.onset_c is not None:
         usual = max(usual, state.onset_c)
     ramping = units.margin_kw >= 0 and state.short_ns is not None and age_s(now, state.short_ns) < RAMP_S
-    warm_supply = () if ramping else tuple(collapsed(trusted, state.normal))
+    warm_supply = () if ramping else tuple(warm)
     losing = [*(units.witnesses if units.margin_kw < 0 else ()), *warm_supply, *on_battery(fresh)]
     inlet = inlet_vote(zone, trusted, usual, temperature if sighted else None, losing)
     return _Look(
         doubts=doubted,
         trusted=trusted,
+        idle=idlers(fresh, doubted, state.idlers, now),
         rested=rested,
         back=return_air(trusted),
         units=units,
@@ -226,17 +241,18 @@ def _sense(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> ZoneS
         gain = min(1.0, max(0.0, age_s(now, state.judged_ns)) / NORMAL_TAU_S)
         settled = {role: value + (1 - gain) * (normal.get(role, value) - value) for role, value in read.items()}
         normal = {**normal, **settled}
-    return replace(
+    return _sensed(
         state,
-        doubts=look.doubts,
-        suspects_ns=suspects(look.doubts, state.suspects_ns, now) if look.doubts or state.suspects_ns else {},
-        middles=middles(look.trusted),
-        resting_ns=look.rested,
-        short_ns=now.mono_ns if look.units.margin_kw < 0 else state.short_ns,
-        history=history,
-        course=course,
-        phase=phase,
-        normal=normal,
+        look.doubts,
+        suspects(look.doubts, state.suspects_ns, now) if look.doubts or state.suspects_ns else {},
+        middles(look.trusted),
+        look.idle,
+        look.rested,
+        now.mono_ns if look.units.margin_kw < 0 else state.short_ns,
+        history,
+        course,
+        phase,
+        normal,
     )
 
 
@@ -284,12 +300,16 @@ def _why(zone: ZonePolicy, state: ZoneState, look: _Look, worst: float | None, m
     parts: list[str] = []
     if not look.sighted:
         case = f", worst case {worst:.1f} degC" if worst is not None else ""
-        parts.append(f"blind: fewer than {zone.min_inlets} good rack inlets{case}")
+        heard = len(temperatures(look.trusted, INLET))
+        parts.append(f"blind: {heard} good rack inlets, at least {zone.min_inlets} needed{case}")
     elif look.temperature is not None:
-        parts.append(f"rack inlet {look.temperature:.1f} degC ({state.phase})")
+        inlet = next((vote.says for vote in look.votes if vote.kind is Kind.INLET_AIR), "")
+        phase = "" if inlet and state.phase is Phase.NORMAL else f" ({state.phase})"
+        parts.append(f"{inlet or f'rack inlet {look.temperature:.1f} degC'}{phase}")
     parts.extend(f"{vote.kind}: {vote.says}" for vote in look.votes if vote.kind is not Kind.INLET_AIR)
     if not look.votes and look.units.lost:
-        parts.append(f"{', '.join(look.units.lost)} lost, {look.units.margin_kw:+g} kW margin")
+        next_one = "one more failure is critical" if look.units.spare_units < 1 else f"N{look.units.spare_units:+d}"
+        parts.append(f"{', '.join(look.units.lost)} lost, {look.units.margin_kw:+g} kW margin, {next_one}")
     return "; ".join((*parts, *more))
 
 

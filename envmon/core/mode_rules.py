@@ -6,7 +6,7 @@ Rules
   - A position set by somebody else's hand, or a newer epoch at an edge, holds automation until an operator resumes.
   - A hold by order ends by itself and is then as if it had been resumed; one by rule ends by order only, and is told
     again and again. Neither end moves anything.
-  - Whoever takes the lease from another envmon does not know what that one knew (latch, holds), and starts held.
+  - Whoever takes the lease from another envmon inherits its mode, or starts held: ``heir_rules``.
 """
 
 from dataclasses import dataclass
@@ -82,7 +82,6 @@ class ModeFacts:
     mode: Mode
     placement: Answer  # YES: losing a zone never loses the lever that leaves it
     hand: Hand
-    memory: Answer  # NO: the lease was another envmon's before it was ours, and its memory is not here
     held: Held
     lasts: Lasts  # the end a hold was ordered with
     order: ModeAsk
@@ -135,7 +134,7 @@ MODE_RULES: tuple[Row[ModeAct], ...] = (
         ModeAct.WARN, page=Urgency.WARNING, order=ModeAsk.NONE, mode=HELD, held=Held.SOON),
     row("M37", "The hold by order is over: envmon acts by its rules again.",
         ModeAct.LIFT, page=Urgency.WARNING, order=ModeAsk.NONE, mode=HELD, held=Held.OVER, placement=YES,
-        hand=Hand.NONE, memory=YES),
+        hand=Hand.NONE),
     row("M39", "Still held by rule: nobody has resumed.",
         ModeAct.REMIND, page=Urgency.CRITICAL, order=ModeAsk.NONE, mode=HELD, held=Held.REMIND),
     row("M40", "Resumed: the position the edges show is taken as ours.",
@@ -152,9 +151,6 @@ MODE_RULES: tuple[Row[ModeAct], ...] = (
     row("M51", "Held by rule: an edge has seen a newer epoch, another envmon holds the right to act.",
         ModeAct.HOLD, page=Urgency.CRITICAL, order=ModeAsk.NONE, mode=(AUTO, HELD), held=FREE, placement=YES,
         hand=Hand.NEWER),
-    row("M52", "Held by rule: the lease was another envmon's, and what it had decided is not known here.",
-        ModeAct.HOLD, page=Urgency.CRITICAL, order=ModeAsk.NONE, mode=(AUTO, HELD), held=FREE, placement=YES,
-        hand=Hand.NONE, memory=NO),
     row("M60", "Disarmed by rule: with this policy, losing a zone would also lose the lever that leaves it.",
         ModeAct.OBSERVE, page=Urgency.CRITICAL, order=ModeAsk.NONE, mode=(AUTO, HELD), held=FREE, placement=NO),
 )

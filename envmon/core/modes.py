@@ -8,7 +8,7 @@ from envmon.core.readiness import shown
 from envmon.core.route_facts import edges
 from envmon.core.route_words import Edges
 from envmon.core.step import Step
-from envmon.core.table import Answer, answer, find, tell
+from envmon.core.table import answer, find, tell
 from envmon.core.traffic import adopt
 from envmon.core.world import World, age_s
 from envmon.model.effect import Decision, StampEpoch
@@ -29,7 +29,6 @@ def step_mode(world: World, policy: Policy, order: Order | None) -> Step:
         mode=world.mode,
         placement=answer(not policy.placement_faults),
         hand=hand(world, policy),
-        memory=answer(not world.followed),
         held=holds.held(world),
         lasts=holds.lasts(world, order),
         order=ask,
@@ -99,8 +98,6 @@ def _why(world: World, policy: Policy, facts: ModeFacts, order: Order | None) ->
     if facts.mode is Mode.HELD and facts.order is ModeAsk.NONE:
         parts.append(holds.says(world) or world.mode_why)
     parts.extend(policy.placement_faults)
-    if facts.memory is Answer.NO:
-        parts.append(f"epoch {world.followed} was not ours")
     if facts.hand is not Hand.NONE:
         shown = {
             f"{s.edge} sends {s.percent} % of {s.route} to the backup (epoch {s.fence})"

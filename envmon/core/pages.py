@@ -5,14 +5,18 @@ Rules
   - Missing data resolves nothing: a blind zone keeps the thermal page it had.
   - A shelved page is not raised, nor is a chore about what is in maintenance: a device that does not answer, a sensor
     without a vote. Whatever tells of heat, of redundancy, of blindness or of calls is no chore.
+  - What went silent together is one page that names it all: one fault, one call at night.
   - The key is stable for one condition of one episode, so a pager updates instead of piling up.
 """
 
 from dataclasses import replace
+from typing import Any
 
-from envmon.core import consent, guard
+from envmon.core import consent, guard, heir, memory
 from envmon.core.aside import edge_out, place_out, units_out
 from envmon.core.explain import explain_now, text
+from envmon.core.heir_rules import HEIR_RULES
+from envmon.core.idlers import IDLE_S
 from envmon.core.mode_rules import MODE_RULES
 from envmon.core.power import held
 from envmon.core.readiness import reachable, readiness, ready
@@ -21,6 +25,7 @@ from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.route_words import Ready
 from envmon.core.step import Step
 from envmon.core.storm import storm_pages
+from envmon.core.table import Row
 from envmon.core.world import World, ZoneState, age_s
 from envmon.model.effect import Page, Urgency
 from envmon.model.policy import Policy, RoutePolicy, ZonePolicy
@@ -31,7 +36,10 @@ SILENT_PAGE_S = 60.0
 DETAIL = 8_000  # characters
 RANK = {Urgency.INFO: 0, Urgency.WARNING: 1, Urgency.ERROR: 2, Urgency.CRITICAL: 3}
 SENTENCES = {entry.id: entry for entry in ROUTE_RULES}
-MODE_SENTENCES = {entry.id: entry for entry in MODE_RULES}
+MODE_SENTENCES: dict[str, Row[Any]] = {
+    **{entry.id: entry for entry in MODE_RULES},
+    **{entry.id: entry for entry in HEIR_RULES},
+}
 
 
 def step_pages(world: World, policy: Policy) -> Step:
@@ -44,15 +52,22 @@ def step_pages(world: World, policy: Policy) -> Step:
         for key, page in told.items()
         if key not in world.raised or RANK[page.urgency] > RANK[Urgency(world.raised[key])]
     ]
+    theirs = _of_the_holder(world)
     gone = [
         Page(key, False, Urgency(urgency), f"{'Shelved' if key in asked else 'Resolved'}: {key}")
         for key, urgency in world.raised.items()
-        if key not in told and key not in keep
+        if key not in told and key not in keep and key not in theirs
     ]
-    if not news and not gone:
+    if not news and not gone and not theirs & world.raised.keys() - told.keys():
         return Step(world)
     raised = {**keep, **{key: page.urgency.value for key, page in told.items()}}
     return Step(replace(world, raised=raised), (*news, *gone))
+
+
+def _of_the_holder(world: World) -> frozenset[str]:
+    """The pages that are open at the envmon this one stands by for: that one resolves them."""
+    kept = memory.found(world) if memory.standing_by(world) else None
+    return frozenset(kept.raised if kept is not None else ())
 
 
 def _explained(world: World, page: Page) -> Page:
@@ -86,10 +101,13 @@ def wanted(world: World, policy: Policy) -> list[Page]:
     found: list[Page] = []
     for zone in policy.zones:
         found.extend(_zone(world, policy, zone, world.zones[zone.id]))
-    for route in policy.routes:
-        found.extend(_route(world, policy, route))
     found.extend(_devices(world, policy))
-    found.extend(_mode(world, policy))
+    if memory.standing_by(world):
+        found.extend(heir.pages(world, policy))
+    else:
+        for route in policy.routes:
+            found.extend(_route(world, policy, route))
+        found.extend(_mode(world, policy))
     found.extend(storm_pages(world, policy))
     found.extend(consent.pages(world, policy))
     found.extend(guard.pages(world, policy))
@@ -99,14 +117,17 @@ def wanted(world: World, policy: Policy) -> list[Page]:
 def _zone(world: World, policy: Policy, zone: ZonePolicy, state: ZoneState) -> list[Page]:
     judgement = state.judgement
     where = f"{policy.site} {zone.id}"
-    found = [] if place_out(world.aside, policy, zone.id) else _doubts(policy, zone, state)
+    found = (
+        [] if place_out(world.aside, policy, zone.id) else [*_doubts(policy, zone, state), *_idle(world, policy, zone)]
+    )
     if judgement.power_says and held(state, world.now):
         text = f"{where}: {judgement.power_says}. {judgement.why}"
         found.append(Page(_key(policy, zone.id, "power"), True, Urgency.ERROR, text))
     if judgement.verdict is Verdict.UNKNOWN:
         if age_s(world.now, state.verdict_ns) >= policy.stale_s:
+            silent = "; ".join(f"{device}: {world.devices[device]}" for device in _silent_in(world, zone.id))
             text = f"{where}: envmon is blind. {judgement.why}"
-            found.append(Page(_key(policy, zone.id, "telemetry"), True, Urgency.ERROR, text))
+            found.append(Page(_key(policy, zone.id, "telemetry"), True, Urgency.ERROR, text, silent))
         return found
     if judgement.verdict is Verdict.CRITICAL:
         text = f"{where}: the cooling is being lost. {judgement.why}"
@@ -170,15 +191,72 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> list[Page]:
     return found
 
 
-def _devices(world: World, policy: Policy) -> list[Page]:
+def _idle(world: World, policy: Policy, zone: ZonePolicy) -> list[Page]:
+    """Units whose status says healthy while their air says otherwise."""
+    out = units_out(world.aside, zone.id)
     return [
         Page(
-            _key(policy, device, "device"), True, Urgency.WARNING,
-            f"{policy.site} {device}: does not answer: {world.devices[device]}",
+            _key(policy, f"{zone.id}/{unit}", "idle"), True, Urgency.WARNING,
+            f"{policy.site} {zone.id}: {unit} {doubt.why}",
         )
-        for device, since_ns in sorted(world.silent_ns.items())
-        if age_s(world.now, since_ns) >= SILENT_PAGE_S and not _device_out(world, policy, device)
+        for unit, doubt in world.zones[zone.id].idlers.items()
+        if unit not in out and age_s(world.now, doubt.since_ns) >= IDLE_S
     ]  # fmt: skip
+
+
+def _devices(world: World, policy: Policy) -> list[Page]:
+    """Devices that do not answer. What went silent together is one page: a blind zone's, or that of a network path.
+
+    A device that has a page of its own keeps it for as long as it is silent.
+    """
+    blind = {zone.id for zone in policy.zones if world.zones[zone.id].judgement.verdict is Verdict.UNKNOWN}
+    by_path: dict[str, list[str]] = {}
+    for device in sorted(world.silent_ns):
+        if _device_out(world, policy, device):
+            continue
+        places = _places(world, device)
+        own = _key(policy, device, "device") in world.raised
+        if own or not any(zone in blind for zone, _ in places):
+            by_path.setdefault("" if own or not places else places[0][1], []).append(device)
+    found: list[Page] = []
+    for path, devices in by_path.items():
+        if not path or len(devices) == 1 or _path_answers(world, path):
+            found.extend(_silent(world, policy, device) for device in devices if _long(world, device))
+        elif any(_long(world, device) for device in devices):
+            text = f"{policy.site}: nothing behind {path} answers: {', '.join(devices)}"
+            said = "; ".join(f"{device}: {world.devices[device]}" for device in devices)
+            found.append(Page(_key(policy, path, "path"), True, Urgency.WARNING, text, said))
+    return found
+
+
+def _silent(world: World, policy: Policy, device: str) -> Page:
+    text = f"{policy.site} {device}: does not answer: {world.devices[device]}"
+    return Page(_key(policy, device, "device"), True, Urgency.WARNING, text)
+
+
+def _long(world: World, device: str) -> bool:
+    return age_s(world.now, world.silent_ns[device]) >= SILENT_PAGE_S
+
+
+def _places(world: World, device: str) -> list[tuple[str, str]]:
+    """The zones a device tells of, each with the network path it is read over."""
+    return list(dict.fromkeys(
+        (zone, seen.reading.point.path)
+        for zone, state in world.zones.items()
+        for seen in state.seen.values()
+        if seen.reading.point.device == device
+    ))  # fmt: skip
+
+
+def _silent_in(world: World, zone: str) -> list[str]:
+    """The devices of a zone that do not answer."""
+    return [device for device in sorted(world.silent_ns) if any(place == zone for place, _ in _places(world, device))]
+
+
+def _path_answers(world: World, path: str) -> bool:
+    """Whether any device behind a network path answers."""
+    points = (seen.reading.point for state in world.zones.values() for seen in state.seen.values())
+    return any(point.path == path and point.device not in world.silent_ns for point in points)
 
 
 def _device_out(world: World, policy: Policy, device: str) -> bool:

@@ -108,66 +108,94 @@ _SEEN = _record(Seen)
 _SEEN_ONCE = _record(Seen, without=("good", "good_ns"))
 
 
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return {name: hint for name, hint in get_type_hints(kind).items() if kind is not World or name not in LEFT_OUT}
-
-
 def typed(hint: Any, value: Any, by_ns: int = 0) -> Any:
     """Rebuild a value by its type hint, its moments later by ``by_ns``. Raises ValueError, TypeError, KeyError."""
+    return _reader(hint)(value, by_ns)
+
+
+@cache
+def _reader(hint: Any) -> Callable[[Any, int], Any]:
+    """How the values of one type hint are read; worked out once."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        return _one_of(get_args(hint), value, by_ns)
+        return _one_of(get_args(hint))
     if origin is tuple:
-        item, *rest = get_args(hint)
-        items = [item] * len(value) if rest == [Ellipsis] else [item, *rest]
-        return tuple(typed(kind, part, by_ns) for kind, part in zip(items, value, strict=True))
+        return _tuple(get_args(hint))
     if origin is Sequence:
-        (item,) = get_args(hint)
-        return tuple(typed(item, part, by_ns) for part in value)
+        return _tuple((*get_args(hint), Ellipsis))
     if origin is not None and issubclass(origin, Mapping):
-        key, item = get_args(hint)
-        return {typed(key, name, 0): typed(item, part, by_ns) for name, part in value.items()}
+        keys, items = map(_reader, get_args(hint))
+        return lambda value, by_ns: {keys(name, 0): items(part, by_ns) for name, part in value.items()}
     if is_dataclass(hint):
-        return _dataclass(hint, value, by_ns)
+        return _dataclass(hint)
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint(value)
-    return _scalar(hint, value)
+        return lambda value, _: hint(value)
+    return _scalar(hint)
 
 
-def _dataclass(kind: Any, value: Any, by_ns: int) -> Any:
-    hints = _hints(kind)
-    unknown = set(value) - set(hints)
-    if unknown:
-        raise ValueError(f"{kind.__name__} has no {sorted(unknown)}")
-    built = {name: typed(hints[name], part, by_ns) for name, part in value.items()}
-    moved = {name: _later(part, by_ns) if name.endswith("_ns") else part for name, part in built.items()}
-    if kind is Seen and "good" not in built:
-        moved |= {"good": moved["reading"], "good_ns": moved["at_ns"]}
-    return kind(**moved)
+def _tuple(kinds: tuple[Any, ...]) -> Callable[[Any, int], Any]:
+    if kinds[-1] is Ellipsis:
+        item = _reader(kinds[0])
+        return lambda value, by_ns: tuple([item(part, by_ns) for part in value])
+    items = [_reader(kind) for kind in kinds]
+    return lambda value, by_ns: tuple([read(part, by_ns) for read, part in zip(items, value, strict=True)])
 
 
-def _later(moment: Any, by_ns: int) -> Any:
-    """A moment, or a mapping of moments, on another clock."""
-    if isinstance(moment, Mapping):
-        return {name: _later(each, by_ns) for name, each in moment.items()}
-    return moment + by_ns if moment else moment
+def _dataclass(kind: Any) -> Callable[[Any, int], Any]:
+    hints = {name: hint for name, hint in get_type_hints(kind).items() if kind is not World or name not in LEFT_OUT}
+    readers: dict[str, Callable[[Any, int], Any]] = {}  # made at the first value: a hint may lead back here
+
+    def read(value: Any, by_ns: int) -> Any:
+        if not readers:
+            readers.update(
+                {name: _later(hint) if name.endswith("_ns") else _reader(hint) for name, hint in hints.items()}
+            )
+        if unknown := [name for name in value if name not in readers]:
+            raise ValueError(f"{kind.__name__} has no {sorted(unknown)}")
+        built = {name: readers[name](part, by_ns) for name, part in value.items()}
+        if kind is Seen and "good" not in built:
+            built |= {"good": built["reading"], "good_ns": built["at_ns"]}
+        return kind(**built)
+
+    return read
 
 
-def _one_of(kinds: tuple[Any, ...], value: Any, by_ns: int) -> Any:
-    if value is None and type(None) in kinds:
-        return None
-    for kind in kinds:
-        if kind in (str, int, float, bool) and not isinstance(value, kind):
-            continue
-        if kind is not type(None):
-            return typed(kind, value, by_ns)
-    raise ValueError(f"{value!r} is none of {kinds}")
+def _later(hint: Any) -> Callable[[Any, int], Any]:
+    """How a moment, or a mapping of moments, is read: it is on another clock. 0 and None stay."""
+    read = _reader(hint)
+
+    def moved(value: Any, by_ns: int) -> Any:
+        found = read(value, by_ns)
+        if isinstance(found, dict):
+            return {name: each + by_ns if each else each for name, each in found.items()}
+        return found + by_ns if found else found
+
+    return moved
 
 
-def _scalar(kind: Any, value: Any) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+def _one_of(kinds: tuple[Any, ...]) -> Callable[[Any, int], Any]:
+    """How one of several types is read: the first that fits."""
+    plain = (str, int, float, bool)
+    some = [(kind if kind in plain else None, _reader(kind)) for kind in kinds if kind is not NoneType]
+    optional = NoneType in kinds
+
+    def read(value: Any, by_ns: int) -> Any:
+        if value is None and optional:
+            return None
+        for kind, reader in some:
+            if kind is None or isinstance(value, kind):
+                return reader(value, by_ns)
+        raise ValueError(f"{value!r} is none of {kinds}")
+
+    return read
+
+
+def _scalar(kind: Any) -> Callable[[Any, int], Any]:
+    def read(value: Any, _: int) -> Any:
+        if value.__class__ is kind:
+            return value
+        if kind is float and value.__class__ is int:
+            return float(value)
         raise TypeError(f"{value!r} is not {kind.__name__}")
-    return value
+
+    return read

@@ -7,10 +7,11 @@ Rules
   - Ids are never reused. The sentence is what people read in the journal, on the page and in the status.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Generic, TypeVar
+from functools import lru_cache
+from typing import Any, Generic, TypeVar, cast
 
 from envmon.model.effect import Urgency
 
@@ -29,7 +30,7 @@ def answer(value: bool) -> Answer:
     return Answer.YES if value else Answer.NO
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Row(Generic[A]):
     """One rule. ``standing`` rows describe a condition: they are told once while they stand."""
 
@@ -59,14 +60,16 @@ def row(
 
 def matches(entry: Row[A], facts: object) -> bool:
     """Whether a row matches a facts dataclass."""
-    for name, values in entry.when.items():  # noqa: SIM110 - asked of every row every second: no generator
-        if getattr(facts, name) not in values:
-            return False
-    return True
+    return all(getattr(facts, name) in values for name, values in entry.when.items())
 
 
-def find(rows: Sequence[Row[A]], facts: object) -> Row[A] | None:
+def find(rows: tuple[Row[A], ...], facts: Hashable) -> Row[A] | None:
     """The row that matches, or None when nothing is to be said."""
+    return cast("Row[A] | None", _found(rows, facts))
+
+
+@lru_cache(maxsize=4096)  # a site has few facts at a time, and is asked for them every second
+def _found(rows: tuple[Row[Any], ...], facts: Hashable) -> Row[Any] | None:
     return next((entry for entry in rows if matches(entry, facts)), None)
 
 

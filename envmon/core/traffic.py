@@ -8,6 +8,7 @@ from envmon.core.aside import edge_out
 from envmon.core.consent import waived
 from envmon.core.proof import calls_left, counts_seen
 from envmon.core.readiness import shown
+from envmon.core.replacing import replacing
 from envmon.core.route_facts import explain, route_facts, threat
 from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.route_words import Act, Ask, Edges, Errand, Proven, RouteFacts, Threat
@@ -23,6 +24,9 @@ PROBE_EVERY_S = 2.0  # while a move is being proven
 ATTEMPTS = 2  # of a move by rule in one episode: one that was rolled back leaves one more
 KEPT = 5  # moves whose times are remembered
 ARRIVALS = ("T20", "T23", "T24", "T40", "T94")  # what a new command makes untrue
+_with_routes = replacing(World, "routes")
+_followed = replacing(RouteState, "act_ns", "episode", "asked_ns")
+_with_standing = replacing(RouteState, "standing")
 REPETITIONS = ("T30", "T31", "T32", "T35", "T37")  # what the edges' agreement ends
 
 
@@ -37,7 +41,10 @@ def step_route(world: World, policy: Policy, route: RoutePolicy, order: Order | 
         state = replace(state, asserts=0, announced=_without(state.announced, REPETITIONS))
         world = _put(world, route, state)
     if found is None or (found.standing and found.id == state.standing):
-        return Step(_put(world, route, replace(state, standing=found.id if found else "")), effects, ())
+        standing = found.id if found else ""
+        return Step(
+            world if standing == state.standing else _put(world, route, _with_standing(state, standing)), effects
+        )
     return _apply(world, policy, route, found, facts, order, effects)
 
 
@@ -48,15 +55,14 @@ def _follow(world: World, route: RoutePolicy, threatened: Threat) -> tuple[World
     acute = threatened is Threat.ACT
     wants_probe = acute and state.act_ns is None
     since_ns = now_ns if state.act_ns is None else state.act_ns
-    state = replace(state, act_ns=since_ns if acute else None)
-    if threatened is not Threat.NONE and not state.episode:
-        state = replace(state, episode=f"{int(world.now.wall)}")
+    episode = state.episode or (f"{int(world.now.wall)}" if threatened is not Threat.NONE else "")
     if state.position in (Position.SHIFTING, Position.RESTORING):
         last_ns = max((view.at_ns for view in state.probes.values()), default=0)
         wants_probe = wants_probe or age_s(world.now, max(last_ns, state.asked_ns)) >= PROBE_EVERY_S
-    if wants_probe:
-        state = replace(state, asked_ns=now_ns)
-    return _put(world, route, state), (AskProbe(route.id),) if wants_probe else ()
+    kept = (since_ns if acute else None, episode, now_ns if wants_probe else state.asked_ns)
+    if kept == (state.act_ns, state.episode, state.asked_ns):
+        return world, ()
+    return _put(world, route, _followed(state, *kept)), (AskProbe(route.id),) if wants_probe else ()
 
 
 def _apply(
@@ -292,7 +298,7 @@ def _without(announced: Mapping[str, str], rules: tuple[str, ...]) -> dict[str, 
 
 
 def _put(world: World, route: RoutePolicy, state: RouteState) -> World:
-    return replace(world, routes={**world.routes, route.id: state})
+    return _with_routes(world, {**world.routes, route.id: state})
 
 
 def _numbers(world: World, policy: Policy, route: RoutePolicy) -> tuple[tuple[str, str], ...]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from envmon.core.aside_rules import ASIDE_RULES
 from envmon.core.consent_rules import CONSENT_RULES
+from envmon.core.heir_rules import HEIR_RULES
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES
 from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.storm_rules import STORM_RULES
@@ -21,7 +22,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "held": "the mode is held: automation is frozen",
     },
     "position": {
-        "unread": "no edge has shown where new calls go",
+        "unread": "it was not known yet where new calls go",
         "primary": "new calls go to the primary",
         "shifting": "new calls are commanded to the backup, not proven",
         "backup": "new calls go to the backup",
@@ -76,10 +77,6 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "no": "a zone has lost a unit and has none to spare",
     },
     "quiet": {"yes": "it is inside the window for drills", "no": "it is outside the window for drills"},
-    "memory": {
-        "yes": "the memory here is that of the last holder of the lease",
-        "no": "the lease was another envmon's, whose memory is not here",
-    },
     "taken": {"yes": "an edge has confirmed the command", "no": "no edge has confirmed the command"},
     "whole": {"yes": "every edge of the route answers", "no": "an edge of the route is silent or in maintenance"},
     "soaked": {"yes": "its zones have been good for the soak time", "no": "its zones have not soaked"},
@@ -107,10 +104,16 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "over": "the time of the hold by order is over",
     },
     "weather": {
-        "clear": "every weather service has answered, none warns",
+        "clear": "no weather service warns, and none is silent",
         "warned": "a weather warning is near",
         "unknown": "a weather service has not answered",
     },
+    "fence": {
+        "low": "an edge has not seen the epoch of this lease yet",
+        "level": "every edge that answers has seen the epoch of this lease",
+    },
+    "outbid": {"yes": "an edge has seen a newer epoch than ours", "no": "no edge has seen a newer epoch than ours"},
+    "due": {"yes": "it was not stamped a moment ago", "no": "it was stamped a moment ago"},
     "order": {
         "shift": "shift was ordered",
         "restore": "restore was ordered",
@@ -144,12 +147,17 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "storm": "the posture was storm",
         "unknown": "the posture was unknown: the weather had not been heard of",
     },
+    "legacy": {
+        "whole": "all that the other envmon had decided can be inherited",
+        "lost": "something of what the other envmon had decided is wanting",
+        "none": "no other envmon is followed",
+    },
     "recent": {"yes": "there was a reason for a storm a moment ago", "no": "there has been no reason for a while"},
     "power": {"yes": "the mains do not feed the site", "no": "nothing says that the mains are away"},
 }
 
 TABLES: tuple[tuple[Row[StrEnum], ...], ...] = (  # type: ignore[type-arg, assignment, unused-ignore]
-    ROUTE_RULES, MODE_RULES, LEASE_RULES, CONSENT_RULES, STORM_RULES, ASIDE_RULES,
+    ROUTE_RULES, MODE_RULES, HEIR_RULES, LEASE_RULES, CONSENT_RULES, STORM_RULES, ASIDE_RULES,
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from envmon.core.aside import SetAside
 from envmon.core.route_words import Errand
 from envmon.core.sky import Sky
 from envmon.model.effect import Urgency
-from envmon.model.event import EdgeStatus, Order, Stamp
+from envmon.model.event import Bequest, EdgeStatus, Order, Stamp
 from envmon.model.policy import Policy
 from envmon.model.reading import Reading, Role
 from envmon.model.verdict import (
@@ -123,6 +123,7 @@ class ZoneState:
     normal: Mapping[Role, float] = field(default_factory=dict)  # slow averages of a healthy room, degC
     middles: Mapping[Role, float] = field(default_factory=dict)  # what the room's trusted points agree on now, degC
     doubts: Mapping[str, Doubt] = field(default_factory=dict)  # point -> why it has no vote
+    idlers: Mapping[str, Doubt] = field(default_factory=dict)  # unit -> why it cools nothing, though it says it runs
     suspects_ns: Mapping[str, int] = field(default_factory=dict)  # point -> last without a vote for long
     phase: Phase = Phase.NORMAL
     onset_ns: int | None = None  # the cooling is evidently lost since
@@ -146,11 +147,15 @@ class ZoneState:
 
 @dataclass(frozen=True, slots=True)
 class EdgeView:
-    """The last answer of an edge about one route; ``error`` is "" when it answered."""
+    """The last answer of an edge about one route; ``error`` is "" when it answered.
+
+    ``speaks``: it did not, but it answers SIP.
+    """
 
     status: EdgeStatus | None = None
     at_ns: int = 0
     error: str = "not asked yet"
+    speaks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,12 +241,16 @@ class RouteState:
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
-    """The right to act, as last reported; ``stamped_ns`` is when its epoch was last sent to the edges."""
+    """The right to act, as last reported; ``stamped_ns`` is when its epoch was last sent to the edges.
+
+    ``holder`` is who holds it while we stand by, "" while nobody is known to.
+    """
 
     held: bool = False
     epoch: int = 0
     detail: str = "not taken yet"
     stamped_ns: int = 0
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +302,8 @@ class World:
     """The whole memory. ``effects`` counts the traffic effects ever issued and names the next one.
 
     ``last_epoch`` is the last one we held ourselves; ``followed`` the one of another envmon whose lease we took and
-    whose memory we do not have, 0 once an operator has said to go on.
+    whose memory we do not have, 0 once it was inherited or an operator has said to go on. ``bequest`` is what lies
+    under the lease while another holds it, until it is taken. ``decided`` counts our decisions: it dates a memory.
     """
 
     now: Stamp = NEVER
@@ -311,6 +321,8 @@ class World:
     lease: LeaseState = LeaseState()
     last_epoch: int = 0
     followed: int = 0
+    bequest: Bequest | None = None
+    decided: int = 0
     raised: Mapping[str, str] = field(default_factory=dict)  # page key -> urgency as last sent
     faster: Mapping[str, float] = field(default_factory=dict)  # zone -> poll interval asked for, s
     effects: int = 0

@@ -4,13 +4,12 @@ Rules
   - A profile is wholly right or refused; ``ProfileError`` carries every fault, as ``file:line:col: path: what``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -37,15 +36,31 @@ class ProfileError(Exception):
         self.faults = faults
 
 
+class _Shipped(Mapping[str, Profile]):
+    """The profiles that ship with envmon, each read when it is first asked for."""
+
+    def __init__(self) -> None:
+        entries = sorted(files("envmon.profiles").iterdir(), key=lambda entry: entry.name.removesuffix(".yaml"))
+        self._files = {e.name.removesuffix(".yaml"): e for e in entries if e.name.endswith(".yaml")}
+        self._read: dict[str, Profile] = {}
+
+    def __getitem__(self, name: str) -> Profile:
+        if name not in self._read:
+            entry = self._files[name]
+            self._read[name] = load_text(entry.read_text(encoding="utf-8"), entry.name)
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
 @cache
 def load_builtin() -> Mapping[str, Profile]:
-    """Return the profiles that ship with envmon, by name. Raises ProfileError (a broken installation)."""
-    profiles = {}
-    for entry in sorted(files("envmon.profiles").iterdir(), key=lambda entry: entry.name.removesuffix(".yaml")):
-        if entry.name.endswith(".yaml"):
-            profile = load_text(entry.read_text(encoding="utf-8"), entry.name)
-            profiles[profile.name] = profile
-    return MappingProxyType(profiles)
+    """Return the profiles that ship with envmon, by file name. A broken one raises ProfileError when it is read."""
+    return _Shipped()
 
 
 def load_file(path: Path) -> Profile:

@@ -174,6 +174,8 @@ def status_block(site: str, status: Mapping[str, Any]) -> Block:
     lines.add(f.ARMED, where, int(bool((status.get("armed") or {}).get("now"))))
     lease = status.get("lease") or {}
     lines.add(f.LEASE, where, int(bool(lease.get("held"))))
+    if standby := status.get("standby"):
+        lines.add(f.STANDBY, (*where, "yes" if standby.get("inherits") else "no"), 1)
     lines.add(f.EPOCH, where, lease.get("epoch"))
     lines.add_set(f.POSTURE, where, Posture, (status.get("storm") or {}).get("posture"))
     lines.add(f.MAINTENANCE, where, len(status.get("maintenance") or {}))

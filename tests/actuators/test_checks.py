@@ -10,7 +10,7 @@ from envmon.actuators import ACTUATORS
 from envmon.actuators.checks import FENCE_KEPT, Check, check_any
 from envmon.actuators.command import CommandEdge
 from envmon.actuators.webhook import WebhookEdge
-from envmon.config.settings import EdgeSettings
+from envmon.config.edge_settings import EdgeSettings
 
 
 def named(checks: list[Check]) -> dict[str, bool | None]:

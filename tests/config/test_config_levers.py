@@ -9,17 +9,11 @@ import pytest
 from config_samples import SOUND, changed, loaded
 
 from envmon.actuators import ACTUATORS
+from envmon.config.edge_settings import DispatcherSettings, DispatcherTargets, DnsRecord, DnsSettings
 from envmon.config.lever_entries import KEYS
 from envmon.config.references import UNFENCED
 from envmon.config.secret import Secret
-from envmon.config.settings import (
-    DispatcherSettings,
-    DispatcherTargets,
-    DnsRecord,
-    DnsSettings,
-    LeaseMember,
-    LeaseSettings,
-)
+from envmon.config.settings import LeaseMember, LeaseSettings
 from envmon.config.shape_levers import LeaseEntry
 from envmon.leases import LEASES
 

@@ -17,8 +17,8 @@ from envmon.actuators.kamailio import KamailioEdge
 from envmon.actuators.kamailio_check import KamailioCheck, Wish
 from envmon.actuators.kamailio_script_check import check_script
 from envmon.cli.edge import check_edge
+from envmon.config.edge_settings import EdgeSettings
 from envmon.config.secret import Secret
-from envmon.config.settings import EdgeSettings
 from tests.config.config_samples import SOUND
 from tests.telephony.rig import SHIPPED, Rig, until
 
