@@ -8,7 +8,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 . "$root/deploy/venv.sh"
 
-PACKAGES="kamailio kamailio-sqlite-modules sqlite3 sip-tester mosquitto mosquitto-clients snmpd snmp prometheus openssl"
+PACKAGES="kamailio kamailio-sqlite-modules kamailio-tls-modules sqlite3 sip-tester mosquitto mosquitto-clients snmpd snmp prometheus openssl"
 PACKAGES="$PACKAGES etcd-server bind9 bind9-dnsutils"
 PROGRAMS="kamailio sipp sqlite3 mosquitto mosquitto_sub snmpd snmpget prometheus promtool openssl systemd-analyze"
 PROGRAMS="$PROGRAMS etcd named dig"
@@ -22,6 +22,7 @@ missing() {
     for program in $PROGRAMS; do
         command -v "$program" > /dev/null 2>&1 || printf '%s ' "$program"
     done
+    [ -n "$(find /usr/lib /usr/lib64 /usr/local -path '*kamailio/modules/tls.so' 2> /dev/null)" ] || printf 'kamailio-tls-modules '
 }
 
 if [ -n "$(missing)" ] && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null 2>&1; then

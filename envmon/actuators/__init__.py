@@ -13,7 +13,7 @@ from envmon.actuators.dns_update import DnsEdge
 from envmon.actuators.kamailio import KamailioEdge
 from envmon.actuators.simulated import SimulatedEdge
 from envmon.actuators.webhook import WebhookEdge
-from envmon.config.settings import EdgeSettings
+from envmon.config.edge_settings import EdgeSettings
 
 ACTUATORS: dict[str, Callable[[EdgeSettings], Actuator]] = {
     "kamailio": KamailioEdge,

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, Self
 
 from envmon.actuators.told import Voice, statuses
-from envmon.config.settings import EdgeSettings
+from envmon.config.edge_settings import EdgeSettings
 from envmon.model.event import EdgeStatus
 
 _MAX_ANSWER = 65_536  # bytes

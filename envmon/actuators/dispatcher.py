@@ -25,7 +25,7 @@ from yarl import URL
 from envmon.actuators.epoch_file import Epochs, load, store
 from envmon.actuators.http_link import HttpLink
 from envmon.actuators.told import Voice
-from envmon.config.settings import DispatcherTargets, EdgeSettings
+from envmon.config.edge_settings import DispatcherTargets, EdgeSettings
 from envmon.model.event import EdgeStatus
 
 _REFUSALS = {

@@ -40,7 +40,7 @@ from dns.rdtypes.IN.SRV import SRV
 
 from envmon.actuators.contract import EdgeError
 from envmon.actuators.told import Voice
-from envmon.config.settings import DnsRecord, DnsSettings, EdgeSettings
+from envmon.config.edge_settings import DnsRecord, DnsSettings, EdgeSettings
 from envmon.model.event import EdgeStatus
 
 FIRST, SECOND = 10, 20  # priorities

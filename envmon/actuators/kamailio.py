@@ -11,7 +11,7 @@ from yarl import URL
 
 from envmon.actuators.http_link import HttpLink
 from envmon.actuators.told import Voice, statuses
-from envmon.config.settings import EdgeSettings
+from envmon.config.edge_settings import EdgeSettings
 from envmon.model.event import EdgeStatus
 
 _REFUSALS = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from envmon.actuators.contract import EdgeError, Fenced
-from envmon.config.settings import EdgeSettings
+from envmon.config.edge_settings import EdgeSettings
 from envmon.model.event import EdgeStatus
 
 _EPOCH_LIMIT = 2**31

@@ -21,7 +21,7 @@ from yarl import URL
 
 from envmon.actuators.http_link import HttpLink
 from envmon.actuators.told import Voice, statuses
-from envmon.config.settings import EdgeSettings
+from envmon.config.edge_settings import EdgeSettings
 from envmon.model.event import EdgeStatus
 
 _REFUSALS = {401: "it refused our signature (401): the key differs, or one of the clocks is wrong"}

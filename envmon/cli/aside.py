@@ -8,7 +8,8 @@ Rules
 import argparse
 import re
 from datetime import datetime, timedelta
-from pathlib import Path
+
+from envmon.cli import desk
 
 _LASTS = re.compile(r"(\d{1,5})(min|h|d)")
 _OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
@@ -31,7 +32,14 @@ def until(text: str, now: datetime | None = None) -> float:
         raise argparse.ArgumentTypeError(text) from None
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", socket: Path) -> None:
+def lasting(hold: argparse.ArgumentParser) -> None:
+    """Add the end of a hold, as a time or as how long."""
+    end = hold.add_mutually_exclusive_group()
+    end.add_argument("--until", type=until, metavar="TIME", help="its end: 06:00 or a date and time; a day at most")
+    end.add_argument("--for", dest="until", type=until, metavar="TIME", help="how long: 90min, 2h")
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the three commands."""
     maintenance = commands.add_parser("maintenance", help="set a unit, zone, edge or the site aside for a while")
     maintenance.add_argument("target", metavar="UNIT|ZONE|EDGE|SITE", help="its name; zone.unit where it is not unique")
@@ -54,4 +62,4 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", socket:
     unshelve.add_argument("target", metavar="KEY")
     for each in (maintenance, shelve, unshelve):
         each.add_argument("--reason", required=True, help="why; it goes into the journal")
-        each.add_argument("--socket", type=Path, default=socket)
+        desk.options(each)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Any
 from envmon import __version__
 from envmon.actuators import ACTUATORS
 from envmon.cli.configured import configured, place_of
+from envmon.cli.door import OrderDoor
 from envmon.cli.places import JOURNAL
 from envmon.config import ConfigError
-from envmon.config.settings import DeviceSettings, EdgeSettings, Settings
+from envmon.config.edge_settings import EdgeSettings
+from envmon.config.settings import DeviceSettings, Settings
 from envmon.core import snapshot
 from envmon.core.advance import advance
 from envmon.core.explain import explain_now, plain
 from envmon.core.guard import objections
+from envmon.core.memory import will
 from envmon.core.status import status
 from envmon.core.world import World, initial
 from envmon.drivers import longest_poll_s, open_driver
@@ -55,6 +58,7 @@ from envmon.runtime.poller import PolledDevice
 from envmon.runtime.sky_watch import WeatherWatch
 from envmon.runtime.watch import ProbeTarget
 from envmon.weather import FEEDS
+from envmon.web.certificates import CertificateError
 from envmon.web.server import WebServer
 
 if TYPE_CHECKING:
@@ -67,7 +71,10 @@ SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 PAGES = "pages.db"
 RECORDINGS = "recordings"
 MB = 1_000_000
-FIXED = "site, lease, people, edges, routes, their edges, proofs, publish.http, daemon.state_dir, socket, recordings_mb"
+FIXED = (
+    "site, lease, people, edges, routes, their edges, proofs, judgement.probe_every, publish.http, web.orders.listen, "
+    "daemon.state_dir, socket, recordings_mb"
+)
 
 
 class Assembly:
@@ -92,10 +99,11 @@ class Assembly:
         self._traps: TrapListener | None = None
         self._own = self._daemon_metrics()
         self._metrics = MetricsPublisher(settings.policy.site, self._own, _stale_s(settings))
+        self._door = OrderDoor()
         parts = self.parts(settings, profiles)
         parts.in_force()
         self.daemon = Daemon(
-            mind=Mind(advance, snapshot.dump, status, objections, lambda world: plain(explain_now(world))),
+            mind=Mind(advance, snapshot.dump, status, objections, lambda world: plain(explain_now(world)), will),
             world=remembered(journal, clock),
             frame=self._frame(),
             parts=parts,
@@ -111,6 +119,10 @@ class Assembly:
             return None
         return WebServer(self.settings.http, self._metrics.scrape, self.daemon.told, self._health)
 
+    def door(self) -> AbstractAsyncContextManager[object]:
+        """Orders over HTTPS, where they are configured. Raises CertificateError."""
+        return self._door.open(self.settings.orders, self.daemon, self.counters)
+
     def parts(self, settings: Settings, profiles: Mapping[str, Profile]) -> Parts:
         """What a reload replaces. Nothing of ours changes before it takes force."""
         site = settings.policy.site
@@ -119,8 +131,10 @@ class Assembly:
         pagers = {pager.id: open_pager(pager) for pager in settings.pagers}
         traps = self._trap_listener(settings)
         pages = PageQueue(settings.daemon.state_dir / PAGES, site, pagers)
+        door_in_force = self._door.prepare(settings.orders)
 
         def in_force() -> None:
+            door_in_force()
             self._mqtt, self._pages, self._traps = mqtt, pages, traps
             self._metrics.keep_only(settings.policy.devices)
 
@@ -178,7 +192,7 @@ class Assembly:
                 for edge in route.edges
                 for target in Target
             ),
-            probe=SipProbe(),
+            probes={name: SipProbe(way=edge.way) for name, edge in edges.items()},
             proofs=tuple(((each.route, each.item), Evidence(each), each.every_s) for each in self.settings.proofs),
             lease=LEASES[self.settings.lease.kind](self.settings),
             journal=self._journal,
@@ -187,6 +201,7 @@ class Assembly:
             people=self.settings.people,
             verify=lambda: _journal_fault(self._journal.path),
             recorded=self.recorder.record,
+            probe_s=self.settings.probe_every_s,
         )
 
     def _reload(self) -> Parts:
@@ -198,7 +213,10 @@ class Assembly:
             raise ReloadError(f"{FIXED}: only a restart can change these")
         for note in new.notes:
             log.warning("%s", note)
-        return self.parts(new.settings, new.profiles)
+        try:
+            return self.parts(new.settings, new.profiles)
+        except CertificateError as error:
+            raise ReloadError(str(error)) from None
 
     def _daemon_metrics(self) -> DaemonMetrics:
         metrics = DaemonMetrics(__version__)
@@ -262,7 +280,9 @@ def _fixed(settings: Settings) -> object:
         settings.people,
         settings.edges,
         settings.proofs,
+        settings.probe_every_s,
         settings.http,
+        (settings.orders.host, settings.orders.port) if settings.orders else None,
         (daemon.state_dir, daemon.socket, daemon.recordings_mb),
         routes,
     )
@@ -295,7 +315,7 @@ def remembered(journal: Journal, clock: Clock) -> World:
 
 async def serve(assembly: Assembly) -> None:
     """Run a daemon with its HTTP server until it is told to stop."""
-    async with assembly.web() or nullcontext():
+    async with assembly.web() or nullcontext(), assembly.door():
         with assembly.recorder:
             await assembly.daemon.run()
 

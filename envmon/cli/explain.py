@@ -11,27 +11,32 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from envmon.cli.desk import Desk, chosen
 from envmon.core.explain import Part, Told, explain_decision, plain, text
 from envmon.journal.chain import Line
 from envmon.journal.reader import JournalReader
 from envmon.journal.record import JournalError
-from envmon.runtime.ask import AskError, ask
+from envmon.runtime.ask import AskError
 
 
 def explain(asked: argparse.Namespace) -> int:
     """Explain what the command line asks for."""
     if asked.decision:
         return decision(asked.path, asked.decision, as_json=asked.json)
-    return now(asked.socket, as_json=asked.json)
+    return now(chosen(asked), as_json=asked.json)
 
 
-def now(socket: Path, *, as_json: bool) -> int:
-    """Print why the daemon behind ``socket`` judges and decides as it does."""
+def now(desk: Desk, *, as_json: bool) -> int:
+    """Print why the daemon behind ``desk`` judges and decides as it does."""
     try:
-        told = ask(socket, {"command": "status"})["status"]["explain"]
+        answer = desk.ask({"command": "status"})
     except AskError as error:
         print(f"envmon: {error}", file=sys.stderr)
         return 1
+    if "status" not in answer:
+        print(f"envmon: {answer.get('error', 'no status was told')}", file=sys.stderr)
+        return 1
+    told = answer["status"]["explain"]
     _show([Part(part["title"], tuple(part["lines"])) for part in told], as_json=as_json)
     return 0
 

@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envmon import __version__
-from envmon.cli import aside
-from envmon.cli.places import CONFIG, JOURNAL, SOCKET, STATE
+from envmon.cli import aside, desk
+from envmon.cli.places import CONFIG, JOURNAL, STATE
 from envmon.model.event import Command
 
 SAYS = {
     Command.SHIFT: "send new calls to the backup",
     Command.RESTORE: "bring new calls home",
     Command.DRILL: "move a first share of real calls to the backup and home again, and measure it",
-    Command.HOLD: "freeze automation, keep the position",
+    Command.HOLD: "freeze automation for a while, keep the position; again: a new end",
     Command.RESUME: "end a hold",
     Command.ARM: "let envmon act by its rules (mode automatic)",
     Command.DISARM: "let envmon only observe; needs a second person",
@@ -55,6 +55,10 @@ def _command(asked: argparse.Namespace) -> int:
             return _written(asked)
         case "poll" | "identify" | "profiles" | "profile" | "commission":
             return _devices(asked)
+        case "edge":
+            from envmon.cli.edge import check_edge  # noqa: PLC0415
+
+            return check_edge(asked.config, asked.name, asked.script, asked.restart, as_json=asked.json)
         case "replay" | "rehearse":
             return _virtual(asked)
         case "demo":
@@ -82,8 +86,8 @@ def _asking(asked: argparse.Namespace) -> int:
     from envmon.cli import orders  # noqa: PLC0415
 
     if asked.command == "status":
-        return orders.status(asked.socket, as_json=asked.json)
-    return orders.order(asked.socket, orders.request(vars(asked)))
+        return orders.status(desk.chosen(asked), as_json=asked.json)
+    return orders.order(desk.chosen(asked), orders.request(vars(asked)))
 
 
 def _written(asked: argparse.Namespace) -> int:
@@ -155,21 +159,22 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--config", type=Path, default=CONFIG)
     check.add_argument("--schema", action="store_true", help="print the JSON Schema")
     status = commands.add_parser("status", help="what the daemon sees and would do")
-    status.add_argument("--socket", type=Path, default=SOCKET)
+    desk.options(status)
     status.add_argument("--json", action="store_true")
     why = commands.add_parser("explain", help="why: what is true, which rule fired or is next, what it waits for")
     why.add_argument("--decision", metavar="N|ID", help="a line of the journal, or the newest of a rule or an order")
-    why.add_argument("--socket", type=Path, default=SOCKET)
+    desk.options(why)
     why.add_argument("--path", type=Path, default=STATE / JOURNAL)
     why.add_argument("--json", action="store_true")
     _orders(commands)
-    aside.add(commands, SOCKET)
+    aside.add(commands)
     _journal(commands.add_parser("journal", help="what was decided and done"))
     _report(commands.add_parser("report", help="an episode as a readable file; without one, which there are"))
     commands.add_parser("rules", help="print the rule tables")
     _parity(commands.add_parser("parity", help="what two sites compare of their do-not-record lists"))
     _reading(commands)
     _comparing(commands.add_parser("commission", help="compare a device with its panel and sign a record of it"))
+    _edge(commands.add_parser("edge", help="work on an edge"))
     _replaying(commands)
     _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
     return parser
@@ -179,10 +184,12 @@ def _orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     for command, says in SAYS.items():
         order = commands.add_parser(command, help=says)
         order.add_argument("--reason", required=True, help="why; it goes into the journal")
-        order.add_argument("--socket", type=Path, default=SOCKET)
+        desk.options(order)
         if command in (Command.SHIFT, Command.RESTORE):
             order.add_argument("--route", default="", help="one route; all of them unless given")
             order.add_argument("--override", action="store_true", help="against a refusal; needs a second person")
+        if command is Command.HOLD:
+            aside.lasting(order)
         if command is Command.DRILL:
             order.add_argument("route", metavar="ROUTE", help="the route to drill")
         if command in (Command.SHIFT, Command.RESTORE, Command.DISARM, Command.ACCEPT):
@@ -236,6 +243,16 @@ def _parity(parser: argparse.ArgumentParser) -> None:
     digest = what.add_parser("digest", help="count, SHA-256, version and age of a list; never a number of it")
     digest.add_argument("file", type=Path, help="the list, a number a line")
     digest.add_argument("--list-version", default="", help="how its source calls this state of it")
+
+
+def _edge(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_subparsers(dest="what", required=True, metavar="check")
+    check = what.add_parser("check", help="prove that it refuses what it must, and keeps what it must; moves no call")
+    check.add_argument("name", help="its name in the configuration")
+    check.add_argument("--config", type=Path, default=CONFIG)
+    check.add_argument("--script", type=Path, help="Kamailio's script, where it can be read")
+    check.add_argument("--restart", action="store_true", help="wait for you to restart it, and see what it kept")
+    check.add_argument("--json", action="store_true")
 
 
 def _comparing(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""``envmon status`` and the orders: ask the running daemon over its socket, and say what it answered.
+"""``envmon status`` and the orders: ask the running daemon over its socket or over HTTPS, and say what it answered.
 
 Rules
   - Exit code 0: done; 2: refused, with the rule and the facts; 3: waits for a second person; 1: could not be asked.
@@ -7,22 +7,25 @@ Rules
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from envmon.runtime.ask import AskError, ask
+from envmon.cli.desk import Desk
+from envmon.runtime.ask import AskError
 
 REFUSED = 2
 WAITS = 3
 FIELDS = ("command", "route", "reason", "request", "override", "break_glass", "target", "until")
 
 
-def status(socket: Path, *, as_json: bool) -> int:
-    """Print the status of the daemon behind ``socket``."""
+def status(desk: Desk, *, as_json: bool) -> int:
+    """Print the status of the daemon behind ``desk``."""
     try:
-        answer = ask(socket, {"command": "status"})
+        answer = desk.ask({"command": "status"})
     except AskError as error:
         print(f"envmon: {error}", file=sys.stderr)
+        return 1
+    if "status" not in answer:
+        print(f"envmon: {answer.get('error', 'no status was told')}", file=sys.stderr)
         return 1
     told = answer["status"]
     print(json.dumps(told, indent=2, sort_keys=True) if as_json else "\n".join(lines(told)))
@@ -34,10 +37,10 @@ def request(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {field: asked[field] for field in FIELDS if asked.get(field)}
 
 
-def order(socket: Path, asked: Mapping[str, Any]) -> int:
+def order(desk: Desk, asked: Mapping[str, Any]) -> int:
     """Give an order and print how it was answered."""
     try:
-        answer = ask(socket, asked)
+        answer = desk.ask(asked)
     except AskError as error:
         print(f"envmon: {error}", file=sys.stderr)
         return 1
@@ -59,6 +62,11 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
     """The status for people, most important first."""
     armed = told.get("armed", {"now": False, "why": "no policy in force"})
     yield f"{told['site']}: {told['mode']}, {'armed' if armed['now'] else 'not armed'} ({armed['why']})"
+    if hold := told.get("hold"):
+        yield f"held by {hold['who']} ({hold['reason']}), {hold['left_s'] // 60} min left; envmon hold again extends it"
+    if standby := told.get("standby"):
+        could = "and could go on for it" if standby["inherits"] else "but could NOT go on for it"
+        yield f"stands by for {standby['for']}, {could}: {standby['why']}"
     for name, route in told["routes"].items():
         percent = "?" if route["percent"] is None else route["percent"]
         yield f"route {name}: {route['position']}, {percent} % to the backup, ready: {route['ready']}"

@@ -19,6 +19,7 @@ from envmon.journal.record import JournalError
 from envmon.runtime.clock import SystemClock
 from envmon.runtime.orders import DeskError
 from envmon.runtime.supervisor import VitalTaskError
+from envmon.web.certificates import CertificateError
 from envmon.web.server import ListenError
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def run(config: Path) -> int:
             with heap.building():
                 assembly = Assembly(config, site.settings, SystemClock(), journal, site.profiles)
             run_forever(assembly)
-    except (JournalError, DeskError, ListenError, SecretError, OSError) as error:
+    except (JournalError, DeskError, ListenError, CertificateError, SecretError, OSError) as error:
         print(f"envmon: {error}", file=sys.stderr)
         return 1
     except VitalTaskError as error:

@@ -1,26 +1,33 @@
 """A sound configuration file to the frozen settings and the policy that the daemon runs on."""
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from envmon.config.lever_entries import ALL_OR_NOTHING
-from envmon.config.settings import (
-    DaemonSettings,
-    DeviceSettings,
+from envmon.config.edge_settings import (
     DispatcherSettings,
     DispatcherTargets,
     DnsRecord,
     DnsSettings,
     EdgeSettings,
+    SipSettings,
+)
+from envmon.config.lever_entries import ALL_OR_NOTHING
+from envmon.config.settings import (
+    Certified,
+    DaemonSettings,
+    DeviceSettings,
     HttpSettings,
     LeaseMember,
     LeaseSettings,
     MqttSettings,
+    OrdersSettings,
     PagerSettings,
     PeopleSettings,
     ProofSettings,
     SerialSettings,
     Settings,
+    SipAsked,
     SnmpSettings,
     TrapSettings,
     WeatherSettings,
@@ -34,12 +41,17 @@ from envmon.config.shape import (
     ZoneEntry,
 )
 from envmon.config.shape_devices import DeviceEntry, SerialEntry, SnmpEntry, TrapsEntry
-from envmon.config.shape_levers import DispatcherEntry, DnsEntry, EdgeEntry, LeaseEntry, ProofEntry
+from envmon.config.shape_levers import DispatcherEntry, DnsEntry, EdgeEntry, LeaseEntry, ProbeEntry, ProofEntry
+from envmon.config.shape_parts import BrokerEntry
 from envmon.config.shape_weather import WeatherEntry
+from envmon.config.shape_web import OrdersEntry
 from envmon.config.values import Address
+from envmon.model.event import Access
 from envmon.model.policy import FeedPolicy, Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
 from envmon.model.reading import Role
 from envmon.model.verdict import Mode
+
+NEXT_MESSAGE_S = 15.0  # an envmon renews its state every ten seconds
 
 
 def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...]) -> Settings:
@@ -68,6 +80,8 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
         proofs=tuple(_proof(route, *proof) for route, each in site.routes.items() for proof in each.proofs.items()),
         weather=tuple(_weather(name, entry) for name, entry in site.weather.items()),
         people=PeopleSettings(tuple(site.people.operators), tuple(site.people.approvers)),
+        probe_every_s=site.judgement.probe_every,
+        orders=_orders(site.web.orders) if site.web.orders else None,
     )
 
 
@@ -84,6 +98,7 @@ def _policy(site: SiteFile, placement_faults: tuple[str, ...]) -> Policy:
         quorum_stands_s=judgement.quorum_stands,
         probe_stands_s=judgement.probe_stands,
         edge_stands_s=judgement.edge_stands,
+        hold_s=site.people.hold,
         start_automatic=site.mode == "automatic",
         placement_faults=placement_faults,
         feeds=tuple(FeedPolicy(name, entry.every) for name, entry in site.weather.items()),
@@ -178,27 +193,39 @@ def _snmp(entry: SnmpEntry) -> SnmpSettings:
     )
 
 
+def _orders(entry: OrdersEntry) -> OrdersSettings:
+    return OrdersSettings(
+        host=entry.listen.host,
+        port=entry.listen.port,
+        cert=Path(entry.cert),
+        key=Path(entry.key),
+        client_ca=Path(entry.client_ca),
+        people=tuple(Certified(name, each.user, Access(each.role)) for name, each in entry.people.items()),
+    )
+
+
 def _traps(entry: TrapsEntry) -> TrapSettings:
     return TrapSettings(entry.listen.host, entry.listen.port, entry.community)
 
 
 def _edge(name: str, entry: EdgeEntry, state_dir: Path) -> EdgeSettings:
-    backup = entry.sip_backup
+    backup, way = entry.sip_backup, _way(entry.probe)
     return EdgeSettings(
         id=name,
         kind=entry.kind,
         zone=entry.zone,
         url=entry.url or "",
         sip_host=entry.sip.host,
-        sip_port=entry.sip.port or 5060,
+        sip_port=_sip_port(entry.sip, way),
         token=entry.token,
         probe_user=entry.probe_user,
         deadline_s=entry.deadline,
         sip_backup_host=backup.host if backup else "",
-        sip_backup_port=(backup.port or 5060) if backup else 0,
+        sip_backup_port=_sip_port(backup, way) if backup else 0,
         dns=_dns(entry.dns) if entry.dns else None,
         dispatcher=_dispatcher(entry.dispatcher, state_dir / f"edge-{name}.epochs") if entry.dispatcher else None,
         argv=tuple(entry.command or ()),
+        way=way,
     )
 
 
@@ -227,8 +254,40 @@ def _dispatcher(entry: DispatcherEntry, memory: Path) -> DispatcherSettings:
 
 
 def _proof(route: str, item: str, entry: ProofEntry) -> ProofSettings:
-    argv, ours = tuple(entry.command or ()), _path(entry.ours)
-    return ProofSettings(route, item, entry.url or "", entry.token, argv, ours, entry.every, entry.deadline)
+    waits = entry.mqtt is not None and "deadline" not in entry.model_fields_set
+    way = _way(entry.probe or ProbeEntry())
+    return ProofSettings(
+        route=route,
+        item=item,
+        url=entry.url or "",
+        token=entry.token,
+        argv=tuple(entry.command or ()),
+        ours=_path(entry.ours),
+        every_s=entry.every,
+        deadline_s=NEXT_MESSAGE_S if waits else entry.deadline,
+        broker=_broker(entry.mqtt) if entry.mqtt else None,
+        topic=entry.mqtt.topic if entry.mqtt else "",
+        sip=SipAsked(entry.sip.host, _sip_port(entry.sip, way), way, entry.call or "") if entry.sip else None,
+    )
+
+
+def _way(entry: ProbeEntry) -> SipSettings:
+    tls = entry.tls
+    return SipSettings(
+        transport=entry.transport,
+        tls_ca=_path(tls.ca) if tls else None,
+        tls_cert=_path(tls.cert) if tls else None,
+        tls_key=_path(tls.key) if tls else None,
+        tls_name=entry.tls_name or "",
+        username=entry.username or "",
+        password=entry.password,
+        allow=tuple((each.host.lower(), each.port) for each in entry.allow),
+        echo=entry.audio == "echo",
+    )
+
+
+def _sip_port(given: Address, way: SipSettings) -> int:
+    return given.port or (5061 if way.transport == "tls" else 5060)
 
 
 def _lease(entry: LeaseEntry) -> LeaseSettings:
@@ -250,13 +309,16 @@ def _pager(name: str, entry: PagerEntry) -> PagerSettings:
 
 
 def _mqtt(entry: MqttEntry) -> MqttSettings:
+    return replace(_broker(entry), zone=entry.zone, prefix=entry.prefix, qos=entry.qos, queue=entry.queue)
+
+
+def _broker(entry: BrokerEntry) -> MqttSettings:
     tls = entry.tls
     return MqttSettings(
         host=entry.host,
         port=entry.port or (8883 if tls else 1883),
-        zone=entry.zone,
+        zone="",
         version=entry.version,
-        prefix=entry.prefix,
         client_id=entry.client_id or "",
         username=entry.username or "",
         password=entry.password,
@@ -264,8 +326,6 @@ def _mqtt(entry: MqttEntry) -> MqttSettings:
         tls_cert=_path(tls.cert) if tls else None,
         tls_key=_path(tls.key) if tls else None,
         tls=tls is not None,
-        qos=entry.qos,
-        queue=entry.queue,
     )
 
 

@@ -18,14 +18,13 @@ from envmon.config.lever_entries import lever_findings
 from envmon.config.shape import (
     JudgementEntry,
     LimitsEntry,
-    MqttEntry,
     PagerEntry,
     SiteFile,
     ZoneEntry,
 )
 from envmon.config.shape_devices import DeviceEntry, SnmpEntry
-from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry, ProofEntry
-from envmon.config.shape_parts import TlsEntry
+from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry, ProbeEntry, ProofEntry
+from envmon.config.shape_parts import BrokerEntry, TlsEntry
 from envmon.config.shape_weather import WeatherEntry
 from envmon.config.values import duration_text
 
@@ -72,15 +71,17 @@ def _findings(entry: BaseModel) -> Iterator[Finding]:
             yield from _device(entry)
         case SnmpEntry(version=version):
             yield from _snmp_user(entry) if version == "3" else _snmp_community(entry)
-        case MqttEntry(username=None, password=value) if value is not None:
+        case BrokerEntry(username=None, password=value) if value is not None:
             yield "password", "a password needs a username"
         case TlsEntry(cert=cert, key=key) if (cert is None) != (key is None):
             yield ("cert" if key is None else "key"), "cert and key go together; add the other one"
         case JudgementEntry(quorum_kinds=kinds, quorum_paths=paths) if paths > kinds:
             yield "quorum_paths", f"{paths} paths can never be seen by {kinds} kinds of evidence; at most {kinds}"
+        case JudgementEntry(probe_every=every, probe_stands=stands) if every >= stands:
+            yield "probe_every", f"must be shorter than probe_stands, {duration_text(stands)}: each call would be old"
         case WeatherEntry():
             yield from _weather(entry)
-        case EdgeEntry() | DnsEntry() | LeaseEntry() | PagerEntry() | ProofEntry():
+        case EdgeEntry() | DnsEntry() | LeaseEntry() | PagerEntry() | ProbeEntry() | ProofEntry():
             yield from lever_findings(entry)
         case _:
             return

@@ -112,7 +112,9 @@ def _pattern(path: Path, given: str) -> str:
             return "must be zone.unit, such as hall_a.crac_1"
         case ("publish", "mqtt", "prefix"):
             return "must be topic levels such as envmon/v1, without # or + and without a / at either end"
-        case ("edges", _, "probe_user"):
+        case (*_, "mqtt", "topic"):
+            return "must be one topic such as envmon/v1/houston/state, without # or + and without spaces"
+        case ("edges", _, "probe_user") | (*_, "call"):
             return "must be letters, digits or . _ + -, at most 64"
         case _:
             return _name_text(given, "string_pattern_mismatch")

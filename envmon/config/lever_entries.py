@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from envmon.config.shape import PagerEntry
-from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry, ProofEntry
+from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry, ProbeEntry, ProofEntry
 
 ALL_OR_NOTHING = frozenset({"dns", "dispatcher"})  # kinds that move every new call or none
 KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -29,7 +29,10 @@ _NEEDED = {
 _ETCD_KEYS = ("endpoints", "ttl", "username", "password", "tls")
 
 
-def lever_findings(entry: EdgeEntry | DnsEntry | LeaseEntry | PagerEntry | ProofEntry) -> Iterator[tuple[str, str]]:
+Lever = EdgeEntry | DnsEntry | LeaseEntry | PagerEntry | ProbeEntry | ProofEntry
+
+
+def lever_findings(entry: Lever) -> Iterator[tuple[str, str]]:
     """What is wrong within one of these entries: the key, and the text."""
     match entry:
         case EdgeEntry():
@@ -40,6 +43,8 @@ def lever_findings(entry: EdgeEntry | DnsEntry | LeaseEntry | PagerEntry | Proof
             yield from lease_findings(entry)
         case PagerEntry():
             yield from pager_findings(entry)
+        case ProbeEntry():
+            yield from probe_findings(entry)
         case ProofEntry():
             yield from proof_findings(entry)
 
@@ -95,13 +100,28 @@ def lease_findings(lease: LeaseEntry) -> Iterator[tuple[str, str]]:
 
 
 def proof_findings(proof: ProofEntry) -> Iterator[tuple[str, str]]:
-    """One of two ways to ask."""
-    if (proof.url is None) == (proof.command is None):
-        yield "", "is asked by url: or by command:; give one of the two"
-    elif proof.command is not None and not proof.command[0].startswith("/"):
+    """One of four ways to ask; a canary is a call and a program."""
+    ways = [key for key in ("url", "mqtt", "sip", "command") if getattr(proof, key) is not None]
+    canary = proof.call is not None
+    if canary and set(ways) != {"sip", "command"}:
+        yield "call", "is a canary: it needs sip: HOST to call through, and command: that tells what became of the call"
+    elif not canary and len(ways) != 1:
+        yield "", "is asked by url:, mqtt:, sip: or command:; give one of the four"
+    if proof.command is not None and not proof.command[0].startswith("/"):
         yield "command", "the program must be an absolute path, such as /usr/local/bin/spare-calls"
-    if proof.command is not None and proof.token is not None:
-        yield "token", "belongs to url; leave it out"
+    for key, owner in (("token", "url"), ("probe", "sip")):
+        if getattr(proof, key) is not None and owner not in ways:
+            yield key, f"belongs to {owner}; leave it out"
+
+
+def probe_findings(probe: ProbeEntry) -> Iterator[tuple[str, str]]:
+    """Keys of a transport that is not used, and half a login."""
+    for key in ("tls", "tls_name"):
+        if getattr(probe, key) is not None and probe.transport != "tls":
+            yield key, "belongs to transport: tls"
+    if (probe.username is None) != (probe.password is None):
+        missing = "username" if probe.username is None else "password"
+        yield missing, "is missing: username and password go together"
 
 
 def pager_findings(pager: PagerEntry) -> Iterator[tuple[str, str]]:

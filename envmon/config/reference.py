@@ -46,6 +46,7 @@ _KINDS: dict[object, str] = {
 _LISTED: dict[object, str] = {
     values.Name: "names",
     values.Host: "hosts",
+    values.HostPort: "hosts, or host:port",
     values.SipUri: "SIP URIs",
     values.Text: "texts",
     values.AbsolutePath: "absolute paths",

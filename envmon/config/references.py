@@ -19,6 +19,8 @@ from envmon.config.values import endpoint
 
 UNFENCED = frozenset({"dispatcher", "command"})
 """Kinds of edge that keep no epoch of their own where two daemons would meet it."""
+SEEN_BY_ITSELF = frozenset({"edges", "every_edge", "probe_call", "dwell", "lease"})
+"""Readiness items that are nobody else's word."""
 PORTS = {"snmp": 161, "modbus": 502}
 """The ports the protocols use unless told otherwise (RFC 3417; Modbus Messaging on TCP/IP V1.0b)."""
 
@@ -35,6 +37,7 @@ def reference_faults(document: Document, profiles: Mapping[str, Known]) -> list[
         *_traps(document),
         *_urls(document),
         *_routes(document),
+        *_items(document),
         *_carried(document),
         *_fenced(document),
     ]
@@ -206,6 +209,15 @@ def _routes(document: Document) -> Iterator[Fault]:
         yield from _list(document, (route, "edges"), "edge", edges)
         yield from _list(document, (route, "depends_on"), "zone", here, dict.fromkeys(away, "is at the backup site"))
         yield from _list(document, (route, "backup"), "zone", away, dict.fromkeys(here, "is here, not at the backup"))
+
+
+def _items(document: Document) -> Iterator[Fault]:
+    """Check that nobody else is asked about what envmon sees for itself."""
+    for route in document.names("routes"):
+        for item in document.names("routes", route, "proofs"):
+            if item in SEEN_BY_ITSELF:
+                text = f"envmon checks {item} by itself and asks nobody; leave it out, or choose another name"
+                yield document.fault(("routes", route, "proofs", item), text, key=True)
 
 
 def _carried(document: Document) -> Iterator[Fault]:

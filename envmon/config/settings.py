@@ -8,7 +8,9 @@ Rules
 from dataclasses import dataclass
 from pathlib import Path
 
+from envmon.config.edge_settings import EdgeSettings, SipSettings
 from envmon.config.secret import Secret
+from envmon.model.event import Access
 from envmon.model.policy import Policy
 from envmon.model.reading import Role
 from envmon.model.verdict import Mode
@@ -81,89 +83,8 @@ class TrapSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class DnsRecord:
-    """The SRV record set that carries a route: its owner name, and where each site takes calls."""
-
-    route: str
-    name: str
-    primary: tuple[str, int]
-    backup: tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class DnsSettings:
-    """A zone that takes dynamic updates (RFC 2136) signed with TSIG (RFC 8945)."""
-
-    host: str
-    port: int
-    zone: str
-    key: str
-    records: tuple[DnsRecord, ...]
-    algorithm: str = "hmac-sha256"
-    ttl_s: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class DispatcherTargets:
-    """The destinations of the primary site that carry a route: a set of Kamailio's dispatcher, and URIs in it."""
-
-    route: str
-    set: int
-    uris: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DispatcherSettings:
-    """What is disabled to move a route, and the file where its epochs are kept, for Kamailio keeps none."""
-
-    targets: tuple[DispatcherTargets, ...]
-    memory: Path
-
-
-@dataclass(frozen=True, slots=True)
-class EdgeSettings:
-    """A SIP edge. ``kind`` is a key of ``actuators.ACTUATORS``; ``sip`` is host:port (UDP) for probe calls.
-
-    ``sip_backup`` is where probe calls to the backup go, "" for the same place. ``argv`` is a program and its
-    arguments; ``token`` is the bearer token, the key of signatures or the TSIG key, as the kind needs it.
-    """
-
-    id: str
-    kind: str
-    zone: str
-    url: str
-    sip_host: str
-    sip_port: int
-    token: Secret | None
-    probe_user: str = "envmon-probe-backup"
-    deadline_s: float = 2.0
-    sip_backup_host: str = ""
-    sip_backup_port: int = 0
-    dns: DnsSettings | None = None
-    dispatcher: DispatcherSettings | None = None
-    argv: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ProofSettings:
-    """Who is asked about one readiness item of a route: a URL, or a program and its arguments (``argv``).
-
-    ``ours`` is the file with the digest of our own list, for list parity.
-    """
-
-    route: str
-    item: str
-    url: str = ""
-    token: Secret | None = None
-    argv: tuple[str, ...] = ()
-    ours: Path | None = None
-    every_s: float = 30.0
-    deadline_s: float = 5.0
-
-
-@dataclass(frozen=True, slots=True)
 class MqttSettings:
-    """The MQTT broker readings are published to. ``version`` is "3.1.1" or "5"."""
+    """An MQTT broker. ``version`` is "3.1.1" or "5"."""
 
     host: str
     port: int
@@ -179,6 +100,37 @@ class MqttSettings:
     tls: bool = False
     qos: int = 1
     queue: int = 10_000  # messages kept while the broker is away; the oldest go first
+
+
+@dataclass(frozen=True, slots=True)
+class SipAsked:
+    """A SIP address that is asked (OPTIONS), or called where there is a ``user``."""
+
+    host: str
+    port: int
+    way: SipSettings = SipSettings()
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProofSettings:
+    """Who is asked about one readiness item of a route: a URL, a topic of a broker, a SIP address, or a program.
+
+    ``argv`` is a program and its arguments; beside a ``sip`` that is called, it tells what became of that call.
+    ``ours`` is the file with the digest of our own list, for list parity.
+    """
+
+    route: str
+    item: str
+    url: str = ""
+    token: Secret | None = None
+    argv: tuple[str, ...] = ()
+    ours: Path | None = None
+    every_s: float = 30.0
+    deadline_s: float = 5.0
+    broker: MqttSettings | None = None
+    topic: str = ""
+    sip: SipAsked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +181,30 @@ class PeopleSettings:
     def configured(self) -> bool:
         """Whether groups are named at all."""
         return bool(self.operators or self.approvers)
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """Who a client certificate stands for: the system's user and what they may do.
+
+    ``name`` is what the certificate must say: cn:, email:, dns: or uri: and the name, or sha256: and its fingerprint.
+    """
+
+    name: str
+    user: str
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersSettings:
+    """Where orders arrive over HTTPS, with what certificate, and whose client certificates count for whom."""
+
+    host: str
+    port: int
+    cert: Path
+    key: Path
+    client_ca: Path
+    people: tuple[Certified, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,3 +272,5 @@ class Settings:
     proofs: tuple[ProofSettings, ...] = ()
     weather: tuple[WeatherSettings, ...] = ()
     people: PeopleSettings = PeopleSettings()
+    probe_every_s: float = 20.0
+    orders: OrdersSettings | None = None

@@ -11,16 +11,16 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from envmon.config.settings import DaemonSettings, MqttSettings, PagerSettings
+from envmon.config.settings import DaemonSettings, MqttSettings, PagerSettings, Settings
 from envmon.config.shape_devices import DeviceEntry, TrapsEntry
 from envmon.config.shape_levers import EdgeEntry, LeaseEntry, ProofEntry
-from envmon.config.shape_parts import Entry, TlsEntry, default
+from envmon.config.shape_parts import BrokerEntry, Entry, default
 from envmon.config.shape_weather import WeatherEntry
+from envmon.config.shape_web import WebEntry
 from envmon.config.values import (
     AbsolutePath,
     Between,
     Duration,
-    Host,
     Listen,
     Name,
     SecretRef,
@@ -125,34 +125,20 @@ class RouteEntry(Entry):
     drain_floor: Annotated[Duration, AfterValidator(Between(1, 14_400))] = default(RoutePolicy, "drain_floor_s")
     """The shortest drain that drills and real moves may teach; the drain is max_call until they have."""
     proofs: dict[Name, ProofEntry] = {}
-    """What else the backup needs: call_capacity and replication_age are soft, every other item is hard."""
+    """What else the backup needs, by item; call_capacity and replication_age are soft, every other item is hard."""
     capacity_margin: Annotated[float, Field(ge=1, le=10)] = default(RoutePolicy, "capacity_margin")
     """Spare calls wanted at the backup (call_capacity), for each call in progress at the primary."""
     drill_window: TimeWindow | None = None
     """When drills are allowed, UTC: "02:00-05:00"; at any time without this key."""
 
 
-class MqttEntry(Entry):
+class MqttEntry(BrokerEntry):
     """The broker readings are published to."""
 
-    host: Host
-    """Its address."""
-    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
-    """Default: 8883 with tls, 1883 without."""
     zone: Name
     """The zone or place it stands in."""
-    version: Literal["3.1.1", "5"] = default(MqttSettings, "version")
-    """Protocol version, in quotes."""
     prefix: Annotated[str, Field(pattern=r"^[^#+/\s]+(/[^#+/\s]+)*$")] = default(MqttSettings, "prefix")
     """First levels of every topic."""
-    client_id: Text | None = None
-    """Client identifier; made from the site's name unless given."""
-    username: Text | None = None
-    """User name."""
-    password: SecretRef | None = None
-    """Password."""
-    tls: TlsEntry | None = None
-    """TLS; without this key the connection is in clear."""
     qos: Annotated[int, Field(ge=0, le=1)] = default(MqttSettings, "qos")
     """Quality of service of readings."""
     queue: Annotated[int, Field(ge=100, le=1_000_000)] = default(MqttSettings, "queue")
@@ -207,6 +193,8 @@ class JudgementEntry(Entry):
     """How long a measured quorum stands in a room that went blind."""
     probe_stands: Annotated[Duration, AfterValidator(Between(5, 600))] = default(Policy, "probe_stands_s")
     """How long an answered probe call proves the backup."""
+    probe_every: Annotated[Duration, AfterValidator(Between(2, 300))] = default(Settings, "probe_every_s")
+    """How often a probe call goes through every edge to each site; more often when a decision waits for one."""
     edge_stands: Annotated[Duration, AfterValidator(Between(2, 300))] = default(Policy, "edge_stands_s")
     """How long an edge's answer counts as its state."""
 
@@ -218,6 +206,8 @@ class PeopleEntry(Entry):
     """System groups whose members may give orders."""
     approvers: list[Text] = []
     """System groups whose members may give orders and be the second person of an order that needs two."""
+    hold: Annotated[Duration, AfterValidator(Between(900, 86_400))] = default(Policy, "hold_s")
+    """When a hold ends that was ordered without an end."""
 
 
 class SiteFile(Entry):
@@ -245,6 +235,8 @@ class SiteFile(Entry):
     """What keeps the right to act."""
     people: PeopleEntry = PeopleEntry()
     """Who may give orders, by system group; without this key everybody who can open the socket."""
+    web: WebEntry = WebEntry()
+    """What is served over HTTPS."""
     edges: dict[Name, EdgeEntry] = {}
     """What can be commanded to send calls elsewhere."""
     routes: dict[Name, RouteEntry] = {}

@@ -9,9 +9,22 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from envmon.config.settings import DnsSettings, EdgeSettings, LeaseSettings, ProofSettings
-from envmon.config.shape_parts import Entry, TlsEntry, default
-from envmon.config.values import AbsolutePath, Between, Domain, Duration, HostPort, Name, SecretRef, SipUri, Text, Url
+from envmon.config.edge_settings import DnsSettings, EdgeSettings, SipSettings
+from envmon.config.settings import LeaseSettings, ProofSettings
+from envmon.config.shape_parts import BrokerEntry, Entry, TlsEntry, default
+from envmon.config.values import (
+    AbsolutePath,
+    Between,
+    Domain,
+    Duration,
+    Host,
+    HostPort,
+    Name,
+    SecretRef,
+    SipUri,
+    Text,
+    Url,
+)
 
 
 class DnsRecordEntry(Entry):
@@ -58,6 +71,25 @@ class DispatcherEntry(Entry):
     """What is disabled for each route this edge carries, by the route's name."""
 
 
+class ProbeEntry(Entry):
+    """How probe calls speak SIP."""
+
+    transport: Literal["udp", "tcp", "tls"] = default(SipSettings, "transport")
+    """What carries them."""
+    tls: TlsEntry | None = None
+    """Authority and client certificate; without this key the system's authorities are trusted."""
+    tls_name: Host | None = None
+    """The name its certificate must carry; the host of sip unless given."""
+    username: Text | None = None
+    """User for the login the edge asks for (Digest, MD5 or SHA-256)."""
+    password: SecretRef | None = None
+    """Its password."""
+    allow: Annotated[list[HostPort], Field(max_length=64)] = []
+    """Where else than to the edge an answer may lead a call: its route, its audio; any port unless given."""
+    audio: Literal["none", "echo"] = "none"
+    """echo: the far end of probe calls sends audio back; a call counts only when at least half of it returns."""
+
+
 class EdgeEntry(Entry):
     """Something that decides where new calls go."""
 
@@ -68,13 +100,15 @@ class EdgeEntry(Entry):
     url: Url | None = None
     """Where it takes commands; for kamailio, dispatcher (its JSON-RPC) and webhook."""
     sip: HostPort
-    """Where it takes calls, UDP, for probe calls; port 5060 unless given."""
+    """Where it takes calls, for probe calls; port 5060 unless given, 5061 with transport: tls."""
     sip_backup: HostPort | None = None
     """Where probe calls to the backup go; sip unless given. For levers that no call passes through, such as DNS."""
     token: SecretRef | None = None
     """Bearer token it asks for; for webhook the key requests are signed with, for dns the TSIG key."""
     probe_user: Annotated[str, Field(pattern=r"^[A-Za-z0-9._+-]{1,64}$")] = default(EdgeSettings, "probe_user")
     """User part a probe call dials to reach the backup."""
+    probe: ProbeEntry = ProbeEntry()
+    """How probe calls speak SIP."""
     deadline: Annotated[Duration, AfterValidator(Between(0.1, 12))] = default(EdgeSettings, "deadline_s")
     """Time one command may take."""
     dns: DnsEntry | None = None
@@ -94,6 +128,13 @@ class EndpointEntry(Entry):
     """The zone or place it stands in."""
 
 
+class TopicEntry(BrokerEntry):
+    """A topic of a broker, such as the state the backup's own envmon publishes."""
+
+    topic: Annotated[str, Field(pattern=r"^[^#+\s]{1,1000}$")]
+    """The topic, without wildcards: envmon/v1/SITE/state is an envmon's own."""
+
+
 class ProofEntry(Entry):
     """Who is asked about one thing the backup needs; the name of the item is its key."""
 
@@ -101,6 +142,14 @@ class ProofEntry(Entry):
     """Where it is told, as JSON; with the source's boot and seq, so that an old answer is known as one."""
     token: SecretRef | None = None
     """Bearer token it asks for."""
+    mqtt: TopicEntry | None = None
+    """Where it is published, as JSON with boot and seq; what the broker kept (retained) counts for nothing."""
+    sip: HostPort | None = None
+    """What must answer OPTIONS with 2xx, such as the carrier; port 5060 unless given, 5061 with transport: tls."""
+    probe: ProbeEntry | None = None
+    """How sip is spoken to."""
+    call: Annotated[str, Field(pattern=r"^[A-Za-z0-9._+-]{1,64}$")] | None = None
+    """A canary: a listed number called through sip; command, given $ENVMON_CALL_ID, tells if it was recorded."""
     command: Annotated[list[Text], Field(min_length=1, max_length=64)] | None = None
     """Program and arguments that tell it on standard output, as JSON."""
     ours: AbsolutePath | None = None
@@ -108,11 +157,11 @@ class ProofEntry(Entry):
     every: Annotated[Duration, AfterValidator(Between(1, 600))] = default(ProofSettings, "every_s")
     """How often it is asked; an answer stands for four times as long."""
     deadline: Annotated[Duration, AfterValidator(Between(0.1, 60))] = default(ProofSettings, "deadline_s")
-    """Time one question may take."""
+    """Time one question may take; with mqtt, which waits for the next message, 15s unless given."""
 
 
 class LeaseEntry(Entry):
-    """The right to act: local for a daemon without a standby, etcd for one with."""
+    """The right to act: local without a standby, etcd with one; what a standby goes on from lies there, too."""
 
     kind: Literal["local", "etcd"] = default(LeaseSettings, "kind")
     """What keeps it."""

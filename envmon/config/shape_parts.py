@@ -5,11 +5,12 @@ Rules
 """
 
 from dataclasses import fields
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from envmon.config.values import AbsolutePath
+from envmon.config.settings import MqttSettings
+from envmon.config.values import AbsolutePath, Host, SecretRef, Text
 
 
 def default(kind: type, field: str) -> Any:
@@ -34,3 +35,22 @@ class TlsEntry(Entry):
     """PEM file of the client certificate."""
     key: AbsolutePath | None = None
     """PEM file of its key."""
+
+
+class BrokerEntry(Entry):
+    """An MQTT broker."""
+
+    host: Host
+    """Its address."""
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """Default: 8883 with tls, 1883 without."""
+    version: Literal["3.1.1", "5"] = default(MqttSettings, "version")
+    """Protocol version, in quotes."""
+    client_id: Text | None = None
+    """Client identifier; made by envmon unless given."""
+    username: Text | None = None
+    """User name."""
+    password: SecretRef | None = None
+    """Password."""
+    tls: TlsEntry | None = None
+    """TLS; without this key the connection is in clear."""

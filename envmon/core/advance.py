@@ -7,14 +7,20 @@ Rules
 
 Theory of operation
   Every event is folded in. A tick then judges the zones, lets each table look once, and compares the pages wanted
-  with those raised. An order lets its own table look at once; nothing else decides.
+  with those raised. An order lets its own table look at once; a lease that was another's is inherited before anything
+  else is decided; nothing else decides. While another envmon is known to hold the lease, this one decides nothing of
+  the mode or of traffic, and takes no orders for them: it goes by what lies under the lease when it takes it.
 """
+
+from dataclasses import replace
 
 from envmon.core import guard, pages
 from envmon.core.aside import units_out
 from envmon.core.consent import consent, expire
 from envmon.core.fold import fold
+from envmon.core.heir import step_heir
 from envmon.core.judge import judge
+from envmon.core.memory import standing_by
 from envmon.core.modes import step_lease, step_mode
 from envmon.core.replacing import replacing
 from envmon.core.set_aside import order_aside, step_aside
@@ -24,7 +30,7 @@ from envmon.core.traffic import step_route
 from envmon.core.world import World
 from envmon.core.zone_rules import tell_zone
 from envmon.model.effect import Decision, PollFaster
-from envmon.model.event import Command, Event, Order, OrderReceived, PolicyLoaded, Tick
+from envmon.model.event import Command, Event, LeaseReport, Order, OrderReceived, PolicyLoaded, Tick
 from envmon.model.policy import Policy
 from envmon.model.verdict import Verdict
 
@@ -38,7 +44,13 @@ def advance(world: World, event: Event) -> Step:
     """Take in one event and decide what follows from it."""
     if isinstance(event, PolicyLoaded) and (looser := guard.objections(world, event)):
         return guard.refuse(world, event, looser)
-    world = fold(world, event)
+    step = _advance(fold(world, event), event)
+    if not step.decisions:
+        return step
+    return replace(step, world=replace(step.world, decided=step.world.decided + len(step.decisions)))
+
+
+def _advance(world: World, event: Event) -> Step:
     policy = world.policy
     if policy is None:
         if isinstance(event, OrderReceived):
@@ -50,19 +62,29 @@ def advance(world: World, event: Event) -> Step:
         case OrderReceived(order=order):
             step, carried = consent(world, policy, order)
             return step if carried is None else step.then(_order(step.world, policy, carried))
+        case LeaseReport():
+            return step_heir(world, policy)
         case _:
             return Step(world)
 
 
 def _tick(world: World, policy: Policy) -> Step:
     step = _judge_zones(expire(world), policy)
+    if not standing_by(step.world):
+        step = step.then(_drive(step.world, policy))
+    step = step.then(step_storm(step.world, policy))
+    step = step.then(step_aside(step.world, policy))
+    return step.then(pages.step_pages(step.world, policy))
+
+
+def _drive(world: World, policy: Policy) -> Step:
+    """The mode, then every route: what only the holder of the lease decides, and whoever knows of none."""
+    step = step_heir(world, policy)
     step = step.then(step_lease(step.world, policy))
     step = step.then(step_mode(step.world, policy, None))
     for route in policy.routes:
         step = step.then(step_route(step.world, policy, route, None))
-    step = step.then(step_storm(step.world, policy))
-    step = step.then(step_aside(step.world, policy))
-    return step.then(pages.step_pages(step.world, policy))
+    return step
 
 
 def _judge_zones(world: World, policy: Policy) -> Step:
@@ -87,6 +109,9 @@ def _judge_zones(world: World, policy: Policy) -> Step:
 def _order(world: World, policy: Policy, order: Order) -> Step:
     if order.command is Command.ACCEPT:
         return guard.accept(world, order)
+    if standing_by(world):
+        says = f"Refused: this envmon stands by for {world.lease.holder}. Give the order there."
+        return Step(world, (), (_refusal(order, "O02", says),))
     if order.command in ASIDE_ORDERS:
         return order_aside(world, policy, order)
     if order.command not in ROUTE_ORDERS:
@@ -95,7 +120,7 @@ def _order(world: World, policy: Policy, order: Order) -> Step:
     if not routes:
         known = ", ".join(route.id for route in policy.routes)
         return Step(world, (), (_refusal(order, "O01", f"Refused: no route {order.route!r}. Routes: {known}."),))
-    step = Step(world)
+    step = step_lease(world, policy)  # what is ordered right after the lease was taken waits for its epoch, too
     for route in routes:
         step = step.then(step_route(step.world, policy, route, order))
     return step

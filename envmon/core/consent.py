@@ -13,18 +13,18 @@ from hashlib import sha256
 
 from envmon.core.consent_rules import CONSENT_RULES, Asked, ConsentAct, ConsentFacts, Need
 from envmon.core.consent_rules import Step as Stage
+from envmon.core.notices import NOTICE_S, notice
 from envmon.core.readiness import readiness
 from envmon.core.route_words import Ask, Pace, Ready, RouteFacts, Threat
 from envmon.core.step import Step
 from envmon.core.table import Answer, Row, answer, find, tell
-from envmon.core.world import SECOND, Notice, Request, World
+from envmon.core.world import SECOND, Request, World
 from envmon.model.effect import Decision, Page
 from envmon.model.event import Command, Order
 from envmon.model.policy import Policy
 from envmon.model.verdict import Mode
 
 REQUEST_S = 600.0
-NOTICE_S = 3600.0
 
 
 def consent(world: World, policy: Policy, order: Order) -> tuple[Step, Order | None]:
@@ -140,12 +140,11 @@ def _remember(world: World, order: Order, state: tuple[str, ...], found: Row[Con
     requests = {name: each for name, each in world.requests.items() if name != order.request or found.refuses}
     if found.action is ConsentAct.ASK:
         requests[order.id[:8]] = Request(order, state, world.now.mono_ns + int(REQUEST_S * SECOND))
-    notices = dict(world.notices)
-    if found.page is not None:
-        lasts_s = REQUEST_S if found.action is ConsentAct.ASK else NOTICE_S
-        text = f"{found.sentence} {why}"
-        notices[f"{found.id}-{order.id[:8]}"] = Notice(text, found.page, world.now.mono_ns + int(lasts_s * SECOND))
-    return replace(world, requests=requests, notices=notices)
+    world = replace(world, requests=requests)
+    if found.page is None:
+        return world
+    lasts_s = REQUEST_S if found.action is ConsentAct.ASK else NOTICE_S
+    return notice(world, f"{found.id}-{order.id[:8]}", f"{found.sentence} {why}", found.page, lasts_s)
 
 
 def _why(order: Order, request: Request | None, state: tuple[str, ...], act: ConsentAct) -> str:

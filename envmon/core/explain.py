@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from envmon.core.bar import bars
+from envmon.core.heir import as_heir, lacking_of
 from envmon.core.judge import minutes, quorum_stands, say_limit
+from envmon.core.memory import standing_by
 from envmon.core.proof import calls_left
 from envmon.core.readiness import readiness
 from envmon.core.route_facts import route_facts
@@ -83,13 +85,17 @@ def plain(parts: Sequence[Part]) -> list[dict[str, object]]:
 
 
 def explain_now(world: World) -> tuple[Part, ...]:
-    """Everything that bears on the next decision, at this moment."""
+    """Everything that bears on the next decision, at this moment; of a standby, what it would decide from."""
+    world = as_heir(world)
     policy = world.policy
     if policy is None:
         return (Part("No policy is in force: nothing is judged and nothing is decided.", ()),)
     rule = f" ({world.mode_rule})" if world.mode_rule else ""
     head = f"{policy.site} at {moment(world.now.wall)}, mode {world.mode}{rule}"
     parts = [Part(head, (world.mode_why,) if world.mode_why else ())]
+    if standing_by(world):
+        lacking = lacking_of(world, policy) or "nothing, it could go on from there"
+        parts.append(Part(f"Stands by for {world.lease.holder}", (f"what it lacks to follow: {lacking}",)))
     parts.extend(_route(world, policy, route) for route in policy.routes)
     parts.extend(_zone(world, policy, zone) for zone in policy.zones)
     parts.append(Part("Sensors without a vote", tuple(_votes_lost(world, policy)) or ("none",)))

@@ -8,6 +8,7 @@ Rules
 from collections.abc import Mapping
 from dataclasses import replace
 
+from envmon.core.memory import found, kept_since, standing_by
 from envmon.core.replacing import replacing
 from envmon.core.sky import configured, reported
 from envmon.core.tally import refutes, tally
@@ -24,6 +25,7 @@ from envmon.core.world import (
     ZoneState,
 )
 from envmon.model.event import (
+    Bequest,
     DeviceBatch,
     EdgeReport,
     EdgeStatus,
@@ -71,6 +73,8 @@ def fold(world: World, event: Event) -> World:
             return _report(world, event)
         case LeaseReport():
             return _lease(world, event)
+        case Bequest():
+            return _beside(replace(world, bequest=event))
         case EffectReport():
             return _effect(world, event)
         case WeatherReport():
@@ -146,7 +150,7 @@ def _edge(world: World, event: EdgeReport) -> World:
         status = by_route.get(policy.id)
         if status is None:
             error = event.error or f"the edge does not know the route {policy.id}"
-            view = replace(before, error=error)
+            view = replace(before, error=error, speaks=event.speaks)
         else:
             view = EdgeView(status, event.at.mono_ns, "")
             state = _confirm(state, event.at.mono_ns, status, before.status)
@@ -226,8 +230,17 @@ def _report(world: World, event: ReadinessReport) -> World:
 def _lease(world: World, event: LeaseReport) -> World:
     same = event.epoch == world.lease.epoch
     stamped_ns = world.lease.stamped_ns if same else 0
-    world = replace(world, lease=LeaseState(event.held, event.epoch, event.detail, stamped_ns))
+    world = replace(world, lease=LeaseState(event.held, event.epoch, event.detail, stamped_ns, event.holder))
     if not event.held:
-        return world
-    ours = event.former in (0, world.last_epoch)
-    return replace(world, last_epoch=event.epoch, followed=world.followed if ours else event.former)
+        return _beside(world)
+    ours = event.former in (0, world.last_epoch) and not kept_since(world)
+    world = replace(world, last_epoch=event.epoch)
+    if ours:
+        return replace(world, bequest=None)
+    return replace(world, followed=event.former, bequest=world.bequest or Bequest(event.at, 0, event.former))
+
+
+def _beside(world: World) -> World:
+    """A standby goes by what people have set aside at the holder: it is where they order."""
+    memory = found(world) if standing_by(world) else None
+    return world if memory is None else replace(world, aside=memory.aside)

@@ -47,6 +47,7 @@ TABLES: Mapping[type, Mapping[str, Looser]] = {
     Policy: {
         "site": OTHER, "zones": PARTS, "routes": PARTS, "devices": GONE, "stale_s": MORE, "quorum_kinds": LESS,
         "quorum_paths": LESS, "quorum_stands_s": MORE, "probe_stands_s": MORE, "edge_stands_s": MORE,
+        "hold_s": MORE,
         "start_automatic": NEVER, "placement_faults": NEVER,  # M11 and M60 judge it
         "feeds": NEVER,  # a warning moves nothing
     },

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+from envmon.core import holds
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES, Fence, Hand, LeaseFacts, ModeAct, ModeAsk, ModeFacts
 from envmon.core.readiness import shown
 from envmon.core.route_facts import edges
 from envmon.core.route_words import Edges
 from envmon.core.step import Step
-from envmon.core.table import Answer, answer, find, tell
+from envmon.core.table import answer, find, tell
 from envmon.core.traffic import adopt
 from envmon.core.world import World, age_s
 from envmon.model.effect import Decision, StampEpoch
@@ -16,6 +17,8 @@ from envmon.model.policy import Policy
 from envmon.model.verdict import Mode
 
 STAMP_EVERY_S = 5.0
+HELD_PAGE = "mode/held"
+SAYS_ONLY = frozenset({ModeAct.SAY, ModeAct.WARN, ModeAct.REMIND})
 OUTBID = "M51"  # after a newer epoch we hold: a restart that takes a higher one must not win by itself
 
 
@@ -23,12 +26,20 @@ def step_mode(world: World, policy: Policy, order: Order | None) -> Step:
     """Apply the one mode rule that matches, if any."""
     ask = ModeAsk(order.command.value) if order is not None else ModeAsk.NONE
     facts = ModeFacts(
-        world.mode, answer(not policy.placement_faults), hand(world, policy), answer(not world.followed), ask
+        mode=world.mode,
+        placement=answer(not policy.placement_faults),
+        hand=hand(world, policy),
+        held=holds.held(world),
+        lasts=holds.lasts(world, order),
+        order=ask,
     )
     found = find(MODE_RULES, facts)
     if found is None:
         return Step(world)
     why = _why(world, policy, facts, order)
+    world = _enter(world, policy, found.action, order)
+    if order is not None and found.action in (ModeAct.HOLD, ModeAct.EXTEND):
+        why = f"{why}; {holds.ends(world)}"
     decision = Decision(
         rule=found.id,
         subject="mode",
@@ -38,24 +49,30 @@ def step_mode(world: World, policy: Policy, order: Order | None) -> Step:
         order=order.id if order is not None else "",
         refused=found.refuses,
     )
-    if found.action is not ModeAct.SAY:
-        world = replace(_enter(world, policy, found.action), mode_rule=found.id, mode_why=why)
-    return Step(world, (), (decision,))
+    if found.action not in SAYS_ONLY:
+        world = replace(world, mode_rule=found.id, mode_why=why)
+    standing = f"envmon/{policy.site}/{HELD_PAGE}" in world.raised
+    return Step(holds.noticed(world, found, why, order, standing=standing), (), (decision,))
 
 
-def _enter(world: World, policy: Policy, action: ModeAct) -> World:
+def _enter(world: World, policy: Policy, action: ModeAct, order: Order | None) -> World:
     match action:
-        case ModeAct.AUTOMATIC:
-            return replace(world, mode=Mode.AUTOMATIC, followed=0)
+        case ModeAct.AUTOMATIC | ModeAct.LIFT:
+            return replace(world, mode=Mode.AUTOMATIC, followed=0, hold=None)
         case ModeAct.OBSERVE:
-            return replace(world, mode=Mode.OBSERVE)
+            return replace(world, mode=Mode.OBSERVE, hold=None)
         case ModeAct.HOLD:
             frozen = {name: replace(state, frozen=True) for name, state in world.routes.items()}
-            return replace(world, mode=Mode.HELD, routes=frozen)
+            return replace(world, mode=Mode.HELD, routes=frozen, hold=holds.begun(world, policy, order))
+        case ModeAct.EXTEND:
+            return replace(world, hold=holds.begun(world, policy, order))
+        case ModeAct.WARN | ModeAct.REMIND:
+            return holds.told(world)
         case ModeAct.RESUME:
             contested = [r for r in policy.routes if edges(world, policy, r, world.routes[r.id]) is Edges.CONTESTED]
             adopted = {route.id: adopt(world, policy, route) for route in contested}
-            return replace(world, mode=Mode.AUTOMATIC, followed=0, routes={**world.routes, **adopted})
+            routes = {**world.routes, **adopted}
+            return replace(world, mode=Mode.AUTOMATIC, followed=0, routes=routes, hold=None)
         case ModeAct.SAY:
             return world
 
@@ -78,16 +95,16 @@ def _statuses(world: World, policy: Policy) -> list[EdgeStatus]:
 
 def _why(world: World, policy: Policy, facts: ModeFacts, order: Order | None) -> str:
     parts = [f"{order.who}: {order.reason}"] if order is not None else []
+    if facts.mode is Mode.HELD and facts.order is ModeAsk.NONE:
+        parts.append(holds.says(world) or world.mode_why)
     parts.extend(policy.placement_faults)
-    if facts.memory is Answer.NO:
-        parts.append(f"epoch {world.followed} was not ours")
     if facts.hand is not Hand.NONE:
         shown = {
             f"{s.edge} sends {s.percent} % of {s.route} to the backup (epoch {s.fence})"
             for s in _statuses(world, policy)
         }
         parts.extend(sorted(shown))
-    return "; ".join(parts)
+    return "; ".join(filter(None, parts))
 
 
 def step_lease(world: World, policy: Policy) -> Step:

@@ -10,10 +10,12 @@ Rules
 """
 
 from dataclasses import replace
+from typing import Any
 
-from envmon.core import consent, guard
+from envmon.core import consent, guard, heir, memory
 from envmon.core.aside import edge_out, place_out, units_out
 from envmon.core.explain import explain_now, text
+from envmon.core.heir_rules import HEIR_RULES
 from envmon.core.idlers import IDLE_S
 from envmon.core.mode_rules import MODE_RULES
 from envmon.core.power import held
@@ -23,6 +25,7 @@ from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.route_words import Ready
 from envmon.core.step import Step
 from envmon.core.storm import storm_pages
+from envmon.core.table import Row
 from envmon.core.world import World, ZoneState, age_s
 from envmon.model.effect import Page, Urgency
 from envmon.model.policy import Policy, RoutePolicy, ZonePolicy
@@ -33,7 +36,10 @@ SILENT_PAGE_S = 60.0
 DETAIL = 8_000  # characters
 RANK = {Urgency.INFO: 0, Urgency.WARNING: 1, Urgency.ERROR: 2, Urgency.CRITICAL: 3}
 SENTENCES = {entry.id: entry for entry in ROUTE_RULES}
-MODE_SENTENCES = {entry.id: entry for entry in MODE_RULES}
+MODE_SENTENCES: dict[str, Row[Any]] = {
+    **{entry.id: entry for entry in MODE_RULES},
+    **{entry.id: entry for entry in HEIR_RULES},
+}
 
 
 def step_pages(world: World, policy: Policy) -> Step:
@@ -46,15 +52,22 @@ def step_pages(world: World, policy: Policy) -> Step:
         for key, page in told.items()
         if key not in world.raised or RANK[page.urgency] > RANK[Urgency(world.raised[key])]
     ]
+    theirs = _of_the_holder(world)
     gone = [
         Page(key, False, Urgency(urgency), f"{'Shelved' if key in asked else 'Resolved'}: {key}")
         for key, urgency in world.raised.items()
-        if key not in told and key not in keep
+        if key not in told and key not in keep and key not in theirs
     ]
-    if not news and not gone:
+    if not news and not gone and not theirs & world.raised.keys() - told.keys():
         return Step(world)
     raised = {**keep, **{key: page.urgency.value for key, page in told.items()}}
     return Step(replace(world, raised=raised), (*news, *gone))
+
+
+def _of_the_holder(world: World) -> frozenset[str]:
+    """The pages that are open at the envmon this one stands by for: that one resolves them."""
+    kept = memory.found(world) if memory.standing_by(world) else None
+    return frozenset(kept.raised if kept is not None else ())
 
 
 def _explained(world: World, page: Page) -> Page:
@@ -88,10 +101,13 @@ def wanted(world: World, policy: Policy) -> list[Page]:
     found: list[Page] = []
     for zone in policy.zones:
         found.extend(_zone(world, policy, zone, world.zones[zone.id]))
-    for route in policy.routes:
-        found.extend(_route(world, policy, route))
     found.extend(_devices(world, policy))
-    found.extend(_mode(world, policy))
+    if memory.standing_by(world):
+        found.extend(heir.pages(world, policy))
+    else:
+        for route in policy.routes:
+            found.extend(_route(world, policy, route))
+        found.extend(_mode(world, policy))
     found.extend(storm_pages(world, policy))
     found.extend(consent.pages(world, policy))
     found.extend(guard.pages(world, policy))

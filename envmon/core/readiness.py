@@ -2,11 +2,14 @@
 
 Rules
   - An item passes, fails or is unknown; only a pass counts. A stale proof is no proof.
-  - Backup cooling must be good and known: a normal, sighted zone with capacity for its load.
+  - Backup cooling must be good and known: a normal, sighted zone with capacity for its load, or the word of the
+    backup's own envmon (``proofs.backup_cooling``); where both are configured, both.
   - An item reported from outside (capacity, list parity, the carrier's route) counts while its report is young.
   - The probe call must have been answered through every edge that answers, after the threat began.
-  - Soft items (spare calls, replication age, the dwell after a roll-back) are waived once time to limit is below
-    time to evacuate; the others are hard.
+  - An edge that is silent to command, OPTIONS and probe calls is gone and not waited for. One that still answers SIP
+    takes calls which nobody could move: that stands in the way (``every_edge``).
+  - Soft items (spare calls, replication age, a single edge, the dwell after a roll-back) are waived once time to limit
+    is below time to evacuate; the others are hard.
 """
 
 from dataclasses import dataclass, replace
@@ -15,14 +18,16 @@ from envmon.core.aside import edge_out
 from envmon.core.clock import pressed
 from envmon.core.route_words import Ready
 from envmon.core.world import SECOND, RouteState, World, age_s
-from envmon.model.event import EdgeStatus
+from envmon.model.event import EdgeStatus, Target
 from envmon.model.policy import Policy, RoutePolicy
 from envmon.model.verdict import Phase, Verdict
 
 PROBE_CALL = "probe_call"
+BACKUP_COOLING = "backup_cooling"
 CAPACITY = "call_capacity"
 DWELL = "dwell"
-SOFT = frozenset({CAPACITY, "replication_age", DWELL})
+EVERY_EDGE = "every_edge"
+SOFT = frozenset({CAPACITY, "replication_age", EVERY_EDGE, DWELL})
 CALL_S = 10.0  # a probe call placed for a decision is back by then
 
 
@@ -46,10 +51,11 @@ def readiness(world: World, policy: Policy, route: RoutePolicy) -> tuple[Item, .
     state = world.routes.get(route.id, RouteState())
     late = pressed(world, policy, route, state)
     items = (
-        _backup_cooling(world, route),
+        _backup_cooling(world, policy, route, state),
         _edges(world, policy, route, state),
+        _every_edge(world, policy, route, state),
         _probe(world, policy, route, state),
-        *(_report(world, policy, route, state, name) for name in route.proofs),
+        *(_report(world, policy, route, state, name) for name in route.proofs if name != BACKUP_COOLING),
         _dwell(world, route, state),
         Item("lease", world.lease.held, f"epoch {world.lease.epoch}" if world.lease.held else world.lease.detail),
     )
@@ -85,10 +91,16 @@ def shown(world: World, policy: Policy, route: RoutePolicy) -> dict[str, EdgeSta
     return {e: status for e in reachable(world, policy, route) if (status := views[e].status) is not None}
 
 
-def _backup_cooling(world: World, route: RoutePolicy) -> Item:
-    name = "backup_cooling"
+def _backup_cooling(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Item:
+    peer = _report(world, policy, route, state, BACKUP_COOLING) if BACKUP_COOLING in route.proofs else None
     if not route.backup_zones:
-        return Item(name, None, "no backup zone is configured")
+        return peer or Item(BACKUP_COOLING, None, "no backup zone is configured, and no peer is asked")
+    ours = _backup_zones(world, route)
+    return ours if peer is None or ours.passed is not True else peer
+
+
+def _backup_zones(world: World, route: RoutePolicy) -> Item:
+    name = BACKUP_COOLING
     for zone in route.backup_zones:
         state = world.zones.get(zone)
         if state is None or state.judgement.verdict is Verdict.UNKNOWN:
@@ -110,10 +122,33 @@ def _edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) 
     silent = [edge for edge in route.edges if edge not in alive and edge not in out]
     aside = [f"{edge}: in maintenance" for edge in out]
     if not alive:
-        told = [f"{edge}: {state.edges[edge].error if edge in state.edges else 'not asked'}" for edge in silent]
+        told = [f"{edge}: {_silence(state, edge)}" for edge in silent]
         return Item("edges", False, "; ".join((*told, *aside)) or "no edge is configured")
     missing = [*([f"{', '.join(silent)} silent"] if silent else []), *aside]
     return Item("edges", True, f"{', '.join(alive)} answer" + (f"; partial, {', '.join(missing)}" if missing else ""))
+
+
+def _every_edge(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Item:
+    """No edge goes on taking calls while it takes no commands."""
+    alive = reachable(world, policy, route)
+    for edge in route.edges:
+        if edge not in alive and not edge_out(world.aside, edge) and _speaks(state, edge):
+            return Item(EVERY_EDGE, False, f"{edge} takes calls but no commands: {_silence(state, edge)}")
+    return Item(EVERY_EDGE, True, "no edge takes calls without commands")
+
+
+def _silence(state: RouteState, edge: str) -> str:
+    """Why an edge counts as silent; its last answer may simply be too old."""
+    return (state.edges[edge].error or "no answer lately") if edge in state.edges else "not asked yet"
+
+
+def _speaks(state: RouteState, edge: str) -> bool:
+    """Whether it answers OPTIONS, or has answered a probe call since it last took a command."""
+    view = state.edges.get(edge)
+    if view is None:
+        return False
+    calls = [state.probes.get(f"{edge}/{target}") for target in Target]
+    return view.speaks or any(call.answered and call.at_ns > view.at_ns for call in calls if call is not None)
 
 
 def _dwell(world: World, route: RoutePolicy, state: RouteState) -> Item:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from envmon.core.aside_rules import ASIDE_RULES
 from envmon.core.consent_rules import CONSENT_RULES
 from envmon.core.guard import GUARD_RULES
+from envmon.core.heir_rules import HEIR_RULES
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES
 from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.storm_rules import STORM_RULES
@@ -27,6 +28,7 @@ def rules_text() -> str:
         TITLE,
         _table("Traffic position of a route", ROUTE_RULES),
         _table("Control mode", MODE_RULES),
+        _table("Taking over from another envmon", HEIR_RULES),
         _table("Lease", LEASE_RULES),
         _table("Storm posture", STORM_RULES),
         _table("Maintenance and shelved pages", ASIDE_RULES),

@@ -13,6 +13,7 @@ from envmon.core.aside import Aside, SetAside, Sort, named, units_out
 from envmon.core.aside_rules import ASIDE_RULES, AsideAct, AsideAsk, AsideFacts, Known, Lasts, Over
 from envmon.core.judge import speaking
 from envmon.core.margin import capacity
+from envmon.core.notices import notice
 from envmon.core.pages import RANK, wanted
 from envmon.core.say import until
 from envmon.core.step import Step
@@ -23,6 +24,8 @@ from envmon.model.event import Order
 from envmon.model.policy import Policy
 
 LONGEST_S = {AsideAsk.MAINTENANCE: 7 * 86_400.0, AsideAsk.SHELVE: 86_400.0}
+DEEDS = frozenset({"order", "mode", "policy", "journal"})  # the second part of a page's key
+YES, NO = Answer.YES, Answer.NO
 SHELF = (AsideAsk.SHELVE, AsideAsk.UNSHELVE)
 
 
@@ -47,6 +50,8 @@ def order_aside(world: World, policy: Policy, order: Order) -> Step:
         lasts=_lasts(world, ask, order.until),
         critical=answer(target.urgency is Urgency.CRITICAL),
         over=Over.NO,
+        wide=answer(target.name.startswith((f"{Sort.ZONE}:", f"{Sort.SITE}:"))),
+        deed=answer(target.name.removeprefix(f"envmon/{policy.site}/").partition("/")[0] in DEEDS),
     )
     found = find(ASIDE_RULES, facts)
     if found is None:
@@ -60,6 +65,8 @@ def order_aside(world: World, policy: Policy, order: Order) -> Step:
     why = f"{order.who}: {order.reason}; {_why(world, policy, order, target, found.action)}"
     subject = f"shelf:{target.name}" if ask in SHELF else target.name
     decision = Decision(found.id, subject, found.sentence, why, tell(facts), order=order.id, refused=found.refuses)
+    if found.page is not None:
+        world = notice(world, f"{found.id}-{order.id[:8]}", f"{target.name}: {found.sentence} {why}", found.page)
     return Step(world, (), (decision,))
 
 
@@ -72,7 +79,7 @@ def step_aside(world: World, policy: Policy) -> Step:
     for shelf, held in ((False, world.aside.maintenance), (True, world.aside.shelved)):
         for name, entry in held.items():
             over = _over(world, entry, open_now.get(name) if shelf else None)
-            facts = AsideFacts(AsideAsk.NONE, Known.ONE, Answer.YES, Lasts.WELL, Answer.NO, over)
+            facts = AsideFacts(AsideAsk.NONE, Known.ONE, YES, Lasts.WELL, NO, over, wide=NO, deed=NO)
             found = find(ASIDE_RULES, facts)
             if found is None:
                 continue

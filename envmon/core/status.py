@@ -5,7 +5,10 @@ from typing import Any
 from envmon.core import clock
 from envmon.core.aside import Aside
 from envmon.core.consent import waiting
+from envmon.core.heir import as_heir, lacking_of
+from envmon.core.heir_rules import HEIR_RULES
 from envmon.core.judge import say_limit
+from envmon.core.memory import standing_by
 from envmon.core.mode_rules import MODE_RULES
 from envmon.core.pages import wanted
 from envmon.core.proof import calls_left, proof
@@ -18,11 +21,16 @@ from envmon.core.world import SECOND, RouteState, World, ZoneState
 from envmon.model.policy import Policy, RoutePolicy
 from envmon.model.verdict import Mode, Position
 
-SENTENCES = {row.id: row.sentence for row in ROUTE_RULES} | {row.id: row.sentence for row in MODE_RULES}
+SENTENCES = {row.id: row.sentence for rows in (ROUTE_RULES, MODE_RULES, HEIR_RULES) for row in rows}
 
 
 def status(world: World) -> dict[str, Any]:
-    """The whole status; numbers keep their unit in their name, None means not known."""
+    """The whole status; numbers keep their unit in their name, None means not known.
+
+    A standby shows mode, routes and orders as it would take them over.
+    """
+    standby = _standby(world)
+    world = as_heir(world)
     policy = world.policy
     if policy is None:
         return {"site": "", "mode": world.mode.value, "time": world.now.wall, "zones": {}, "routes": {}, "devices": {}}
@@ -31,10 +39,12 @@ def status(world: World) -> dict[str, Any]:
         "time": world.now.wall,
         "mode": world.mode.value,
         "mode_why": " ".join(filter(None, (SENTENCES.get(world.mode_rule, ""), world.mode_why))),
+        "hold": _hold(world),
         "policy": world.digest,
         "looser_policy": list(world.proposal.looser) if world.proposal else [],
         "armed": _armed(world, policy),
         "lease": {"held": world.lease.held, "epoch": world.lease.epoch, "detail": world.lease.detail},
+        "standby": standby,
         "zones": {zone.id: _zone(world.zones[zone.id], here=zone.here) for zone in policy.zones},
         "routes": {route.id: _route(world, policy, route) for route in policy.routes},
         "devices": {name: {"up": error == "", "error": error} for name, error in world.devices.items()},
@@ -44,6 +54,23 @@ def status(world: World) -> dict[str, Any]:
         "maintenance": {name: _aside(world, each) for name, each in world.aside.maintenance.items()},
         "shelved": _shelved(world, policy),
     }
+
+
+def _standby(world: World) -> dict[str, Any] | None:
+    """Whom this one stands by for, and whether it could go on for them; None while it does not stand by."""
+    if world.policy is None or not standing_by(world):
+        return None
+    lacking = lacking_of(world, world.policy)
+    return {"for": world.lease.holder, "inherits": not lacking, "why": lacking or "all that was decided is known here"}
+
+
+def _hold(world: World) -> dict[str, Any] | None:
+    """The hold by order, with its end; None while nothing is held, or held by rule without an end."""
+    hold = world.hold
+    if hold is None or not hold.until_ns:
+        return None
+    left_s = max(0, (hold.until_ns - world.now.mono_ns) // SECOND)
+    return {"who": hold.who, "reason": hold.reason, "until": hold.until, "left_s": left_s}
 
 
 def _aside(world: World, each: Aside) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from envmon.core.aside_rules import ASIDE_RULES
 from envmon.core.consent_rules import CONSENT_RULES
+from envmon.core.heir_rules import HEIR_RULES
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES
 from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.storm_rules import STORM_RULES
@@ -76,10 +77,6 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "no": "a zone has lost a unit and has none to spare",
     },
     "quiet": {"yes": "it is inside the window for drills", "no": "it is outside the window for drills"},
-    "memory": {
-        "yes": "the memory here is that of the last holder of the lease",
-        "no": "the lease was another envmon's, whose memory is not here",
-    },
     "taken": {"yes": "an edge has confirmed the command", "no": "no edge has confirmed the command"},
     "whole": {"yes": "every edge of the route answers", "no": "an edge of the route is silent or in maintenance"},
     "soaked": {"yes": "its zones have been good for the soak time", "no": "its zones have not soaked"},
@@ -97,6 +94,14 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "elsewhere": "the edges show a position another hand has set",
         "divided": "the edges differ among themselves",
         "newer": "an edge has seen a newer epoch than ours",
+    },
+    "held": {
+        "none": "automation is not held",
+        "rule": "automation is held by rule, until an operator resumes",
+        "remind": "automation is held by rule, and nobody was told for an hour",
+        "runs": "automation is held by order, for a while yet",
+        "soon": "automation is held by order, and the end of the hold is near",
+        "over": "the time of the hold by order is over",
     },
     "weather": {
         "clear": "no weather service warns, and none is silent",
@@ -135,17 +140,24 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
     "aside": {"yes": "it is set aside", "no": "it is not set aside"},
     "critical": {"yes": "the page is critical", "no": "the page is not critical"},
     "over": {"time": "its time is over", "worse": "it has grown more urgent"},
+    "wide": {"yes": "it is a whole zone or the site", "no": "it is one unit or edge"},
+    "deed": {"yes": "the page tells what somebody has done", "no": "the page tells of the plant or the calls"},
     "posture": {
         "calm": "the posture was calm",
         "storm": "the posture was storm",
         "unknown": "the posture was unknown: the weather had not been heard of",
+    },
+    "legacy": {
+        "whole": "all that the other envmon had decided can be inherited",
+        "lost": "something of what the other envmon had decided is wanting",
+        "none": "no other envmon is followed",
     },
     "recent": {"yes": "there was a reason for a storm a moment ago", "no": "there has been no reason for a while"},
     "power": {"yes": "the mains do not feed the site", "no": "nothing says that the mains are away"},
 }
 
 TABLES: tuple[tuple[Row[StrEnum], ...], ...] = (  # type: ignore[type-arg, assignment, unused-ignore]
-    ROUTE_RULES, MODE_RULES, LEASE_RULES, CONSENT_RULES, STORM_RULES, ASIDE_RULES,
+    ROUTE_RULES, MODE_RULES, HEIR_RULES, LEASE_RULES, CONSENT_RULES, STORM_RULES, ASIDE_RULES,
 )  # fmt: skip
 
 

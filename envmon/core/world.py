@@ -12,7 +12,7 @@ from envmon.core.aside import SetAside
 from envmon.core.route_words import Errand
 from envmon.core.sky import Sky
 from envmon.model.effect import Urgency
-from envmon.model.event import EdgeStatus, Order, Stamp
+from envmon.model.event import Bequest, EdgeStatus, Order, Stamp
 from envmon.model.policy import Policy
 from envmon.model.reading import Reading, Role
 from envmon.model.verdict import (
@@ -147,11 +147,15 @@ class ZoneState:
 
 @dataclass(frozen=True, slots=True)
 class EdgeView:
-    """The last answer of an edge about one route; ``error`` is "" when it answered."""
+    """The last answer of an edge about one route; ``error`` is "" when it answered.
+
+    ``speaks``: it did not, but it answers SIP.
+    """
 
     status: EdgeStatus | None = None
     at_ns: int = 0
     error: str = "not asked yet"
+    speaks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +241,16 @@ class RouteState:
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
-    """The right to act, as last reported; ``stamped_ns`` is when its epoch was last sent to the edges."""
+    """The right to act, as last reported; ``stamped_ns`` is when its epoch was last sent to the edges.
+
+    ``holder`` is who holds it while we stand by, "" while nobody is known to.
+    """
 
     held: bool = False
     epoch: int = 0
     detail: str = "not taken yet"
     stamped_ns: int = 0
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +272,22 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """What freezes automation: whose order, and until when (``until`` in Unix seconds, for people).
+
+    A hold by rule has no end (0): an operator ends it. ``told_ns`` is when people were last told of one by rule, or
+    warned of the end of one by order; 0: not yet.
+    """
+
+    who: str
+    reason: str
+    since_ns: int
+    until_ns: int = 0
+    until: float = 0.0
+    told_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """A policy that was refused because it is looser, and in what."""
 
@@ -278,7 +302,8 @@ class World:
     """The whole memory. ``effects`` counts the traffic effects ever issued and names the next one.
 
     ``last_epoch`` is the last one we held ourselves; ``followed`` the one of another envmon whose lease we took and
-    whose memory we do not have, 0 once an operator has said to go on.
+    whose memory we do not have, 0 once it was inherited or an operator has said to go on. ``bequest`` is what lies
+    under the lease while another holds it, until it is taken. ``decided`` counts our decisions: it dates a memory.
     """
 
     now: Stamp = NEVER
@@ -288,6 +313,7 @@ class World:
     mode: Mode = Mode.OBSERVE
     mode_rule: str = ""  # the rule that put us into this mode
     mode_why: str = ""
+    hold: Hold | None = None  # while the mode is held
     zones: Mapping[str, ZoneState] = field(default_factory=dict)
     routes: Mapping[str, RouteState] = field(default_factory=dict)
     devices: Mapping[str, str] = field(default_factory=dict)  # id -> error, "" when it answers
@@ -295,6 +321,8 @@ class World:
     lease: LeaseState = LeaseState()
     last_epoch: int = 0
     followed: int = 0
+    bequest: Bequest | None = None
+    decided: int = 0
     raised: Mapping[str, str] = field(default_factory=dict)  # page key -> urgency as last sent
     faster: Mapping[str, float] = field(default_factory=dict)  # zone -> poll interval asked for, s
     effects: int = 0

@@ -25,8 +25,9 @@ from typing import Self
 from envmon.config.settings import DeviceSettings
 from envmon.drivers.backoff import Backoff
 from envmon.drivers.contract import DeviceError
+from envmon.drivers.snmp_agent import Agent
 from envmon.drivers.snmp_read import Decoding, Need, Requests, Values, batches, need_of
-from envmon.drivers.snmp_session import Session, open_session
+from envmon.drivers.snmp_session import Session
 from envmon.drivers.snmp_tables import Rows, alarms
 from envmon.model.reading import Reading, Reason
 from envmon.model.readings import Readings
@@ -37,8 +38,9 @@ _batches = lru_cache(maxsize=1 << 8)(batches)  # devices of one profile share th
 
 
 class SnmpDriver:
-    """One SNMP agent. ``clock`` is monotonic seconds and ``jitter`` gives 0.0 to 1.0, both for the backoff.
+    """The points of one SNMP agent that are read together.
 
+    ``clock`` is monotonic seconds and ``jitter`` gives 0.0 to 1.0, both for the backoff.
     ``at`` is where the rows of the profile's tables are bound to.
     """
 
@@ -49,23 +51,20 @@ class SnmpDriver:
         points: tuple[BoundPoint, ...],
         *,
         at: Place,
-        lines: object,  # noqa: ARG002 - drivers are built alike; only Modbus has lines to share
+        agent: Agent,
         clock: Callable[[], float],
         jitter: Callable[[], float],
     ) -> None:
         self._limits = profile.snmp or SnmpLimits()
-        self._host = device.host
-        self._port = device.port or self._limits.port
-        self._settings = device.snmp
         self._deadline_s = device.deadline_s
-        self._where = f"snmp {self._host}:{self._port}"
-        self._deaf = False  # the last poll met nothing but silence
+        self._agent = agent
         self._clock, self._jitter = clock, jitter
         self._backoff = Backoff(clock, jitter)
         self._requests = Requests()
+        self._tables = profile.tables
         self._rows = Rows(profile, at)
         self._alarms = alarms(profile, at)
-        self._session: Session | None = None
+        self._session: Session | None = None  # the one the requests have found their shape with
         self._deaf = False  # the last poll met nothing but silence
         self._fixed = len(points)
         self._decoding = Decoding(points, map(_need, points), self._alarms.points)
@@ -108,51 +107,60 @@ class SnmpDriver:
         return self._decoding
 
     async def _collect(self, values: Values, conditions: list[Reading]) -> DeviceError | None:
+        deadline = asyncio.get_running_loop().time() + self._deadline_s
         try:
-            async with asyncio.timeout(self._deadline_s):
-                await self._read_all(values, conditions)
+            await self._read_all(values, conditions, deadline)
         except TimeoutError:
             hint = "" if values else "; a wrong community, context or privacy password looks like this, too"
-            return DeviceError(Reason.TIMEOUT, f"{self._where}: no answer within {self._deadline_s:g} s{hint}")
+            return DeviceError(Reason.TIMEOUT, f"{self._agent.where}: no answer within {self._deadline_s:g} s{hint}")
         except DeviceError as fault:
             return DeviceError(fault.reason, str(fault))  # a new one: the frames of this one hold the socket open
         return None
 
-    async def _read_all(self, values: Values, conditions: list[Reading]) -> None:
-        if self._session is None:
-            await self._read(await self._open(), values, conditions)
+    async def _read_all(self, values: Values, conditions: list[Reading], deadline: float) -> None:
+        session = self._agent.session
+        if session is None:
+            await self._read(await self._open(deadline), values, conditions)
             return
+        session.end_by(deadline)
+        if session is not self._session:
+            self._begin(session)
         try:
-            await self._read(self._session, values, conditions)
+            await self._read(session, values, conditions)
         except DeviceError as fault:
             if fault.reason is not Reason.REFUSED:
                 raise
             conditions.clear()
-            await self._read(await self._open(), values, conditions)  # the agent may have restarted
+            await self._read(await self._open(deadline), values, conditions)  # the agent may have restarted
 
     async def _read(self, session: Session, values: Values, conditions: list[Reading]) -> None:
         await self._requests.read(session, values)
-        await self._alarms.read(session, values, conditions)
-        now = self._clock()
-        next_due = now + self._limits.rediscover_s * (0.75 + self._jitter() / 2)
-        await self._rows.read(session, values, now, next_due)
+        if self._alarms.bound:
+            await self._alarms.read(session, values, conditions)
+        if self._tables:
+            now = self._clock()
+            next_due = now + self._limits.rediscover_s * (0.75 + self._jitter() / 2)
+            await self._rows.read(session, values, now, next_due)
 
-    async def _open(self) -> Session:
+    async def _open(self, deadline: float) -> Session:
         self._forget()
+        session = await self._agent.open(deadline)
+        session.end_by(deadline)
+        self._begin(session)
+        return session
+
+    def _begin(self, session: Session) -> None:
+        """Ask as the profile says, whatever was found out in a session before this one."""
         oids = tuple(oid for bound in self._decoding.bound[: self._fixed] for oid in _need(bound).oids)
         self._requests = Requests(_batches(oids, self._limits.max_oids))
-        if self._deaf and oids:
-            self._requests.knock()
-        self._session = await open_session(self._host, self._port, self._settings, self._where)
         if self._deaf:
             self._requests.knock()
-        return self._session
+        self._rows.forget_session()
+        self._session = session
 
     def _forget(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
-        self._rows.forget_session()
+        self._agent.forget()
+        self._session = None
 
 
 def _need(bound: BoundPoint) -> Need:

@@ -1,65 +1,30 @@
-"""A session of SNMP v1 or v2c: GETs by our own codec on the client library's socket, walks by the library.
+"""What an agent of SNMP v1 or v2c is asked by: a community, on a socket of its own."""
 
-Rules
-  - The library would believe what it must not: the values of an answer that says it failed, and an empty number as 0.
-    ``wire.snmp_get`` reads the same datagrams strictly, in no more time.
-  - The socket is connected: the kernel lets in nobody's datagrams but the agent's. Every request has an identifier that
-    cannot be guessed, and only an answer that repeats it counts.
-"""
-
-import os
-import secrets
-from collections.abc import Iterable
-from functools import lru_cache
-
-from gufo.snmp import SnmpAuthError, SnmpVersion, ValueType
+from collections.abc import Callable
+from typing import TypeVar
 
 from envmon.drivers.snmp_socket import SnmpSocket
-from envmon.wire.snmp import Version
-from envmon.wire.snmp_get import LEAST_REQUEST, NotAllowedError, Question
+from envmon.wire.snmp_community import Community
 
-_MOST_BYTES = 65_535  # of a datagram
-_MOST_STRANGE = 50  # datagrams that are no answer to us, read in one go
-_VERSIONS = {SnmpVersion.v1: Version.V1, SnmpVersion.v2c: Version.V2C}
+T = TypeVar("T")
 
 
-class CommunitySocket(SnmpSocket):
-    """One socket to one agent, one request at a time. ``version`` is v1 or v2c."""
+class CommunityPeer:
+    """One agent; see ``snmp_session.Peer``."""
 
-    def __init__(self, addr: str, port: int, community: str, version: SnmpVersion) -> None:
-        super().__init__(addr, port, community=community, version=version)
-        self._version = _VERSIONS[version]
-        self._community = community.encode()
+    __slots__ = ("_community", "socket")
 
-    async def get_many(self, oids: Iterable[str]) -> dict[str, ValueType]:
-        """Read ``oids`` in one request; those without a value are left out.
+    def __init__(self, socket: SnmpSocket, community: Community) -> None:
+        self.socket = socket
+        self._community = community
 
-        Raises FrameError, SnmpAuthError, TimeoutError at once where nothing listens, and OSError.
-        """
-        question = _question(self._version, self._community, tuple(oids))
-        number = LEAST_REQUEST | secrets.randbits(31)
-        request = question.request(number)
-        try:
-            await self._send(lambda: _write(self._fd, request))
-            return await self._recv(lambda: self._receive(question, number))
-        except ConnectionRefusedError:
-            raise TimeoutError from None  # as the library tells it
-        except NotAllowedError as error:
-            raise SnmpAuthError(str(error)) from None
+    async def log_in(self) -> None:
+        """Do nothing: every message brings its community along."""
 
-    def _receive(self, question: Question, number: int) -> dict[str, ValueType]:
-        for _ in range(_MOST_STRANGE):
-            found = question.answer(os.read(self._fd, _MOST_BYTES), number)
-            if found is not None:
-                return found
-        raise BlockingIOError
+    async def ask(self, pdu: bytes, read: Callable[[bytes], T | None]) -> T:
+        """Ask, and return what ``read`` makes of the PDU of the answer. Raises FrameError and OSError."""
+        return await self.socket.ask(self._community.seal(pdu), lambda data: self._opened(data, read))
 
-
-@lru_cache(maxsize=1 << 12)
-def _question(version: Version, community: bytes, oids: tuple[str, ...]) -> Question:
-    """Return what devices of one profile and one login share."""
-    return Question(version, community, oids)
-
-
-def _write(fd: int, request: bytes) -> None:
-    os.write(fd, request)
+    def _opened(self, data: bytes, read: Callable[[bytes], T | None]) -> T | None:
+        found = self._community.open(data)
+        return None if found is None else read(found)

@@ -27,7 +27,7 @@ async def ask_snmp(device: DeviceSettings, profiles: Iterable[Profile]) -> Facts
         try:
             async with asyncio.timeout(device.deadline_s):
                 session = stack.enter_context(closing(await open_session(device.host, port, device.snmp, where)))
-                told = {oid: (await session.get((oid,))).get(oid) for oid in (SYS_DESCR, SYS_OBJECT_ID)}
+                told = {oid: (await session.get((oid,)))[0] for oid in (SYS_DESCR, SYS_OBJECT_ID)}
             below = {oid: await _answers(session, oid, device.deadline_s) for oid in wanted}
         except TimeoutError:
             raise DeviceError(Reason.TIMEOUT, f"{where}: no answer within {device.deadline_s:g} s") from None
@@ -37,4 +37,4 @@ async def ask_snmp(device: DeviceSettings, profiles: Iterable[Profile]) -> Facts
 
 async def _answers(session: Session, oid: str, deadline_s: float) -> bool:
     async with asyncio.timeout(deadline_s):
-        return (await session.get((oid,))).get(oid) is not None or await session.has_below(oid)
+        return (await session.get((oid,)))[0] is not None or await session.has_below(oid)

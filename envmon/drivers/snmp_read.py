@@ -11,8 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from gufo.snmp import ValueType
-
 from envmon.drivers.snmp_session import Session, TooBigError
 from envmon.model.reading import Point, Reading, Reason
 from envmon.model.readings import Readings
@@ -20,8 +18,9 @@ from envmon.profiles.bind import BoundPoint, bound_points
 from envmon.profiles.decode import Beside, decode, missing
 from envmon.profiles.schema import Address, Oid, ProfilePoint
 from envmon.profiles.short_way import short_ways
+from envmon.wire.snmp_pdu import Value
 
-Values = dict[str, ValueType]
+Values = dict[str, Value]
 Batch = tuple[str, ...]
 
 UPTIME = "1.3.6.1.2.1.1.3.0"  # sysUpTime (SNMPv2-MIB), hundredths of a second
@@ -130,7 +129,7 @@ class Requests:
                 except TooBigError:
                     waiting[:1] = self._halves(batch)
                     continue
-                values.update(zip(batch, map(found.get, batch), strict=True))
+                values.update(zip(batch, found, strict=True))
                 if self._silent:
                     self._silent -= {batch}
                 done.append(waiting.pop(0))

@@ -93,8 +93,6 @@ class Rows:
     async def read(self, session: Session, values: Values, now: float, next_due: float) -> None:
         """Read the rows known, then look them up again where it is time. Raises DeviceError."""
         tables = self.profile.tables
-        if not tables:
-            return
         limits = self.profile.snmp or SnmpLimits()
         await Requests(((UPTIME,),)).read(session, values)
         if self._restarted(values.get(UPTIME)):
@@ -137,8 +135,6 @@ class Alarms:
 
     async def read(self, session: Session, values: Values, told: list[Reading]) -> None:
         """Append the readings of every table that could be read to ``told``. Raises DeviceError."""
-        if not self.bound:
-            return
         if UPTIME not in values:
             await Requests(((UPTIME,),)).read(session, values)
         ticks = values[UPTIME]

@@ -22,7 +22,7 @@ from yarl import URL
 from envmon.config.secret import SecretError
 from envmon.config.settings import LeaseMember, LeaseSettings
 
-_MAX_ANSWER = 65_536  # bytes; ours are a few hundred
+_MAX_ANSWER = 2_000_000  # bytes; ours are a few hundred, and a memory of a few thousand
 _UNAUTHENTICATED = 16  # gRPC status codes
 _PASSING = frozenset({4, 8, 13, 14})  # deadline exceeded, resource exhausted, internal, unavailable (no leader)
 

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from envmon.leases.contract import LeaseError
+from envmon.leases.contract import Kept, LeaseError
 
 END = 2**31  # epochs stay below: an edge keeps them in a signed 32-bit integer
 ATTEMPTS = 5  # at locking a file that somebody replaces between our open and our lock
@@ -28,10 +28,13 @@ ATTEMPTS = 5  # at locking a file that somebody replaces between our open and ou
 class LocalLease:
     """A lease in ``directory``, for one host. Files: ``lease.lock``, ``lease.epoch`` and its next.
 
-    Who holds it has the journal beside it too, so nobody is ever followed (``former`` stays 0).
+    Who holds it has the journal beside it too, so nobody is ever followed (``former`` stays 0), and what must outlive
+    us is in the journal's snapshot: nothing is kept here.
     """
 
     former = 0
+    ttl_s = 0.0
+    kept = Kept()
 
     def __init__(self, directory: Path) -> None:
         self._lock = directory / "lease.lock"
@@ -52,6 +55,9 @@ class LocalLease:
     async def held(self) -> bool:
         """Whether the file we locked is still the one behind the path."""
         return await asyncio.to_thread(self._is_ours)
+
+    async def keep(self, epoch: int, text: str) -> None:
+        """Keep nothing: the journal beside us does."""
 
     def _acquire(self, above: int) -> int:
         if not self._is_ours():

@@ -96,12 +96,14 @@ class EdgeReport:
     """An edge was asked: it answered with one status per route, or did not (``error``).
 
     ``at`` is the moment it was asked, so that a write that finished meanwhile is never judged by an older answer.
+    ``speaks``: it takes no commands, but it answered OPTIONS: calls still go through it.
     """
 
     at: Stamp
     edge: str
     statuses: tuple[EdgeStatus, ...]
     error: str = ""
+    speaks: bool = False
 
 
 class Target(StrEnum):
@@ -147,7 +149,8 @@ class ReadinessReport:
 class LeaseReport:
     """The right to act: taken with ``epoch``, or not held, and why.
 
-    ``former`` is the epoch of the holder before, 0 where there was none: it may be another envmon's.
+    ``former`` is the epoch of the holder before, 0 where there was none: it may be another envmon's. ``holder`` names
+    who holds it instead of us, "" where nobody is known to.
     """
 
     at: Stamp
@@ -155,6 +158,22 @@ class LeaseReport:
     epoch: int
     detail: str
     former: int = 0
+    holder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bequest:
+    """What lay under the lease when we looked: the memory of who holds it, or held it last.
+
+    ``epoch`` is the one it was kept under, ``latest`` the newest epoch of the lease then. ``age_s`` is how old it is at
+    most by our own clock, None where we had not looked before. ``text`` is "" where nothing is kept.
+    """
+
+    at: Stamp
+    epoch: int
+    latest: int
+    text: str = ""
+    age_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +271,7 @@ Event = (
     | ProbeReport
     | ReadinessReport
     | LeaseReport
+    | Bequest
     | WeatherReport
     | EffectReport
     | OrderReceived

@@ -110,4 +110,5 @@ class Policy:
     edge_stands_s: float = 15.0
     start_automatic: bool = False
     placement_faults: tuple[str, ...] = ()
+    hold_s: float = 28_800.0  # how long a hold lasts that was ordered without an end
     feeds: tuple[FeedPolicy, ...] = ()

@@ -1,35 +1,31 @@
-"""What somebody else says of the backup: a readiness item by HTTP GET, or from a program of the operator's.
+"""What somebody else says of the backup: a readiness item by HTTP GET, from a broker, by SIP, or from a program.
 
 Rules
-  - An answer is one JSON object. A program's is new each time; one over HTTP names its life (``boot``) and counts
-    (``seq``), and says something only when it has advanced: what is repeated, cached or played back is no evidence.
+  - An answer is one JSON object. A program's is new each time; one over HTTP or MQTT names its life (``boot``) and
+    counts (``seq``), and says something only when it has advanced: what is repeated, cached or played back is no
+    evidence. A message the broker had kept (retained) says how far its source had counted, and nothing else.
   - ``pass`` (true or false), ``why``, and for spare calls ``value``, say it plainly. Two more documents are understood:
     the status of the backup's own envmon, whose zones must all be good, and the digest of its do-not-record list, which
     must be the one in our file ``ours``.
+  - A SIP address that is asked passes by a 2xx to OPTIONS. One that is called (a canary) must answer the call, and then
+    a program, given its Call-ID, says what became of it.
   - Nothing is guessed: an answer without them is an error, and the item grows old.
 """
 
 import asyncio
 import json
-import os
-import signal
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
+from envmon.config.settings import MqttSettings, ProofSettings, SipAsked
+from envmon.probes.evidence_sources import EvidenceError, by_program, over_http, over_mqtt, read_object
+from envmon.probes.sip import SipProbe
 
-from envmon.config.secret import SecretError
-from envmon.config.settings import ProofSettings
-
-LARGEST = 2 * 2**20  # bytes of an answer
 LIVES = 100  # of a source, of which it is known how far they had counted
-_KEPT_BACK = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")  # sd_notify(3): only the daemon speaks for the daemon
-
-
-class EvidenceError(Exception):
-    """Nothing was learnt; the text says why."""
+CANARY_S = 2.0  # how long a canary call lasts: time for a recorder to begin
+CALL_ID = "ENVMON_CALL_ID"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +46,45 @@ class Evidence:
 
     async def look(self) -> Finding | None:
         """Ask once; None when nothing new was said. Raises EvidenceError."""
+        settings = self._settings
+        if settings.sip is not None and not settings.sip.user:
+            return await self._asked(settings.sip)
         try:
-            async with asyncio.timeout(self._settings.deadline_s):
-                told = await (self._run() if self._settings.argv else self._get())
+            async with asyncio.timeout(settings.deadline_s):
+                if settings.sip is not None:
+                    return await self._called(settings.sip)
+                if settings.argv:
+                    return self._read(await by_program(settings.argv, {}))
+                if settings.broker is not None:
+                    return await self._heard(settings.broker)
+                told = await over_http(settings)
         except TimeoutError:
-            raise EvidenceError(f"no answer within {self._settings.deadline_s:g} s") from None
-        if self._settings.argv or self._advanced(told):
-            return self._read(told)
-        return None
+            raise EvidenceError(f"nothing new was said within {settings.deadline_s:g} s") from None
+        return self._read(told) if self._advanced(told) else None
+
+    async def _asked(self, to: SipAsked) -> Finding:
+        sign = await SipProbe(way=to.way).options(to.host, to.port, self._settings.deadline_s)
+        return Finding(200 <= sign.status < 300, sign.detail)
+
+    async def _called(self, to: SipAsked) -> Finding:
+        """A canary: the call must be answered, then the program tells what became of it."""
+        call = await SipProbe(hold_s=CANARY_S, way=to.way).call(to.host, to.port, to.user)
+        if not call.answered:
+            return Finding(False, f"the canary call failed: {call.detail}")
+        return self._read(await by_program(self._settings.argv, {CALL_ID: call.call_id}))
+
+    async def _heard(self, broker: MqttSettings) -> Finding:
+        """Wait for a message that its source sends now."""
+        async with aclosing(over_mqtt(broker, self._settings.topic)) as messages:
+            async for body, retained in messages:
+                if retained:
+                    with suppress(EvidenceError):
+                        self._advanced(read_object(body))
+                    continue
+                told = read_object(body)
+                if self._advanced(told):
+                    return self._read(told)
+        raise EvidenceError("the broker ended the subscription")
 
     def _advanced(self, told: Mapping[str, Any]) -> bool:
         """Whether this answer is later than every one before it."""
@@ -95,61 +122,6 @@ class Evidence:
         if ours is None or same is None:
             raise EvidenceError("it told a list's digest; say in ours: where our own is")
         return Finding(same, f"{count} numbers there, {ours['count']} here, {'the same' if same else 'not the same'}")
-
-    async def _get(self) -> Mapping[str, Any]:
-        try:
-            token = self._settings.token.reveal() if self._settings.token else ""
-            headers = {"Authorization": f"Bearer {token}"} if token else {}
-            async with (
-                aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
-                session.get(self._settings.url, headers=headers, allow_redirects=False) as answer,
-            ):
-                if answer.status != 200:
-                    raise EvidenceError(f"it answered {answer.status}")
-                body = b""
-                async for part in answer.content.iter_any():
-                    body += part
-                    if len(body) > LARGEST:
-                        raise EvidenceError(f"its answer is longer than {LARGEST} bytes")
-        except SecretError as error:
-            raise EvidenceError(str(error)) from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise EvidenceError(f"no answer: {type(error).__name__}") from None
-        return _object(body)
-
-    async def _run(self) -> Mapping[str, Any]:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *self._settings.argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-                env={name: value for name, value in os.environ.items() if name not in _KEPT_BACK},
-            )
-        except OSError as error:
-            raise EvidenceError(f"it cannot be started: {error.strerror or error}") from None
-        try:
-            assert process.stdout is not None  # noqa: S101 - asked for above
-            body = await process.stdout.read(LARGEST)
-            code = await process.wait()
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-        if code:
-            raise EvidenceError(f"it ended with {code}")
-        return _object(body)
-
-
-def _object(body: bytes) -> Mapping[str, Any]:
-    try:
-        told = json.loads(body)
-    except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
-        raise EvidenceError("its answer is no JSON object")
-    return told
 
 
 def _cooling(site: str, zones: Mapping[str, Any]) -> Finding:

@@ -20,7 +20,7 @@ from envmon.profiles.schema import Oid, ProfilePoint, Register
 from envmon.profiles.units import Scaling
 
 Raw = int | float | str | bytes | None
-"""An SNMP value as a client library hands it over."""
+"""An SNMP value (``wire.snmp_pdu``)."""
 Plain = int | float | str | None
 
 

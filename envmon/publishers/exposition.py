@@ -173,6 +173,8 @@ def status_block(site: str, status: Mapping[str, Any]) -> Block:
     lines.add(f.ARMED, where, int(bool((status.get("armed") or {}).get("now"))))
     lease = status.get("lease") or {}
     lines.add(f.LEASE, where, int(bool(lease.get("held"))))
+    if standby := status.get("standby"):
+        lines.add(f.STANDBY, (*where, "yes" if standby.get("inherits") else "no"), 1)
     lines.add(f.EPOCH, where, lease.get("epoch"))
     lines.add(f.STATUS_TIME, where, status.get("time"))
     raised = list((status.get("pages") or {}).values())

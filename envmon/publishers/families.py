@@ -131,6 +131,9 @@ PAGES = _gauge("pages_raised", (*SITE, "urgency"), "Conditions people were paged
 MODE = _gauge("mode", (*SITE, "mode"), "1 for the control mode, 0 for the others.")
 ARMED = _gauge("armed", SITE, "1 when a failover could be carried out now: automatic, ready, lease held.")
 LEASE = _gauge("lease_held", SITE, "1 when this daemon holds the right to act.")
+STANDBY = _gauge(
+    "standby", (*SITE, "inherits"), "1 for a daemon that stands by for another; whether it could go on from there."
+)
 EPOCH = _gauge("lease_epoch", SITE, "The epoch of this daemon's lease; it only ever grows.")
 STATUS_TIME = _gauge("status_timestamp_seconds", SITE, "When the loop last told its status, in Unix seconds.")
 

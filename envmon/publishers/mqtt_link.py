@@ -27,6 +27,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from envmon.config.settings import MqttSettings
+from envmon.config.tls import client_context
 
 WINDOW = 20  # messages ahead of their answers: the Receive Maximum a mosquitto grants by default (MQTT 5, 3.3.4)
 BURST = 1_000  # messages at QoS 0 that may wait for one write; the broker grants nothing there
@@ -234,28 +235,7 @@ def _arguments(settings: MqttSettings, client_id: str, will: tuple[str, str]) ->
     }
 
 
-class _TlsSocket(ssl.SSLSocket):
-    """A socket that is closed when its handshake fails; paho would leave that to the garbage collector."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        try:
-            super().do_handshake(block)
-        except OSError:
-            self.close()
-            raise
-
-
 def _tls(settings: MqttSettings) -> ssl.SSLContext | None:
     if not (settings.tls or settings.tls_ca or settings.tls_cert):
         return None
-    try:
-        context = ssl.create_default_context(cafile=settings.tls_ca)
-    except OSError as error:
-        raise OSError(f"mqtt.tls_ca: cannot use {settings.tls_ca}: {error}") from None
-    context.sslsocket_class = _TlsSocket
-    if settings.tls_cert:
-        try:
-            context.load_cert_chain(settings.tls_cert, settings.tls_key)
-        except OSError as error:
-            raise OSError(f"mqtt.tls_cert: cannot use {settings.tls_cert}, {settings.tls_key}: {error}") from None
-    return context
+    return client_context("mqtt.tls", settings.tls_ca, settings.tls_cert, settings.tls_key)

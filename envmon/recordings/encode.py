@@ -20,7 +20,7 @@ Theory of operation
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -108,26 +108,44 @@ class Encoder:
         if before is None or (before.sheet is not now.sheet and before.sheet.points != now.sheet.points):
             yield self._shape(event.device, now.sheet.points)
             before = None
+        if before is None or before.others or now.others or _PLAIN not in self._grades:
+            changes = yield from self._changes(before, now)
+        else:
+            changes = _plain_changes(before.numbers, now.numbers, self._grades[_PLAIN])
+        self._last[event.device] = now
+        error = _compact(event.error) if event.error else '""'
+        yield f'["b",{since},{event.at.wall!r},{self._devices[event.device]},{error},[{",".join(changes)}]]'
+
+    def _changes(self, before: Readings | None, now: Readings) -> Generator[str, None, list[str]]:
+        """Return what changed, of readings of every kind; yield the grades nobody had before."""
         changes: list[str] = []
         for index in range(len(now)) if before is None else _changed(before, now):
             number, grade = now.numbers[index], _PLAIN
-            shown = _text(number) if number else repr(number)  # of a finite number: JSON, too
             if number is None:
                 reading = now.others[index]
                 shown = _compact(reading.value)
                 grade = (reading.quality.value, reading.reason.value, reading.severity.value)
+            else:
+                shown = _text(number) if number else repr(number)  # of a finite number: JSON, too
             if grade not in self._grades:
                 self._grades[grade] = len(self._grades)
                 yield _compact(["g", *grade])
             changes.append(f"{index},{self._grades[grade]},{shown}")
-        self._last[event.device] = now
-        head = _compact(["b", since, event.at.wall, self._devices[event.device], event.error])
-        yield f"{head[:-1]},[{','.join(changes)}]]"
+        return changes
 
     def _shape(self, device: str, points: tuple[Point, ...]) -> str:
         self._devices[device] = self._shapes
         self._shapes += 1
         return _ascii(f'["D",{_compact(device)},{canonical(points)}]')
+
+
+def _plain_changes(before: Sequence[float | None], after: Sequence[float | None], grade: int) -> list[str]:
+    """Return what changed where everything was and is a good number, nearly always; the same, quicker."""
+    return [
+        f"{index},{grade},{_text(now) if now else repr(now)}"
+        for index, (then, now) in enumerate(zip(before, after, strict=True))
+        if then is not now and (then != now or (not now and repr(then) != repr(now)))
+    ]
 
 
 def _changed(before: Readings, after: Readings) -> Iterator[int]:

@@ -25,13 +25,14 @@ from envmon.runtime.conditions import Conditions
 from envmon.runtime.counters import Counters
 from envmon.runtime.dispatcher import Dispatcher
 from envmon.runtime.engine import Answer, Engine, Mind, Outlets, W
+from envmon.runtime.heritage import Heritage
 from envmon.runtime.ledger import Ledger
 from envmon.runtime.notify import Notifier
 from envmon.runtime.orders import OrderDesk
 from envmon.runtime.parts import Frame, Parts, ReloadError
 from envmon.runtime.poller import Poller
 from envmon.runtime.supervisor import Supervisor
-from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeWatch, ProofWatch
+from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeWatch, ProofWatch, sign_of_life
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +70,15 @@ class Daemon(Generic[W]):
         self._dispatcher = Dispatcher(frame.actuators, frame.lease, clock, self.counters, self._reported)
         outlets = Outlets(self._dispatcher.execute, self._page, self._hint, self._turned, frame.recorded)
         self._ledger = Ledger(frame.journal, self.counters)
-        self._engine = Engine(mind, world, self._ledger, outlets, clock, self.counters)
-        self._edges = [EdgeWatch(name, edge, clock, self._engine.post) for name, edge in frame.actuators.items()]
-        self._probes = [ProbeWatch(to, frame.probe, clock, self._engine.post, frame.probe_s) for to in frame.targets]
+        heritage = Heritage(frame.lease, mind.will)
+        self._engine = Engine(mind, world, self._ledger, outlets, clock, self.counters, heritage)
+        self._edges = [
+            EdgeWatch(name, edge, clock, self._engine.post, speaks=sign_of_life(name, frame.targets, frame.probes))
+            for name, edge in frame.actuators.items()
+        ]
+        self._probes = [
+            ProbeWatch(to, frame.probes[to.edge], clock, self._engine.post, frame.probe_s) for to in frame.targets
+        ]
         self._desk = OrderDesk(frame.socket, self._order, self.told, self.counters, frame.people)
         self._conditions = Conditions(self._page, lambda: str(self._engine.status().get("site", "")))
         self._audit = Audit(frame.verify, self._audited)
@@ -155,7 +162,8 @@ class Daemon(Generic[W]):
     def _start(self) -> None:
         self._start_listeners()
         self._tasks.start("engine", self._engine.run, vital=True)
-        self._tasks.start("dispatcher", self._dispatcher.run)
+        if self._edges:
+            self._tasks.start("dispatcher", self._dispatcher.run)
         for edge in self._edges:
             self._tasks.start(f"edge:{edge.edge}", edge.run)
         self._tasks.start("lease", LeaseKeeper(self._frame.lease, self._edges, self._clock, self._engine.post).run)
@@ -291,6 +299,12 @@ class Daemon(Generic[W]):
         self.counters.journal_broken = bool(fault)
         text = f"the journal is not what was written, keep it as evidence: {fault}" if fault else ""
         self._conditions.tell("journal/broken", text, "the journal's chain is whole", Urgency.CRITICAL)
+
+    async def order(self, order: Order, wanted: Callable[[], bool]) -> Answer:
+        """Give an order that came in by another door than the socket, if anybody still waits for its answer."""
+        if not wanted():
+            return Answer(False, False, error="whoever gave the order has left")
+        return await self._order(order)
 
     async def _order(self, order: Order) -> Answer:
         """Give an order; one that moves calls to the backup is judged on probe calls placed after it was given."""

@@ -6,6 +6,8 @@ Rules
   - Every effect gets one report per edge: done, fenced or failed, and why.
   - Nothing is tried again here: the core compares what the edges show with what it wants, and decides again.
   - An effect not started within ``EXECUTE_WITHIN_S`` is reported failed, never executed late.
+  - A new epoch comes first: no call is moved anywhere while an edge is being shown it, so that whoever held before is
+    fenced on every edge that answers. An edge that hangs is waited for ``STAMP_S`` at most.
   - Nothing is written without the lease: it is asked right before each write, after all waiting.
 """
 
@@ -13,6 +15,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from envmon.actuators.contract import Actuator, EdgeError, Fenced
@@ -26,6 +29,7 @@ from envmon.runtime.scribe import EXECUTE_WITHIN_S
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 15.0  # real seconds; an edge's own deadline is far below
+STAMP_S = 3.0  # real seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,9 @@ class Dispatcher:
         self._counters = counters
         self._report = report
         self._patience_s = patience_s
+        self._stamping: set[tuple[str, str]] = set()
+        self._stamped = asyncio.Event()
+        self._stamped.set()
 
     def execute(self, effects: Sequence[TrafficEffect]) -> None:
         """Take journalled effects; returns at once."""
@@ -82,6 +89,9 @@ class Dispatcher:
                 lane.waiting.remove(job)
                 self._counters.superseded_writes += 1
                 self._tell(job.effect, edge, Outcome.FAILED, f"not started: superseded by {effect.id}")
+        else:
+            self._stamping.add((effect.id, edge))
+            self._stamped.clear()
         lane.waiting.append(_Job(effect, self._clock.now() + EXECUTE_WITHIN_S))
         lane.filled.set()
 
@@ -101,6 +111,10 @@ class Dispatcher:
             await lane.filled.wait()
 
     async def _execute(self, edge: str, actuator: Actuator, job: _Job) -> tuple[Outcome, str]:
+        if isinstance(job.effect, SetPercent):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STAMP_S):
+                    await self._stamped.wait()
         if self._clock.now() > job.until:
             return Outcome.FAILED, f"not started within {EXECUTE_WITHIN_S:g} s: the edge was busy"
         try:
@@ -125,6 +139,9 @@ class Dispatcher:
 
     def _tell(self, effect: TrafficEffect, edge: str, outcome: Outcome, detail: str) -> None:
         self._counters.writes[outcome] += 1
+        self._stamping.discard((effect.id, edge))
+        if not self._stamping:
+            self._stamped.set()
         self._report(EffectReport(self._clock.stamp(), effect.id, edge, outcome, detail))
 
 

@@ -3,6 +3,8 @@
 Rules
   - Events are taken one at a time, in order of arrival; nothing else changes the world.
   - A traffic effect leaves here only after its line is on disk. Pages and poll hints leave before the disk is asked.
+  - After that line, and before a call is moved, what an heir must know is kept under the lease (``heritage``). An
+    epoch is stamped without waiting for that: it moves nothing, and fences who held before.
   - When the journal cannot be written no call is moved: its traffic effects are reported failed, the page
     ``journal/failed`` is raised, and everything else goes on.
   - An order is answered from the decision that names it, after its line is on disk or known not to be.
@@ -33,6 +35,7 @@ from envmon.runtime import scribe
 from envmon.runtime.clock import Beat, Clock
 from envmon.runtime.conditions import Conditions
 from envmon.runtime.counters import Counters
+from envmon.runtime.heritage import Heritage, Will
 from envmon.runtime.inbox import Inbox
 from envmon.runtime.ledger import Ledger
 
@@ -62,13 +65,16 @@ class Stepped(Protocol[W_co]):
 
 @dataclass(frozen=True, slots=True)
 class Mind(Generic[W]):
-    """The pure functions of the core: advance, snapshot.dump, status.status, guard.objections, explain.explain_now."""
+    """The pure functions of the core: advance, snapshot.dump, status.status, guard.objections, explain.explain_now,
+    memory.will.
+    """
 
     advance: Callable[[W, Event], Stepped[W]]
     dump: Callable[[W], str]
     status: Callable[[W], dict[str, Any]]
     objections: Callable[[W, PolicyLoaded], tuple[str, ...]] = field(default=lambda *_: ())
     explain: Callable[[W], list[dict[str, Any]]] = field(default=lambda _: [])
+    will: Callable[[W], Will | None] = field(default=lambda _: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +102,20 @@ class Engine(Generic[W]):
     """The world and its one writer."""
 
     def __init__(
-        self, mind: Mind[W], world: W, ledger: Ledger, outlets: Outlets, clock: Clock, counters: Counters
+        self,
+        mind: Mind[W],
+        world: W,
+        ledger: Ledger,
+        outlets: Outlets,
+        clock: Clock,
+        counters: Counters,
+        heritage: Heritage[W] | None = None,
     ) -> None:
         self._mind = mind
         self._world = world
         self._ledger = ledger
         self._outlets = outlets
+        self._heritage = heritage
         self._clock = clock
         self._counters = counters
         self._inbox = Inbox(counters)
@@ -156,6 +170,8 @@ class Engine(Generic[W]):
         finally:
             ticker.cancel()
             await asyncio.gather(ticker, return_exceptions=True)
+            if self._heritage is not None:
+                await self._heritage.close()
 
     async def begin(self, version: str) -> None:
         """Write the first line of this life."""
@@ -185,9 +201,11 @@ class Engine(Generic[W]):
         traffic = self._hand_out_hints(step.effects)
         written = await self._write(event, traffic, step.decisions)
         if written:
-            self._outlets.traffic(traffic)
+            await self._let_go(traffic)
         else:
-            self._withhold(traffic)
+            self._withhold(traffic, f"the journal cannot be written: {self._ledger.failure}")
+        if self._heritage is not None and (step.decisions or isinstance(event, Tick)):
+            self._heritage.look(self._world)
         if isinstance(event, OrderReceived):
             self._answer(event.order, step.decisions, traffic, written)
         if step.decisions or isinstance(event, Tick):
@@ -216,12 +234,28 @@ class Engine(Generic[W]):
         self._tell_journal()
         return written
 
-    def _withhold(self, traffic: Sequence[TrafficEffect]) -> None:
+    async def _let_go(self, traffic: Sequence[TrafficEffect]) -> None:
+        """Hand journalled effects over: stamps now, moves when an heir would know of them."""
+        moves = [effect for effect in traffic if isinstance(effect, SetPercent)]
+        self._outlets.traffic([effect for effect in traffic if not isinstance(effect, SetPercent)])
+        if not moves:
+            return
+        why = ""
+        if self._heritage is not None:
+            self._heritage.look(self._world)
+            why = await self._heritage.settled()
+        if why:
+            self._withhold(moves, why)
+        else:
+            self._outlets.traffic(moves)
+
+    def _withhold(self, traffic: Sequence[TrafficEffect], why: str) -> None:
         """Report what was not executed, at the next tick: a core that answers at once must not spin."""
-        why = f"not executed: the journal cannot be written: {self._ledger.failure}"
         for effect in traffic:
             for edge in effect.edges:
-                self._withheld.append(EffectReport(self._clock.stamp(), effect.id, edge, Outcome.FAILED, why))
+                self._withheld.append(
+                    EffectReport(self._clock.stamp(), effect.id, edge, Outcome.FAILED, f"not executed: {why}")
+                )
 
     def _answer(
         self, order: Order, decisions: Sequence[Decision], traffic: Sequence[TrafficEffect], written: bool
@@ -262,3 +296,6 @@ class Engine(Generic[W]):
         failure = self._ledger.failure
         fault = f"envmon cannot write its journal and will move no call: {failure}" if failure else ""
         self._conditions.tell("journal/failed", fault, "envmon can write its journal again")
+        if self._heritage is not None:
+            lost = self._heritage.trouble and f"a standby could not go on from here: {self._heritage.trouble}"
+            self._conditions.tell("lease/memory", lost, "what a standby must know is kept under the lease again")

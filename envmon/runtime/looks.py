@@ -27,6 +27,11 @@ class Looks:
     _due: dict[str, float] = field(default_factory=dict)
     _began: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is a device to look at."""
+        return bool(self._due)
+
     def ask(self, device: str, gap: float, now: float) -> None:
         """Look at a device as soon as it may be."""
         if device not in self._due:

@@ -3,7 +3,7 @@
 Rules
   - A request is ``{"command": ..., "route": ..., "reason": ...}``; ``route`` is "" for orders of the mode. ``override``
     and ``break_glass`` are true or false; ``request`` is what an ``approve`` is for.
-    ``target`` is what maintenance and the shelf are about, ``until`` their end in Unix seconds.
+    ``target`` is what maintenance and the shelf are about, ``until`` their end in Unix seconds; a hold may have one.
   - An answer has ``ok``; ``error`` says what is wrong with a request, ``refused`` and ``decisions`` how an order ended.
   - Unknown keys and commands are refused by name: an order is never guessed.
 """
@@ -25,6 +25,7 @@ _SWITCHES = {"override", "break_glass"}
 _KEYS = _TEXTS | _SWITCHES | {"until"}
 _ASIDE = {Command.MAINTENANCE, Command.MAINTENANCE_END, Command.SHELVE, Command.UNSHELVE}
 _LASTING = {Command.MAINTENANCE, Command.SHELVE}
+_MAY_LAST = _LASTING | {Command.HOLD}
 _COMMANDS = ", ".join([STATUS, *Command])
 
 
@@ -70,8 +71,10 @@ def parse(line: bytes) -> Request:
     if override and command not in (Command.SHIFT, Command.RESTORE):
         raise RequestError(f"override is for shift and restore, not for {command}")
     until = _moment(fields)
-    if (command in _ASIDE) is not bool(texts["target"]) or (command in _LASTING) is not (until > 0):
+    if (command in _ASIDE) is not bool(texts["target"]) or (command in _LASTING and not until):
         raise RequestError("target belongs to maintenance and the shelf, and needs it; until ends what begins there")
+    if until and command not in _MAY_LAST:
+        raise RequestError(f"until is the end of a hold, of maintenance or of a shelved page, not of {command}")
     request = Request(command, texts["route"], texts["reason"], texts["request"], override, break_glass)
     return replace(request, target=texts["target"], until=until)
 

@@ -7,11 +7,9 @@ Rules
 """
 
 import asyncio
-import logging
 import os
 import socket
 import stat
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,10 +18,9 @@ from envmon.config.settings import PeopleSettings
 from envmon.model.event import Order
 from envmon.runtime.counters import Counters
 from envmon.runtime.engine import Answer
+from envmon.runtime.order_in import Asking, order_of
 from envmon.runtime.order_line import LINE, RequestError, answer, encode, error, parse
 from envmon.runtime.people import Peer, access, name, peer
-
-log = logging.getLogger(__name__)
 
 IDLE_S = 30.0
 CLIENTS = 16
@@ -133,21 +130,7 @@ class OrderDesk:
             return error(str(fault))
         if request.command is None:
             return {"ok": True, "status": self._status()}
-        order = Order(
-            id=uuid.uuid4().hex,
-            command=request.command,
-            route=request.route,
-            who=who.who,
-            reason=request.reason,
-            person=who.person,
-            access=access(self._people, who),
-            override=request.override,
-            break_glass=request.break_glass,
-            request=request.request,
-            target=request.target,
-            until=request.until,
-        )
-        log.info("order %s: %s %s by %s (%s)", order.id, order.command, order.route, who, order.reason)
+        order = order_of(request.command, request, Asking(who.who, who.person, access(self._people, who)))
         return answer(await self._submit(order), order.id)
 
     async def _send(self, writer: asyncio.StreamWriter, fields: Mapping[str, Any]) -> None:

@@ -69,7 +69,7 @@ class Frame:
 
     actuators: Mapping[str, Actuator]
     targets: tuple[ProbeTarget, ...]
-    probe: Probe
+    probes: Mapping[str, Probe]  # by edge
     lease: Lease
     journal: Journal
     socket: Path

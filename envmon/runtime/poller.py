@@ -144,7 +144,7 @@ class Poller:
             if late := missed + (flight is not None and not flight.prompted):
                 self._counters.late_polls[name] += late
             if flight is None:
-                self._start(name)
+                self._start(name, now)
                 continue
             flight.prompted = False  # it has served this slot, and no other
             if now > flight.end_by and not flight.cut_off:
@@ -152,12 +152,12 @@ class Poller:
                 flight.task.cancel()
         for name in self._looks.take(self._clock.now(), self._busy):
             self._counters.prompted_polls[name] += 1
-            self._start(name, prompted=True)
+            self._start(name, now, prompted=True)
 
-    def _start(self, name: str, *, prompted: bool = False) -> None:
+    def _start(self, name: str, now: float, *, prompted: bool = False) -> None:
         self._looks.began(name, self._clock.now())
         device = self._devices[name]
-        end_by = asyncio.get_running_loop().time() + device.deadline_s * LENIENCE + 1.0
+        end_by = now + device.deadline_s * LENIENCE + 1.0
         self._busy[name] = _Flight(asyncio.create_task(self._poll(device), name=name), end_by, prompted)
 
     async def _poll(self, device: PolledDevice) -> None:
@@ -166,7 +166,7 @@ class Poller:
             batch = await self._ask(device)
         finally:
             self._busy.pop(device.id, None)
-            if self._looks.next_due(()) is not None:
+            if self._looks.waiting:
                 self._wake.set()  # it may have been called for while it was polled
         for sink in self._sinks:
             sink(batch)

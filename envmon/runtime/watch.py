@@ -8,14 +8,15 @@ Rules
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from envmon.actuators.contract import Actuator, EdgeError
-from envmon.leases.contract import Lease, LeaseError
-from envmon.model.event import EdgeReport, EdgeStatus, LeaseReport, ProbeReport, ReadinessReport, Stamp, Target
+from envmon.leases.contract import Kept, Lease, LeaseError, TakenError
+from envmon.model.event import Bequest, EdgeReport, EdgeStatus, LeaseReport, ProbeReport, ReadinessReport, Stamp, Target
 from envmon.probes.contract import Probe
-from envmon.probes.evidence import Evidence, EvidenceError
+from envmon.probes.evidence import Evidence
+from envmon.probes.evidence_sources import EvidenceError
 from envmon.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,10 @@ class Nudged:
 
 
 class EdgeWatch:
-    """Asks one edge for its status every ``interval_s``. ``fence`` is the newest epoch it has shown."""
+    """Asks one edge for its status every ``interval_s``. ``fence`` is the newest epoch it has shown.
+
+    When it takes no commands, ``speaks`` asks by SIP whether calls still go through it.
+    """
 
     def __init__(
         self,
@@ -60,8 +64,10 @@ class EdgeWatch:
         clock: Clock,
         post: Callable[[EdgeReport], None],
         interval_s: float = EDGE_S,
+        speaks: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self.edge = edge
+        self._speaks = speaks
         self._actuator = actuator
         self._clock = clock
         self._post = post
@@ -81,7 +87,8 @@ class EdgeWatch:
             statuses, error = await self._ask()
             self._note(error)
             self.fence = max([self.fence, *(status.fence for status in statuses)])
-            self._post(EdgeReport(at, self.edge, statuses, error))
+            speaks = bool(error) and self._speaks is not None and await self._speaks()
+            self._post(EdgeReport(at, self.edge, statuses, error, speaks))
             self.asked.set()
             await self._beat.wait()
 
@@ -113,6 +120,24 @@ class ProbeTarget:
     host: str
     port: int
     user: str
+
+
+def sign_of_life(
+    edge: str, targets: Iterable[ProbeTarget], probes: Mapping[str, Probe]
+) -> Callable[[], Awaitable[bool]] | None:
+    """What asks an edge by OPTIONS whether it speaks SIP at all; None where no call goes through it."""
+    place = next((to for to in targets if to.edge == edge and to.target is Target.PRIMARY), None)
+    if place is None:
+        return None
+
+    async def speaks() -> bool:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return (await probes[edge].options(place.host, place.port)).status > 0
+        except TimeoutError:
+            return False
+
+    return speaks
 
 
 class ProbeWatch:
@@ -207,14 +232,14 @@ class ProofWatch:
 
 
 class LeaseKeeper:
-    """Takes the lease when it can, and reports every change."""
+    """Takes the lease when it can, and reports every change of it, and of what others keep under it."""
 
     def __init__(
         self,
         lease: Lease,
         edges: Iterable[EdgeWatch],
         clock: Clock,
-        post: Callable[[LeaseReport], None],
+        post: Callable[[LeaseReport | Bequest], None],
         interval_s: float = LEASE_S,
     ) -> None:
         self._lease = lease
@@ -224,6 +249,7 @@ class LeaseKeeper:
         self._interval_s = interval_s
         self._epoch = 0
         self._told: tuple[bool, int, str] | None = None
+        self._kept = Kept()
 
     async def run(self) -> None:
         """Keep the lease until cancelled. The first attempt waits until every edge was asked once."""
@@ -231,28 +257,40 @@ class LeaseKeeper:
             await edge.asked.wait()
         while True:
             at = self._clock.stamp()
-            self._tell(at, *await self._look())
+            had = self._epoch
+            told = await self._look()
+            if not had:
+                self._tell_kept(at)
+            self._tell(at, *told)
             await self._clock.sleep(self._interval_s)
 
-    async def _look(self) -> tuple[bool, str]:
-        """Whether it is ours now, taking it when it is free, and why not."""
+    async def _look(self) -> tuple[bool, str, str]:
+        """Whether it is ours now, taking it when it is free; why not, and whose it is."""
         try:
             async with asyncio.timeout(PATIENCE_S):
                 if self._epoch and await self._lease.held():
-                    return True, ""
+                    return True, "", ""
                 lost, self._epoch = self._epoch, 0
                 if lost:
-                    return False, f"epoch {lost} is lost"
+                    return False, f"epoch {lost} is lost", ""
                 self._epoch = await self._lease.acquire(max((edge.fence for edge in self._edges), default=0))
         except LeaseError as error:
             self._epoch = 0
-            return False, str(error)
+            return False, str(error), error.holder if isinstance(error, TakenError) else ""
         except TimeoutError:
             self._epoch = 0
-            return False, f"the lease has not answered for {PATIENCE_S:g} s"
-        return True, ""
+            return False, f"the lease has not answered for {PATIENCE_S:g} s", ""
+        return True, "", ""
 
-    def _tell(self, at: Stamp, held: bool, detail: str) -> None:
+    def _tell_kept(self, at: Stamp) -> None:
+        """Report what the last look found under the lease, when that is news. It comes before the lease itself."""
+        kept = self._lease.kept
+        news = (kept.text, kept.epoch, kept.latest) != (self._kept.text, self._kept.epoch, self._kept.latest)
+        self._kept = kept
+        if news:
+            self._post(Bequest(at, kept.epoch, kept.latest, kept.text, kept.age_s))
+
+    def _tell(self, at: Stamp, held: bool, detail: str, holder: str) -> None:
         now = (held, self._epoch, detail)
         if now == self._told:
             return
@@ -261,4 +299,4 @@ class LeaseKeeper:
             log.info("the lease is held, epoch %d", self._epoch)
         else:
             log.warning("the lease is not held: %s", detail)
-        self._post(LeaseReport(at, held, self._epoch, detail, self._lease.former if held else 0))
+        self._post(LeaseReport(at, held, self._epoch, detail, self._lease.former if held else 0, holder))

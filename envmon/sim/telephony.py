@@ -5,6 +5,7 @@ Rules
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Final, Self
 
 from envmon.sim.chance import chance
@@ -21,7 +22,7 @@ T2: Final = 4.0
 Address = tuple[str, int]
 
 
-class SipSocket(asyncio.DatagramProtocol):
+class SipSocket(asyncio.DatagramProtocol, ABC):
     """One UDP socket. An async context manager; ``received`` is for the telephone that inherits it."""
 
     def __init__(self, host: str = "127.0.0.1", seed: int = 0) -> None:
@@ -59,9 +60,9 @@ class SipSocket(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         """An earlier datagram met a closed port (ICMP); the timers of its transaction deal with it."""
 
+    @abstractmethod
     def received(self, message: Message, source: Address) -> None:
         """One SIP message arrived."""
-        raise NotImplementedError
 
     def send(self, message: Message | bytes, to: Address) -> None:
         """Send one message; a closed socket sends nothing, and none sends to another host."""

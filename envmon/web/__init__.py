@@ -1,1 +1,1 @@
-"""HTTP for people and scrapers: metrics, health, status and a status page. Nothing can be ordered here."""
+"""HTTP for people and scrapers (metrics, health, status, a page; read-only), and orders over HTTPS."""

@@ -60,6 +60,9 @@ def _head(status: Mapping[str, Any]) -> str:
     lease = status.get("lease") or {}
     can = '<b class="pass">armed</b>' if armed.get("now") else '<b class="fail">not armed</b>'
     held = f"lease held, epoch {_text(lease.get('epoch'))}" if lease.get("held") else "lease not held"
+    if standby := status.get("standby"):
+        could = "could go on for it" if standby.get("inherits") else f"could not go on for it: {standby.get('why')}"
+        held = f"stands by for {_text(standby.get('for'))}, {_text(could)}"
     why = f": {_text(armed.get('why'))}" if armed.get("why") else ""
     mode = f"<p>Mode <b>{_text(status.get('mode'))}</b>: {_text(status.get('mode_why'))}</p>"
     storm = status.get("storm") or {}

@@ -85,6 +85,26 @@ def decode_oid(content: bytes) -> Oid:
     return root, subids[0] - root * 40, *subids[1:]
 
 
+def inside(data: bytes, at: int, tag: int) -> int:
+    """Return where the content of the element at ``at`` begins, if it bears ``tag`` and reaches to the end; else 0."""
+    if at + 2 > len(data) or data[at] != tag:
+        return 0
+    length = data[at + 1]
+    start = at + 2
+    if length >= _LONG_FORM:
+        start += length - _LONG_FORM
+        length = int.from_bytes(data[at + 2 : start], "big")
+    return start if start + length == len(data) else 0
+
+
+def elements(data: bytes) -> list[tuple[int, bytes]]:
+    """Return tag and content of every element that stands side by side in ``data``. Raises FrameError."""
+    found, reader, size = [], Reader(data), len(data)
+    while reader.position < size:
+        found.append(reader.next())
+    return found
+
+
 @dataclass(slots=True)
 class Reader:
     """Walks the elements of one BER value from front to back; every step raises FrameError on bad bytes."""
@@ -99,14 +119,19 @@ class Reader:
 
     def next(self) -> tuple[int, bytes]:
         """Return tag and content of the next element."""
-        tag = self._byte()
+        data, at = self.data, self.position
+        if len(data) < at + 2:
+            raise FrameError("the message ends inside an element")
+        tag, length = data[at], data[at + 1]
         if tag & 0x1F == 0x1F:
             raise FrameError(f"tag 0x{tag:02x} has more than one byte, which SNMP never uses")
-        length = self._length()
-        start, self.position = self.position, self.position + length
-        if self.position > len(self.data):
-            raise FrameError(f"an element promises {length} bytes, {len(self.data) - start} are left")
-        return tag, self.data[start : self.position]
+        start = at + 2
+        if length >= _LONG_FORM:
+            start, length = self._long(start, length - _LONG_FORM)
+        self.position = end = start + length
+        if end > len(data):
+            raise FrameError(f"an element promises {length} bytes, {len(data) - start} are left")
+        return tag, data[start:end]
 
     def expect(self, tag: int) -> bytes:
         """Return the content of the next element, which must carry ``tag``."""
@@ -120,23 +145,12 @@ class Reader:
         if self.more:
             raise FrameError(f"{len(self.data) - self.position} bytes too many")
 
-    def _byte(self) -> int:
-        if not self.more:
-            raise FrameError("the message ends inside an element")
-        self.position += 1
-        return self.data[self.position - 1]
-
-    def _length(self) -> int:
-        first = self._byte()
-        if first < _LONG_FORM:
-            return first
-        size = first - _LONG_FORM
+    def _long(self, at: int, size: int) -> tuple[int, int]:
         if not 1 <= size <= _MAX_LENGTH_BYTES:
-            raise FrameError(f"length byte 0x{first:02x}: only definite lengths of up to 4 bytes are SNMP")
-        length = 0
-        for _ in range(size):
-            length = length << 8 | self._byte()
-        return length
+            raise FrameError(f"length byte 0x{size + _LONG_FORM:02x}: only definite lengths of up to 4 bytes are SNMP")
+        if len(self.data) < at + size:
+            raise FrameError("the message ends inside an element")
+        return at + size, int.from_bytes(self.data[at : at + size], "big")
 
 
 def _base128(value: int) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from envmon.wire.sip_values import TOKEN, URI, SipError, address, short, split, via
 
-MAX_BYTES = 65_535  # one UDP datagram
+MAX_BYTES = 65_535  # one UDP datagram, and as much on a stream
 _CSEQ_LIMIT = 2**31  # RFC 3261 8.1.1.5
 
 _VERSION = "SIP/2.0"
@@ -79,10 +79,7 @@ def parse(datagram: bytes) -> Message:
     head, gap, body = datagram.lstrip(b"\r\n").partition(b"\r\n\r\n")  # RFC 3261 7.5: leading empty lines
     if not gap:
         raise SipError("no empty line after the headers")
-    try:
-        lines = head.decode("utf-8").split("\r\n")
-    except UnicodeDecodeError as error:
-        raise SipError(f"not UTF-8 text at byte {error.start}") from None
+    lines = _lines(head)
     headers, length = _headers(lines[1:])
     message = _start(lines[0], headers, _body(body, length))
     _demand(message)
@@ -109,6 +106,14 @@ def build(message: Message) -> bytes:
     return datagram
 
 
+def body_length(head: bytes) -> int | None:
+    """What Content-Length says in the head of a message, from its start line to its last header; None without one.
+
+    Raises SipError.
+    """
+    return _headers(_lines(head)[1:])[1]
+
+
 def header(message: Message, name: str) -> str:
     """The first value of a header, "" when absent. ``name`` is the long form, in any case."""
     wanted = name.lower()
@@ -131,6 +136,13 @@ def cseq(message: Message) -> tuple[int, str]:
     if not found or int(found[1]) >= _CSEQ_LIMIT:
         raise SipError(f"CSeq is not a number below 2^31 and a method: {short(header(message, 'CSeq'))}")
     return int(found[1]), found[2]
+
+
+def _lines(head: bytes) -> list[str]:
+    try:
+        return head.decode("utf-8").split("\r\n")
+    except UnicodeDecodeError as error:
+        raise SipError(f"not UTF-8 text at byte {error.start}") from None
 
 
 def _headers(lines: list[str]) -> tuple[Headers, int | None]:

@@ -7,7 +7,7 @@ Rules
 from dataclasses import dataclass
 
 from envmon.wire.sip import Headers, Request, Response, cseq, entries, header
-from envmon.wire.sip_values import SipError, address, uri
+from envmon.wire.sip_values import SipError, Uri, address, uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def dialog(invite: Request, answer: Response) -> Dialog:
     )
 
 
-def within(call: Dialog, method: str, number: int, hop: str) -> Request:
+def within(call: Dialog, method: str, number: int, hop: str, login: Headers = ()) -> Request:
     """A request inside a dialog (RFC 3261 12.2.1.1), by loose or strict routing; ``hop`` is our Via.
 
     Raises SipError when the route set holds no SIP URI.
@@ -72,6 +72,7 @@ def within(call: Dialog, method: str, number: int, hop: str) -> Request:
             ("To", call.remote),
             ("Call-ID", call.call_id),
             ("CSeq", f"{number} {method}"),
+            *login,
         ),
     )
 
@@ -79,6 +80,22 @@ def within(call: Dialog, method: str, number: int, hop: str) -> Request:
 def cancel(invite: Request) -> Request:
     """The CANCEL of an INVITE that has no final answer yet (RFC 3261 9.1)."""
     return _same_hop(invite, "CANCEL", header(invite, "To"))
+
+
+def renewed(request: Request, number: int, hop: str, login: Headers) -> Request:
+    """The same request once more, with what was asked for (RFC 3261 22.2): the next number, a new branch."""
+    asked = {name for name, _ in login}
+    kept = tuple(pair for pair in request.headers[1:] if pair[0] not in asked and pair[0] != "CSeq")
+    headers = (("Via", hop), *kept, ("CSeq", f"{number} {request.method}"), *login)
+    return Request(request.method, request.uri, headers, request.body)
+
+
+def next_hop(call: Dialog) -> Uri:
+    """Where a request within a dialog goes next (RFC 3261 12.2.1.1): the first route, else the far end itself.
+
+    Raises SipError when that is no SIP URI.
+    """
+    return uri(address(call.routes[0]).uri if call.routes else call.target)
 
 
 def refused(invite: Request, answer: Response) -> Request:

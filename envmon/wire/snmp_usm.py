@@ -1,7 +1,7 @@
-"""SNMPv3 messages of the user-based security model, both ways, for the PDUs that read.
+"""SNMPv3 messages of the user-based security model around a PDU, both ways.
 
 Rules
-  - Pure bytes in and out; time, identifiers and salts come from the caller.
+  - Pure bytes in and out; time, identifiers and salts come from the caller. What a PDU says is not read here.
   - What is opened was made by who knows the user's key, where the user has one: anything else raises ``FrameError``.
     Only a Report may come without: an agent that does not know us has no key to sign it with.
   - Keys are not printed.
@@ -13,6 +13,7 @@ draft-blumenthal-aes-usm-04 section 3.1.2.1 (keys longer than their digest, for 
 import hashlib
 import hmac
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
@@ -22,17 +23,16 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from envmon.wire import ber
-from envmon.wire.ber import Oid, Reader
+from envmon.wire.ber import Reader
 from envmon.wire.frame import FrameError
-from envmon.wire.snmp import PduType, Tag
-
-REPORT: Final = 0xA8
+from envmon.wire.snmp import Tag
+from envmon.wire.snmp_pdu import REPORT
 
 _SEQUENCE: Final = 0x30
-_V3: Final = 3
+_OCTETS: Final = int(Tag.OCTET_STRING)
+_VERSION: Final = b"\x02\x01\x03"
 _USER_BASED: Final = 3
 _INT32: Final = (0, 2**31 - 1)
-_ANY_INT32: Final = (-(2**31), 2**31 - 1)
 _LARGEST: Final = 65_507  # bytes of a UDP datagram
 _AUTHENTIC, _PRIVATE, _REPORTABLE = 1, 2, 4
 _MEGABYTE: Final = 1 << 20
@@ -79,25 +79,19 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
-class Pdu:
-    """What is asked or answered. ``kind`` is a ``PduType`` or ``REPORT``; the numbers are those of ``snmp.Message``."""
-
-    kind: int
-    number: int
-    variables: tuple[tuple[Oid, int, bytes], ...]
-    error_status: int = 0
-    error_index: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Opened:
-    """A message that was opened. ``authentic``: it bears the user's digest."""
+    """A message that was opened. ``authentic``: it bears the user's digest. ``pdu`` is the element, unread."""
 
     number: int
     engine: Engine
     authentic: bool
     context: bytes
-    pdu: Pdu
+    pdu: bytes
+
+    @property
+    def is_report(self) -> bool:
+        """Whether the agent's security model speaks, and not who answers."""
+        return self.pdu[0] == REPORT
 
 
 def master_key(auth: str, password: bytes) -> bytes:
@@ -106,63 +100,71 @@ def master_key(auth: str, password: bytes) -> bytes:
     return hashlib.new(_DIGESTS[auth][0], whole[:_MEGABYTE]).digest()
 
 
-def seal(login: Login, engine: Engine, context: bytes, number: int, pdu: Pdu, salt: bytes) -> bytes:
+def seal(login: Login, engine: Engine, context: bytes, number: int, pdu: bytes, salt: bytes) -> bytes:
     """Build the datagram. ``login`` holds for ``engine``; ``salt`` is eight bytes never used before with its key."""
-    flags = _REPORTABLE | (_AUTHENTIC if login.auth else 0) | (_PRIVATE if login.privacy else 0)
-    scoped = ber.encode(_SEQUENCE, _octets(engine.identifier) + _octets(context) + _encode(pdu))
+    scoped = ber.encode(_SEQUENCE, _name(engine.identifier) + _name(context) + pdu)
     if login.privacy:
         scoped = _octets(_encrypt(login, engine, salt, scoped))
     size = _DIGESTS[login.auth][1] if login.auth else 0
     tail = _octets(salt if login.privacy else b"")
     numbers = ber.encode_integer(Tag.INTEGER, engine.boots) + ber.encode_integer(Tag.INTEGER, engine.seconds)
-    parameters = _octets(engine.identifier) + numbers + _octets(login.user) + _octets(bytes(size)) + tail
-    head = ber.encode_integer(Tag.INTEGER, number) + ber.encode_integer(Tag.INTEGER, _LARGEST)
-    head += _octets(bytes((flags,))) + ber.encode_integer(Tag.INTEGER, _USER_BASED)
-    message = ber.encode_integer(Tag.INTEGER, _V3) + ber.encode(_SEQUENCE, head)
-    whole = ber.encode(_SEQUENCE, message + _octets(ber.encode(_SEQUENCE, parameters)) + scoped)
+    parameters = _name(engine.identifier) + numbers + _name(login.user) + _octets(bytes(size)) + tail
+    head = ber.encode(
+        _SEQUENCE, ber.encode_integer(Tag.INTEGER, number) + _level(bool(login.auth), bool(login.privacy))
+    )
+    whole = ber.encode(_SEQUENCE, _VERSION + head + _octets(ber.encode(_SEQUENCE, parameters)) + scoped)
     if not login.auth:
         return whole
     at = len(whole) - len(scoped) - len(tail) - size
     return whole[:at] + _digest(login, whole) + whole[at + size :]
 
 
+@lru_cache(maxsize=8)
+def _level(auth: bool, privacy: bool) -> bytes:
+    """What the header says beside the message's number: how much we take, how it is protected, by which model."""
+    flags = _REPORTABLE | (_AUTHENTIC if auth else 0) | (_PRIVATE if privacy else 0)
+    model = ber.encode_integer(Tag.INTEGER, _USER_BASED)
+    return ber.encode_integer(Tag.INTEGER, _LARGEST) + _octets(bytes((flags,))) + model
+
+
 def open_(data: bytes, login: Login) -> Opened:
     """Read a datagram; ``login`` holds for the engine that was asked. Raises FrameError."""
-    outer = Reader(data)
-    message = Reader(outer.expect(_SEQUENCE))
-    outer.end()
-    if (version := ber.decode_integer(message.expect(Tag.INTEGER), *_INT32)) != _V3:
-        raise FrameError(f"message version {version} is not SNMPv3")
-    number, flags = _global(Reader(message.expect(_SEQUENCE)))
-    parameters = Reader(Reader(message.expect(Tag.OCTET_STRING)).expect(_SEQUENCE))
-    identifier = parameters.expect(Tag.OCTET_STRING)
-    engine = Engine(identifier, *(ber.decode_integer(parameters.expect(Tag.INTEGER), *_INT32) for _ in range(2)))
-    user, digest, salt = (parameters.expect(Tag.OCTET_STRING) for _ in range(3))
-    parameters.end()
-    authentic = bool(flags & _AUTHENTIC)
+    match ber.elements(_sequence(data)):
+        case [(0x02, b"\x03"), (0x30, header), (0x04, parameters), scoped]:
+            number, flags = _header(header)
+            engine, user, digest, salt = _parameters(_sequence(parameters))
+        case [(0x02, version), *_] if version != b"\x03":
+            raise FrameError(f"message version {version.hex()} is not SNMPv3")
+        case _:
+            raise FrameError("not the four parts of an SNMPv3 message")
+    authentic, private = bool(flags & _AUTHENTIC), bool(flags & _PRIVATE)
     if authentic:
         _verify(login, user, digest, data)
-    scoped = message.next()
-    message.end()
-    if flags & _PRIVATE:
-        if not (authentic and login.privacy and scoped[0] == Tag.OCTET_STRING):
+    if private:
+        if not (authentic and login.privacy and scoped[0] == _OCTETS):
             raise FrameError("an encrypted message that is not ours")
         scoped = Reader(_decrypt(login, engine, salt, scoped[1])).next()
     context, pdu = _scoped(*scoped)
-    if pdu.kind != REPORT and (authentic, bool(flags & _PRIVATE)) != (bool(login.auth), bool(login.privacy)):
+    if pdu[0] != REPORT and (authentic, private) != (bool(login.auth), bool(login.privacy)):
         raise FrameError("an answer of another security level than was asked")
     return Opened(number, engine, authentic, context, pdu)
 
 
-def _global(header: Reader) -> tuple[int, int]:
-    number = ber.decode_integer(header.expect(Tag.INTEGER), *_INT32)
-    header.expect(Tag.INTEGER)
-    flags = header.expect(Tag.OCTET_STRING)
-    model = ber.decode_integer(header.expect(Tag.INTEGER), *_INT32)
-    header.end()
-    if len(flags) != 1 or model != _USER_BASED:
-        raise FrameError(f"security model {model} with {len(flags)} bytes of flags is not the user-based one")
-    return number, flags[0]
+def _header(header: bytes) -> tuple[int, int]:
+    """Return the message's number and its flags."""
+    match ber.elements(header):
+        case [(0x02, number), (0x02, _), (0x04, flags), (0x02, b"\x03")] if len(flags) == 1:
+            return ber.decode_integer(number, *_INT32), flags[0]
+    raise FrameError("the header of a message is not that of the user-based security model")
+
+
+def _parameters(content: bytes) -> tuple[Engine, bytes, bytes, bytes]:
+    """Return the engine, the user's name, the digest and the salt."""
+    match ber.elements(content):
+        case [(0x04, identifier), (0x02, boots), (0x02, seconds), (0x04, user), (0x04, digest), (0x04, salt)]:
+            engine = Engine(identifier, ber.decode_integer(boots, *_INT32), ber.decode_integer(seconds, *_INT32))
+            return engine, user, digest, salt
+    raise FrameError("the security parameters of a message are not those of the user-based security model")
 
 
 def _verify(login: Login, user: bytes, digest: bytes, data: bytes) -> None:
@@ -174,44 +176,31 @@ def _verify(login: Login, user: bytes, digest: bytes, data: bytes) -> None:
         raise FrameError("a message that the user's key did not sign")
 
 
-def _scoped(tag: int, content: bytes) -> tuple[bytes, Pdu]:
-    if tag != _SEQUENCE:
-        raise FrameError("what was decrypted is no message")
-    scoped = Reader(content)
-    scoped.expect(Tag.OCTET_STRING)
-    context = scoped.expect(Tag.OCTET_STRING)
-    kind, body = scoped.next()
-    scoped.end()
-    if kind not in {PduType.RESPONSE, REPORT}:
-        raise FrameError(f"PDU type 0x{kind:02x} is no answer")
-    pdu = Reader(body)
-    numbers = [ber.decode_integer(pdu.expect(Tag.INTEGER), *_ANY_INT32) for _ in range(3)]
-    found = _variables(Reader(pdu.expect(_SEQUENCE)))
-    pdu.end()
-    return context, Pdu(kind, numbers[0], found, numbers[1], numbers[2])
+def _scoped(tag: int, content: bytes) -> tuple[bytes, bytes]:
+    """Return the context's name and the PDU."""
+    if tag == _SEQUENCE:
+        scoped = Reader(content)
+        scoped.expect(_OCTETS)
+        context, start = scoped.expect(_OCTETS), scoped.position
+        scoped.next()
+        scoped.end()
+        return context, content[start:]
+    raise FrameError("what was decrypted is no message")
 
 
-def _variables(reader: Reader) -> tuple[tuple[Oid, int, bytes], ...]:
-    found = []
-    while reader.more:
-        pair = Reader(reader.expect(_SEQUENCE))
-        found.append((ber.decode_oid(pair.expect(Tag.OBJECT_IDENTIFIER)), *pair.next()))
-        pair.end()
-    return tuple(found)
-
-
-def _encode(pdu: Pdu) -> bytes:
-    numbers = (pdu.number, pdu.error_status, pdu.error_index)
-    variables = (
-        ber.encode(_SEQUENCE, ber.encode_oid(Tag.OBJECT_IDENTIFIER, oid) + ber.encode(tag, content))
-        for oid, tag, content in pdu.variables
-    )
-    body = b"".join(ber.encode_integer(Tag.INTEGER, number) for number in numbers)
-    return ber.encode(PduType(pdu.kind), body + ber.encode(_SEQUENCE, b"".join(variables)))
+def _sequence(data: bytes) -> bytes:
+    """Return the content of a sequence that is all there is."""
+    start = ber.inside(data, 0, _SEQUENCE)
+    if not start:
+        raise FrameError(f"{len(data)} bytes that are not one whole sequence")
+    return data[start:]
 
 
 def _octets(content: bytes) -> bytes:
-    return ber.encode(Tag.OCTET_STRING, content)
+    return ber.encode(_OCTETS, content)
+
+
+_name = lru_cache(maxsize=1 << 12)(_octets)  # of an engine, a user, a context: the same in every message
 
 
 def _localized(auth: str, master: bytes, engine: bytes) -> bytes:

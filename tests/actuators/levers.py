@@ -28,8 +28,8 @@ from aiohttp import web
 from envmon.actuators.contract import EdgeError, Fenced
 from envmon.actuators.dispatcher import DispatcherEdge
 from envmon.actuators.simulated import SimulatedEdge
+from envmon.config.edge_settings import DispatcherSettings, DispatcherTargets, DnsRecord, DnsSettings, EdgeSettings
 from envmon.config.secret import Secret
-from envmon.config.settings import DispatcherSettings, DispatcherTargets, DnsRecord, DnsSettings, EdgeSettings
 from tests.ports import HOST, free_port, free_ports
 from tests.telephony.rig import SHIPPED, until
 

@@ -12,7 +12,7 @@ import pytest
 from envmon.actuators import ACTUATORS
 from envmon.actuators.contract import Actuator, EdgeError, Fenced
 from envmon.actuators.simulated import SimulatedEdge
-from envmon.config.settings import EdgeSettings
+from envmon.config.edge_settings import EdgeSettings
 from envmon.model.event import EdgeStatus
 from tests.actuators.levers import ROUTES, Bind, Dispatcher, Program, Receiver
 from tests.telephony.rig import Rig

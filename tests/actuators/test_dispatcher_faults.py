@@ -12,8 +12,8 @@ from aiohttp import ClientSession
 
 from envmon.actuators.contract import EdgeError, Fenced
 from envmon.actuators.dispatcher import DispatcherEdge
+from envmon.config.edge_settings import DispatcherSettings
 from envmon.config.secret import Secret
-from envmon.config.settings import DispatcherSettings
 from envmon.model.event import EdgeStatus
 from tests.actuators.levers import Dispatcher
 

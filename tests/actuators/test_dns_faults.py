@@ -11,8 +11,8 @@ import pytest
 
 from envmon.actuators.contract import EdgeError, Fenced
 from envmon.actuators.dns_update import DnsEdge
+from envmon.config.edge_settings import EdgeSettings
 from envmon.config.secret import Secret
-from envmon.config.settings import EdgeSettings
 from tests.actuators.levers import ZONE, Bind
 from tests.ports import HOST, free_port
 

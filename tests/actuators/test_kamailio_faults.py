@@ -12,8 +12,8 @@ from aiohttp import web
 
 from envmon.actuators.contract import EdgeError, Fenced
 from envmon.actuators.kamailio import KamailioEdge
+from envmon.config.edge_settings import EdgeSettings
 from envmon.config.secret import Secret
-from envmon.config.settings import EdgeSettings
 from tests.ports import free_port
 from tests.telephony.rig import Rig
 

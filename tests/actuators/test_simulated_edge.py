@@ -5,7 +5,7 @@ import pytest
 from envmon.actuators import ACTUATORS
 from envmon.actuators.contract import EdgeError
 from envmon.actuators.simulated import SimulatedEdge
-from envmon.config.settings import EdgeSettings
+from envmon.config.edge_settings import EdgeSettings
 
 SETTINGS = EdgeSettings("e1", "simulated", "elsewhere", "", "", 0, None)
 

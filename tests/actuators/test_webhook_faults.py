@@ -12,8 +12,8 @@ from aiohttp import ClientSession, web
 
 from envmon.actuators.contract import EdgeError, Fenced
 from envmon.actuators.webhook import WebhookEdge, signature
+from envmon.config.edge_settings import EdgeSettings
 from envmon.config.secret import Secret
-from envmon.config.settings import EdgeSettings
 from tests.actuators.levers import Receiver, status_json
 from tests.ports import HOST, free_port
 

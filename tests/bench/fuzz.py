@@ -23,13 +23,16 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 TARGETS = {
-    **dict.fromkeys(("modbus", "modbus_rtu", "snmp", "snmp_get", "snmp_v3", "snmp_usm", "sip"), "fuzz_wire"),
+    **dict.fromkeys(
+        ("modbus", "modbus_rtu", "snmp", "snmp_get", "snmp_v3", "snmp_usm", "sip", "sip_stream", "sip_login"),
+        "fuzz_wire",
+    ),
     **dict.fromkeys(("snmp_walk", "traps", "decode", "config", "profile"), "fuzz_product"),
 }
 TRACED = ["envmon", "pysnmp.proto", "pysnmp.entity.rfc3413", "pyasn1.codec.ber", "yaml"]
 LONGEST_S = 30  # an input that takes longer hangs, on however busy a machine; the suite's short run allows 5 s of CPU
 MOST_MB = 2048
-MOST_BYTES = {"config": 8000, "profile": 8000, "sip": 2000}
+MOST_BYTES = {"config": 8000, "profile": 8000, "sip": 2000, "sip_stream": 4000}
 
 
 def main() -> int:

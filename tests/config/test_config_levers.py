@@ -9,17 +9,11 @@ import pytest
 from config_samples import SOUND, changed, loaded
 
 from envmon.actuators import ACTUATORS
+from envmon.config.edge_settings import DispatcherSettings, DispatcherTargets, DnsRecord, DnsSettings
 from envmon.config.lever_entries import KEYS
 from envmon.config.references import UNFENCED
 from envmon.config.secret import Secret
-from envmon.config.settings import (
-    DispatcherSettings,
-    DispatcherTargets,
-    DnsRecord,
-    DnsSettings,
-    LeaseMember,
-    LeaseSettings,
-)
+from envmon.config.settings import LeaseMember, LeaseSettings
 from envmon.config.shape_levers import LeaseEntry
 from envmon.leases import LEASES
 
@@ -135,3 +129,8 @@ def test_the_document_tells_every_kind():
     told = DOCUMENT.read_text()
     assert [kind for kind in ACTUATORS if f"`{kind}`" not in told and kind != "simulated"] == []
     assert len([each for each in BLOCKS if each.startswith("edges:")]) == 3
+
+
+def test_a_hold_ends_when_the_file_says(tmp_path):
+    assert loaded(tmp_path, SOUND).policy.hold_s == 8 * 3600
+    assert loaded(tmp_path, f"{SOUND}people:\n  hold: 90min\n").policy.hold_s == 5400

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from envmon.core.aside_rules import ASIDE_RULES, AsideAsk, AsideFacts
 from envmon.core.consent_rules import CONSENT_RULES, ConsentFacts
-from envmon.core.mode_rules import LEASE_RULES, MODE_RULES, LeaseAct, LeaseFacts, ModeAct, ModeAsk, ModeFacts
+from envmon.core.heir_rules import HEIR_RULES, HeirFacts
+from envmon.core.mode_rules import (
+    LEASE_RULES,
+    MODE_RULES,
+    Hand,
+    Held,
+    LeaseAct,
+    LeaseFacts,
+    ModeAct,
+    ModeAsk,
+    ModeFacts,
+)
 from envmon.core.route_rules import ROUTE_RULES
 from envmon.core.route_words import (
     Act,
@@ -38,13 +49,14 @@ COMES_HOME = {Act.RESTORE, Act.STAGE_HOME, Act.ROLL_BACK, Act.DRILL_HOME}
 WRITES = {*BEGINS, *GOES_ON, *COMES_HOME, Act.ASSERT}
 KINDS: dict[type, dict[str, frozenset[StrEnum]]] = {
     facts: {name: frozenset(kind) for name, kind in get_type_hints(facts).items()}
-    for facts in (RouteFacts, ModeFacts, LeaseFacts, ConsentFacts, StormFacts, AsideFacts)
+    for facts in (RouteFacts, ModeFacts, HeirFacts, LeaseFacts, ConsentFacts, StormFacts, AsideFacts)
 }
 
 
 TABLES = [
     (ROUTE_RULES, RouteFacts),
     (MODE_RULES, ModeFacts),
+    (HEIR_RULES, HeirFacts),
     (LEASE_RULES, LeaseFacts),
     (CONSENT_RULES, ConsentFacts),
     (STORM_RULES, StormFacts),
@@ -252,12 +264,21 @@ def test_every_mode_order_is_answered():
             assert len(rows) == 1, facts
 
 
-def test_automatic_is_entered_only_by_order_with_sound_placement():
+def test_automatic_is_entered_only_by_order_or_from_a_hold_that_is_over_with_sound_placement():
     for facts in cells(ModeFacts):
         for row in MODE_RULES:
             if matches(row, facts) and row.action is ModeAct.AUTOMATIC:
                 assert facts.order is ModeAsk.ARM
                 assert facts.placement is Answer.YES
+            if matches(row, facts) and row.action is ModeAct.LIFT:
+                assert (facts.order, facts.mode, facts.held) == (ModeAsk.NONE, Mode.HELD, Held.OVER)
+                assert (facts.placement, facts.hand) == (Answer.YES, Hand.NONE)
+
+
+def test_a_hold_that_is_over_is_never_passed_over_in_silence():
+    for facts in cells(ModeFacts):
+        if (facts.order, facts.mode, facts.held) == (ModeAsk.NONE, Mode.HELD, Held.OVER):
+            assert find(MODE_RULES, facts) is not None, facts
 
 
 def test_stamping_needs_the_lease_and_never_happens_in_observe():
@@ -271,7 +292,7 @@ def test_stamping_needs_the_lease_and_never_happens_in_observe():
 def test_rule_ids_are_unique_over_all_tables_and_sentences_are_sentences():
     rows = [*((r.id, r.sentence) for r in ROUTE_RULES), *((r.id, r.sentence) for r in MODE_RULES)]
     rows += [
-        *((r.id, r.sentence) for r in (*LEASE_RULES, *CONSENT_RULES, *STORM_RULES, *ASIDE_RULES)),
+        *((r.id, r.sentence) for r in (*HEIR_RULES, *LEASE_RULES, *CONSENT_RULES, *STORM_RULES, *ASIDE_RULES)),
         *ZONE_RULES.values(),
     ]
     ids = [identity for identity, _ in rows]

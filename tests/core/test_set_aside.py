@@ -18,9 +18,9 @@ HOUR = 3_600.0
 
 def order(room: Room, command: Command, target: str, hours: float = 2.0, who: str = "bob"):
     until = room.at.wall + hours * HOUR if command in (Command.MAINTENANCE, Command.SHELVE) else 0.0
-    told = Order(f"o{len(room.decisions)}", command, "", who, "filters", target=target, until=until)
-    (decision,) = room.tell(OrderReceived(room.at, told))
-    assert decision.order == told.id
+    given = Order(f"o{len(room.decisions)}", command, "", who, "filters", target=target, until=until)
+    (decision,) = room.tell(OrderReceived(room.at, given))
+    assert decision.order == given.id
     return decision
 
 
@@ -36,7 +36,14 @@ def lose(room: Room, seconds: int, *units: int) -> None:
 
 
 def raised(room: Room) -> dict[str, str]:
-    return {key.removeprefix("envmon/dallas/"): urgency for key, urgency in room.world.raised.items()}
+    """The open pages of the plant and the calls."""
+    open_now = {key.removeprefix("envmon/dallas/"): urgency for key, urgency in room.world.raised.items()}
+    return {key: urgency for key, urgency in open_now.items() if not key.startswith("order/")}
+
+
+def told(room: Room, rule: str) -> list[Page]:
+    """The pages that told of what a rule did."""
+    return [e for e in room.effects if isinstance(e, Page) and e.raised and f"/order/{rule}-" in e.key]
 
 
 # --- units --------------------------------------------------------------------------------------------------------
@@ -191,10 +198,23 @@ def test_a_zone_in_maintenance_is_judged_and_evacuated_like_any_other():
 def test_no_maintenance_keeps_calls_in_a_room_that_is_lost(targets):
     room = Room().armed()
     for target in sorted(targets):
-        assert maintain(room, target).rule == "K10"
+        assert maintain(room, target).rule == ("K15" if target in ("hall_a", "hall_b", "dallas") else "K10")
     storm(room, 600)
     assert room.route.position is Position.BACKUP
     assert room.edges["edge_2"].percent == 100
+
+
+@pytest.mark.parametrize("target", ["hall_a", "dallas"])
+def test_maintenance_of_a_whole_place_is_paged_each_time_it_is_ordered(target):
+    room = Room().armed()
+    for number in (1, 2):
+        assert maintain(room, target, hours=100).rule == "K15"
+        room.run(1)
+        pages = told(room, "K15")
+        assert len(pages) == number
+        assert f":{target}: " in pages[-1].summary
+        assert "bob: filters" in pages[-1].summary
+    assert status(room.world)["armed"]["now"], "and nothing is disarmed by it"
 
 
 # --- edges --------------------------------------------------------------------------------------------------------
@@ -265,15 +285,18 @@ def test_a_shelved_page_is_seen_in_the_status_and_comes_back_if_it_is_still_true
     room.effects.clear()
     assert order(room, Command.SHELVE, key, 0.1).rule == "K30"
     room.run(60)
-    pages = [e for e in room.effects if isinstance(e, Page)]
+    pages = [e for e in room.effects if isinstance(e, Page) and "/order/" not in e.key]
     assert [(page.raised, page.summary) for page in pages] == [(False, f"Shelved: {key}")]
+    (shelving,) = told(room, "K30")
+    assert key in shelving.summary
+    assert "bob: filters; until 03:38 UTC" in shelving.summary
     shelved = status(room.world)["shelved"][key]
     assert shelved["says"] == "dallas hall_a_crac_3: does not answer: no answer in 2 s"
     assert (shelved["who"], shelved["reason"]) == ("bob", "filters")
     room.run(320)
     assert "K50" in room.rules
     assert key in room.world.raised
-    assert [e.raised for e in room.effects if isinstance(e, Page)] == [False, True]
+    assert [e.raised for e in room.effects if isinstance(e, Page) and "/order/" not in e.key] == [False, True]
 
 
 def test_a_shelved_page_whose_condition_went_stays_quiet():
@@ -285,6 +308,23 @@ def test_a_shelved_page_whose_condition_went_stays_quiet():
     assert status(room.world)["shelved"][key]["says"] == ""
     room.run(400)
     assert raised(room) == {}
+
+
+@pytest.mark.parametrize("deed", ["order", "mode"])
+def test_a_page_that_tells_what_somebody_did_is_never_shelved(deed):
+    """Who holds automation, or was refused, does not silence the page that says so."""
+    room = Room().armed()
+    if deed == "mode":
+        room.order(Command.HOLD)
+    else:
+        maintain(room, "dallas")
+    room.run(1)
+    (key,) = [key for key in room.world.raised if f"/{deed}/" in key]
+    answer = order(room, Command.SHELVE, key)
+    assert (answer.rule, answer.refused) == ("K34", True)
+    room.run(1)
+    assert key in room.world.raised
+    assert len(told(room, "K34")) == 1
 
 
 def test_unshelve_and_what_is_refused():

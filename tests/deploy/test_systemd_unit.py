@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from envmon.cli.main import CONFIG, SOCKET, STATE
+from envmon.cli.places import CONFIG, SOCKET, STATE
 
 EXPOSURE = "20"  # tenths: what systemd-analyze calls OK ends at 4.9, and we want much less
 

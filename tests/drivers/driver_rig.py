@@ -294,10 +294,14 @@ class Snmpd:
 
 @dataclass
 class Agent(asyncio.DatagramProtocol):
-    """A scripted SNMP agent: ``answer`` turns a request into datagrams; ``asked`` keeps the OIDs of each request."""
+    """A scripted SNMP agent: ``answer`` turns a request into datagrams; ``asked`` keeps the OIDs of each request.
+
+    ``peers`` are who asked.
+    """
 
     answer: Callable[[Message], Iterable[bytes]]
     asked: list[tuple[str, ...]] = field(default_factory=list)
+    peers: set[tuple[str, int]] = field(default_factory=set)
     port: int = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -309,6 +313,7 @@ class Agent(asyncio.DatagramProtocol):
         message = decode_message(data)
         self.asked.append(tuple(".".join(map(str, variable.oid)) for variable in message.variables))
         self._peer = addr
+        self.peers.add(addr)
         self._last = list(self.answer(message))
         self.send_again()
 

@@ -4,11 +4,12 @@ import ast
 import re
 from pathlib import Path
 
-from gufo.snmp.aio import SnmpSession
+import pytest
 
 import envmon
 from envmon.wire.modbus import Function
 from envmon.wire.snmp import PduType
+from envmon.wire.snmp_pdu import REPORT, Pdu, encode
 
 PRODUCT = Path(envmon.__file__).parent
 MODULES = sorted(PRODUCT.rglob("*.py"))
@@ -49,17 +50,17 @@ def test_nothing_in_the_product_is_named_after_a_write():
     assert not found
 
 
+WRITERS = {"pymodbus", "pysnmp", "tmodbus", "easysnmp", "gufo"}
 RECEIVER = PRODUCT / "drivers" / "trap_engine.py"
 
 
-def test_no_library_that_can_write_is_imported_and_the_one_that_reads_cannot_write():
+def test_no_library_that_can_write_is_imported():
     for path in MODULES:
         for node in ast.walk(parsed(path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            writers = {"pymodbus", "pysnmp", "tmodbus", "easysnmp"} - ({"pysnmp"} if path == RECEIVER else set())
+            writers = WRITERS - ({"pysnmp"} if path == RECEIVER else set())
             assert not {name.split(".")[0] for name in names} & writers, path
-    assert not [name for name in dir(SnmpSession) if "set" in name.lower() and not name.startswith("__")]
 
 
 def test_the_receiver_of_notifications_takes_nothing_from_its_library_that_could_send_one():
@@ -79,11 +80,17 @@ def test_the_receiver_of_notifications_takes_nothing_from_its_library_that_could
     }
 
 
-def test_the_drivers_ask_the_snmp_client_for_the_three_gets_and_for_nothing_else():
-    tree = parsed(PRODUCT / "drivers" / "snmp_session.py")
+def test_the_drivers_ask_for_the_three_gets_and_for_nothing_else():
     used = {
         node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {"session", "self._session"}
+        for path in (PRODUCT / "drivers").glob("snmp*.py")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "PduType"
     }
-    assert used == {"get_many", "getnext", "getbulk", "refresh", "close"}  # close is ours: it lets go of the socket
+    assert used == {"GET", "GET_NEXT", "GET_BULK"}
+
+
+@pytest.mark.parametrize("kind", [SET_REQUEST, 0xA4, 0xA6, 0xA7, REPORT])
+def test_no_pdu_but_those_that_read_can_be_written(kind: int):
+    with pytest.raises(ValueError, match="is not a valid PduType"):
+        encode(Pdu(kind, 1, ()))

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from driver_rig import Clock, community
+from driver_rig import Clock, agent, community
 
 from envmon.config.settings import DeviceSettings, SnmpSettings
 from envmon.drivers import open_driver
@@ -26,7 +26,7 @@ from envmon.sim.recording import RecordedDevice
 from envmon.sim.registers import SimulatedDevice
 from envmon.sim.snmp_agent import SnmpAgent
 from envmon.wire import ber
-from envmon.wire.snmp import Tag, Value
+from envmon.wire.snmp import Message, Tag, Value, VarBind, encode_message
 
 HEAD = """profile: made-up
 vendor: nobody
@@ -171,8 +171,8 @@ async def test_a_row_that_was_given_a_role_is_read_at_every_poll(tmp_path: Path)
     profile, clock = kind(SNMP.replace("unit: h, interval", "unit: '%', interval")), Clock()
     recording = RecordedDevice([(ber.parse_oid(f"{BASE}.1.0"), Value(Tag.INTEGER, 18))])
     recording.put("1.3.6.1.2.1.1.3.0", Value(Tag.TIME_TICKS, 10_000_000))
-    async with SnmpAgent(recording) as agent:
-        device = settings(agent.port, snmp=community(tmp_path))
+    async with SnmpAgent(recording) as there_is:
+        device = settings(there_is.port, snmp=community(tmp_path))
         async with opened(profile, there(profile, hours_1=Role.HUMIDITY), device, clock) as driver:
             for shown in (40, 41, 42):
                 recording.put(f"{BASE}.3.1.1", Value(Tag.INTEGER, 21))
@@ -211,8 +211,8 @@ async def test_slow_columns_of_a_table_are_read_at_their_own_pace(tmp_path: Path
     show(1, 21)
     recording.put("1.3.6.1.2.1.1.3.0", Value(Tag.TIME_TICKS, 10_000_000))
     profile, clock = kind(SNMP), Clock()
-    async with SnmpAgent(recording) as agent:
-        device = settings(agent.port, deadline_s=5.0, snmp=community(tmp_path))
+    async with SnmpAgent(recording) as there_is:
+        device = settings(there_is.port, deadline_s=5.0, snmp=community(tmp_path))
         async with opened(profile, there(profile), device, clock) as driver:
             first = values(await driver.poll())
             assert first == {"supply": 18.0, "energy": 5.0, "rack_1": 21.0, "hours_1": 3600.0}
@@ -222,6 +222,31 @@ async def test_slow_columns_of_a_table_are_read_at_their_own_pace(tmp_path: Path
             assert (second["rack_1"], second["hours_1"]) == (22.0, 3600.0)
             clock.now += 60.0
             assert values(await driver.poll())["hours_1"] == 7200.0
+
+
+async def test_all_groups_of_an_snmp_device_share_one_session(tmp_path: Path) -> None:
+    """One socket and one login; what makes one group forget it makes the next one open another, for both."""
+    numbers = {f"{BASE}.1.0": 18, f"{BASE}.2.0": 5}
+
+    def table(message: Message) -> list[bytes]:
+        known = [(each.oid, numbers.get(ber.format_oid(each.oid))) for each in message.variables]
+        found = [VarBind(oid, Value(Tag.NO_SUCH_OBJECT) if n is None else Value(Tag.INTEGER, n)) for oid, n in known]
+        return [encode_message(message.answer(tuple(found)))]
+
+    text, clock = SNMP[: SNMP.index("tables:")], Clock()
+    profile = kind(text)
+    async with agent(table) as peer:
+        device = settings(peer.port, deadline_s=5.0, snmp=community(tmp_path))
+        async with opened(profile, there(profile), device, clock) as driver:
+            for _ in range(3):
+                assert values(await driver.poll()) == {"supply": 18.0, "energy": 5.0}
+                clock.now += 60.0
+            assert (len(peer.asked), len(peer.peers)) == (6, 1)
+            peer.answer = lambda message: [b"?"] if len(peer.asked) == 8 else table(message)
+            assert values(await driver.poll()) == {"supply": 18.0, "energy": None}
+            clock.now += 60.0
+            assert values(await driver.poll()) == {"supply": 18.0, "energy": 5.0}
+            assert len(peer.peers) == 2
 
 
 async def test_a_zone_that_warms_up_is_polled_faster_within_the_ceiling_and_slow_points_are_not() -> None:

@@ -1,6 +1,7 @@
 """SNMPv3 contexts: one agent that speaks for several devices, net-snmp's and a foreign one."""
 
 import asyncio
+import contextlib
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,7 @@ PROTOCOLS = [("sha", "aes128"), ("sha", "aes256"), ("sha256", "aes128"), ("sha25
 
 @pytest.mark.parametrize(("auth", "privacy"), PROTOCOLS)
 async def test_each_context_has_its_own_values(tmp_path: Path, auth: str, privacy: str):
-    """The default context is read by the client library, the others by our own codec; a foreign agent answers both."""
+    """A foreign agent answers."""
     there_is = PysnmpAgent(auth, privacy, contexts=CONTEXTS)
     kind = profile([temperature("t", oid(1)), temperature("gone", oid(9))], SnmpLimits())
     async with there_is.serving():
@@ -85,10 +86,10 @@ async def test_a_walk_in_a_context_finds_what_a_walk_finds(snmpd: Snmpd, tmp_pat
     login = user(tmp_path, "sha256aes", "sha256", "aes128")
     found = []
     for context in ("", "crac_2"):
-        session = await open_session("127.0.0.1", snmpd.port, within(login, context), "test")
-        found.append(await session.walk(BASE, rows).indexes())
-        assert await session.has_below(BASE)
-        assert not await session.has_below("1.3.6.1.4.1.99999.7")
+        with contextlib.closing(await open_session("127.0.0.1", snmpd.port, within(login, context), "test")) as session:
+            found.append(await session.walk(BASE, rows).indexes())
+            assert await session.has_below(BASE)
+            assert not await session.has_below("1.3.6.1.4.1.99999.7")
     assert len(found[0]) == 9
     assert found[0] == found[1]
 

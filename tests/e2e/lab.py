@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import yaml
 
+from envmon.config.edge_settings import EdgeSettings
 from envmon.config.secret import Secret
-from envmon.config.settings import EdgeSettings
 from envmon.journal.chain import Line
 from envmon.journal.reader import JournalReader
 from envmon.profiles.loader import load_builtin

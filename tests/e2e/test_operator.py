@@ -273,7 +273,7 @@ async def test_an_order_loads_only_what_it_needs(tmp_path: Path) -> None:
     code = (
         "import sys; from envmon.cli.main import main\n"
         f"code = main(['shift', '--reason', 'x', '--socket', {str(tmp_path / 'none')!r}])\n"
-        "print(code, sorted({'aiohttp', 'pydantic', 'yaml', 'prometheus_client', 'gufo'} & set(sys.modules)))"
+        "print(code, sorted({'aiohttp', 'pydantic', 'yaml', 'prometheus_client', 'cryptography'} & set(sys.modules)))"
     )
     done = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -306,7 +306,9 @@ async def test_a_refused_order_names_its_rule_and_its_facts(tmp_path: Path) -> N
         await lab.armed()
         await refuse("M12", "arm")
         await obey("M30", "hold")
-        await refuse("M31", "hold")
+        await obey("M33", "hold")
+        await refuse("M34", "hold", "--until", "2020-01-01T00:00")
+        await refuse("M35", "hold", "--for", "2d")
         await refuse("M13", "arm")
         await obey("M40", "resume")
         await refuse("O22", "restore")

@@ -363,7 +363,7 @@ class Etcd:
     """Just enough of etcd for one holder; ``reads`` False: renewals are answered, the majority is not to be had."""
 
     def __init__(self) -> None:
-        self.keys: list[dict[str, str]] = [{}, {}, {}]
+        self.keys: dict[str, dict[str, str]] = {}
         self.reads = True
         self.renewals = 0
 
@@ -374,13 +374,15 @@ class Etcd:
             case "lease/keepalive":
                 self.renewals += 1
                 return {"result": {"ID": "77", "TTL": "4"}}
-            case "kv/txn" if "compare" in body and not self.keys[0]:
-                epoch, holder = (put["request_put"] for put in body["success"])
-                self.keys[0] = {"value": holder["value"], "create_revision": "9", "lease": holder["lease"]}
-                self.keys[1] = {"value": epoch["value"], "mod_revision": "9"}
+            case "kv/txn" if "compare" in body:
+                for put in (each["request_put"] for each in body["success"]):
+                    told = {"lease": put["lease"]} if "lease" in put else {}
+                    self.keys[put["key"]] = {"value": put["value"], "create_revision": "9", "mod_revision": "9", **told}
+                return {"succeeded": True}
         if not self.reads:
             return web.json_response({"error": "etcdserver: request timed out", "code": 14}, status=503)
-        return {"responses": [{"response_range": {"kvs": [key]} if key else {}} for key in self.keys]}
+        asked = [each["request_range"]["key"] for each in body["success"]]
+        return {"responses": [{"response_range": {"kvs": [self.keys[k]]} if k in self.keys else {}} for k in asked]}
 
 
 async def test_a_renewal_counts_only_with_the_word_of_the_majority() -> None:
@@ -406,8 +408,8 @@ async def test_a_renewal_counts_only_with_the_word_of_the_majority() -> None:
         (list, "without JSON"),
         (dict, "not what etcd answers to a transaction"),
         (lambda: {"responses": [1, 2], "header": {}}, "not what etcd answers"),
-        (lambda: {"responses": [{"response_range": {"kvs": []}}] * 3}, "not what etcd"),
-        (lambda: {"responses": [{"response_range": {"kvs": [{"create_revision": "x"}]}}] * 3}, "not what etcd"),
+        (lambda: {"responses": [{"response_range": {"kvs": []}}] * 5}, "not what etcd"),
+        (lambda: {"responses": [{"response_range": {"kvs": [{"create_revision": "x"}]}}] * 5}, "not what etcd"),
         (lambda: web.json_response({"error": "no leader", "code": 14}, status=503), "m: no leader"),
         (lambda: web.json_response({"error": "permission denied", "code": 7}, status=403), "refused: 'permission"),
         (lambda: web.Response(status=302, headers={"Location": "/x"}), "answered 302 without JSON"),

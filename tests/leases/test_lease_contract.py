@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest_asyncio
 import envmon
 from envmon.config.settings import LeaseMember, LeaseSettings
 from envmon.leases import LEASES
-from envmon.leases.contract import Lease, LeaseError
+from envmon.leases.contract import Kept, Lease, LeaseError
 from envmon.leases.etcd import EtcdLease
 from envmon.leases.local import LocalLease
 from tests.leases.etcd_cluster import Cluster
@@ -153,3 +154,19 @@ async def test_a_frozen_holder_of_a_local_lease_keeps_it(tmp_path: Path) -> None
                     await lease.acquire(0)
         finally:
             holder.kill()
+
+
+async def test_what_is_kept_is_found_by_whoever_follows_and_by_who_is_refused(kind: str, tmp_path: Path) -> None:
+    async with KINDS[kind](tmp_path) as first:
+        epoch = await first.acquire(0)
+        await first.keep(epoch, "what was decided")
+        left = Kept("what was decided", epoch, epoch) if first.ttl_s else Kept()
+        async with KINDS[kind](tmp_path) as second:
+            assert second.kept == Kept()
+            with pytest.raises(LeaseError):
+                await second.acquire(0)
+            assert second.kept == left
+        await first.keep(epoch, "more was decided")
+    async with KINDS[kind](tmp_path) as third:
+        await third.acquire(0)
+        assert third.kept == replace(left, text="more was decided" if third.ttl_s else "")

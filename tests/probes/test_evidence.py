@@ -12,7 +12,8 @@ from aiohttp import web
 from envmon.cli.main import main
 from envmon.config.secret import Secret
 from envmon.config.settings import ProofSettings
-from envmon.probes.evidence import Evidence, EvidenceError
+from envmon.probes.evidence import Evidence
+from envmon.probes.evidence_sources import EvidenceError
 
 
 class Peer:

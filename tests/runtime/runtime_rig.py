@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from envmon.actuators.simulated import SimulatedEdge
-from envmon.config.settings import EdgeSettings
+from envmon.config.edge_settings import EdgeSettings
 from envmon.drivers.contract import DeviceError
 from envmon.journal.chain import EMPTY, Head
 from envmon.journal.record import JournalError, Record
-from envmon.leases.contract import LeaseError
+from envmon.leases.contract import Kept, LeaseError
 from envmon.model.effect import Decision, Effect, Page, PollFaster, SetPercent
 from envmon.model.event import Event, OrderReceived, Stamp
 from envmon.model.reading import Point, Reading, Reason, Role
-from envmon.probes.contract import ProbeResult
+from envmon.probes.contract import ProbeResult, Sign
 
 STAMP = Stamp(1_000_000_000, 1_700_000_000.0, "boot-a")
 
@@ -152,7 +152,9 @@ class MemoryLease:
 
     former = 0
 
-    def __init__(self, last: int = 0) -> None:
+    def __init__(self, last: int = 0, ttl_s: float = 0.0) -> None:
+        self.ttl_s = ttl_s
+        self.kept = Kept()
         self.last = last
         self.holder = ""
         self.ours = False
@@ -175,16 +177,27 @@ class MemoryLease:
     async def held(self) -> bool:
         return self.ours
 
+    async def keep(self, epoch: int, text: str) -> None:
+        if self.holder:
+            raise LeaseError(f"held by {self.holder}")
+        self.kept = Kept(text, epoch, epoch)
+
 
 class CountingProbe:
     """A probe that answers at once and counts its calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int, str]] = []
+        self.asked: list[tuple[str, int]] = []
+        self.sign = Sign(0, "silent")
 
     async def call(self, host: str, port: int, user: str) -> ProbeResult:
         self.calls.append((host, port, user))
         return ProbeResult(True, "backup", "200 OK", 1.5)
+
+    async def options(self, host: str, port: int) -> Sign:
+        self.asked.append((host, port))
+        return self.sign
 
 
 class Pages:

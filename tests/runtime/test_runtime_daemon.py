@@ -86,7 +86,7 @@ class Site:
         self.frame = Frame(
             {"edge_1": self.edge},
             (target,),
-            self.probe,
+            {"edge_1": self.probe},
             self.lease,
             self.journal,
             self.path / "socket",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 
+import pytest
 from runtime_rig import MemoryLease, SlowEdge, until
 
 from envmon.actuators.contract import Actuator
@@ -121,3 +122,33 @@ async def test_a_lease_lost_while_a_write_waited_stops_the_write() -> None:
     assert edge.writes == [("outbound", 100, 7)]
     assert [r.outcome for r in reports] == [Outcome.DONE, Outcome.FAILED, Outcome.FAILED]
     assert all("lease" in r.detail for r in reports[1:])
+
+
+class SlowStamp(SlowEdge):
+    """An edge that takes its time to be shown an epoch."""
+
+    async def stamp(self, epoch: int) -> None:
+        await self.gate.wait()
+        await super().stamp(epoch)
+
+
+async def test_no_call_is_moved_anywhere_before_every_edge_was_shown_the_new_epoch() -> None:
+    slow, quick = SlowStamp("a"), SlowEdge("b")
+    slow.gate.clear()
+    async with dispatching({"a": slow, "b": quick}) as (dispatcher, reports, _):
+        dispatcher.execute([StampEpoch("s", ("a", "b"), 7), move(1, 100, "b")])
+        await until(lambda: [r.edge for r in reports] == ["b"], "the stamp of the quick edge")
+        await asyncio.sleep(0.1)
+        assert quick.writes == []
+        slow.gate.set()
+        await until(lambda: quick.writes == [("outbound", 100, 7)], "the move")
+        assert [r.effect for r in reports] == ["s", "s", "e1"]
+
+
+async def test_an_edge_that_hangs_while_it_is_stamped_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envmon.runtime.dispatcher.STAMP_S", 0.2)
+    slow, quick = SlowStamp("a"), SlowEdge("b")
+    slow.gate.clear()
+    async with dispatching({"a": slow, "b": quick}) as (dispatcher, _, _counters):
+        dispatcher.execute([StampEpoch("s", ("a", "b"), 7), move(1, 100, "b")])
+        await until(lambda: quick.writes == [("outbound", 100, 7)], "the move")

@@ -254,7 +254,12 @@ def test_no_request_breaks_the_parser(value: Any) -> None:
     [
         ({"command": "maintenance", "reason": "r"}, "target belongs to maintenance"),
         ({"command": "maintenance", "reason": "r", "target": "hall_a"}, "until ends what begins there"),
-        ({"command": "maintenance_end", "reason": "r", "target": "hall_a", "until": 5}, "until ends what begins there"),
+        ({"command": "maintenance_end", "reason": "r", "target": "hall_a", "until": 5}, "until is the end of a hold"),
+        (
+            {"command": "resume", "reason": "r", "until": 5},
+            "until is the end of a hold, of maintenance or of a shelved",
+        ),
+        ({"command": "hold", "reason": "r", "until": "noon"}, "until must be Unix seconds"),
         ({"command": "shift", "reason": "r", "target": "hall_a"}, "target belongs to maintenance"),
         ({"command": "shelve", "reason": "r", "target": "k", "until": "soon"}, "until must be Unix seconds"),
         ({"command": "shelve", "reason": "r", "target": "k", "until": -1}, "until must be Unix seconds"),
@@ -271,3 +276,8 @@ def test_what_sets_aside_needs_its_target_its_end_and_a_reason(fields, words):
 def test_an_order_to_set_aside_is_read_whole():
     line = json.dumps({"command": "shelve", "reason": "r", "target": "envmon/x/y", "until": 1_500_000_000}).encode()
     assert parse(line) == Request(Command.SHELVE, "", "r", target="envmon/x/y", until=1_500_000_000.0)
+
+
+def test_a_hold_may_have_an_end():
+    assert parse(b'{"command": "hold", "reason": "r"}') == Request(Command.HOLD, "", "r")
+    assert parse(b'{"command": "hold", "reason": "r", "until": 9.5}') == Request(Command.HOLD, "", "r", until=9.5)

@@ -8,9 +8,9 @@ from runtime_rig import CountingProbe, MemoryLease, SlowEdge, until
 
 from envmon.leases.contract import LeaseError
 from envmon.model.event import EdgeReport, EdgeStatus, LeaseReport, ProbeReport, Target
-from envmon.probes.contract import ProbeResult
+from envmon.probes.contract import ProbeResult, Sign
 from envmon.runtime.clock import ScaledClock, SystemClock
-from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeTarget, ProbeWatch
+from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeTarget, ProbeWatch, sign_of_life
 
 TARGET = ProbeTarget("outbound", "edge_1", Target.PRIMARY, "127.0.0.1", 5060, "probe")
 
@@ -63,6 +63,24 @@ async def test_a_look_does_not_wait_for_the_next_beat_and_a_report_is_as_old_as_
     assert reports[1].statuses[0].percent == 100
     assert before <= reports[1].at.mono_ns <= clock.stamp().mono_ns
     assert watch.fence == 5
+
+
+async def test_an_edge_that_takes_no_commands_is_asked_by_sip_whether_calls_still_go_through_it() -> None:
+    reports: list[EdgeReport] = []
+    edge, probe = SlowEdge("edge_1"), CountingProbe()
+    speaks = sign_of_life("edge_1", (TARGET,), {"edge_1": probe})
+    assert sign_of_life("another", (TARGET,), {"edge_1": probe}) is None
+    watch = EdgeWatch("edge_1", edge, ScaledClock(100.0, 0.0), reports.append, speaks=speaks)
+    async with running(watch.run):
+        await until(lambda: len(reports) == 2, "reports of an edge that answers")
+        assert probe.asked == [], "an edge that takes commands is not asked twice"
+        edge.silence(True)
+        await until(lambda: reports[-1].error, "its silence")
+        probe.sign = Sign(503, "it speaks")
+        await until(lambda: reports[-1].speaks, "an answer to OPTIONS, whatever it says")
+        probe.sign = Sign(0, "silent")
+        await until(lambda: not reports[-1].speaks, "silence there too")
+    assert set(probe.asked) == {("127.0.0.1", 5060)}
 
 
 async def test_probe_calls_are_placed_in_time_and_at_once_when_asked() -> None:

@@ -22,8 +22,8 @@ from typing import Self
 
 from envmon.actuators.contract import EdgeError
 from envmon.actuators.kamailio import KamailioEdge
+from envmon.config.edge_settings import EdgeSettings
 from envmon.config.secret import Secret
-from envmon.config.settings import EdgeSettings
 from tests.ports import HOST, free_ports
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "kamailio"

@@ -8,26 +8,25 @@ import asyncio
 import atexit
 import contextlib
 import math
-import os
 import re
 import shutil
 import struct
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 from fuzz_wire import Cutter, Target, v3_message
-from gufo.snmp import SnmpVersion
 
 from envmon.config import ConfigError, load
 from envmon.config.secret import Secret
 from envmon.config.settings import DeviceSettings, SnmpSettings, TrapSettings
 from envmon.drivers.contract import DeviceError
-from envmon.drivers.snmp_community import CommunitySocket
+from envmon.drivers.snmp_community import CommunityPeer
 from envmon.drivers.snmp_session import Session
+from envmon.drivers.snmp_socket import SnmpSocket
 from envmon.drivers.traps import TrapListener
 from envmon.model.reading import Quality, Reading, Severity
 from envmon.profiles.bind import BoundPoint, bind_at, place
@@ -38,8 +37,8 @@ from envmon.profiles.identify import Facts, identify
 from envmon.profiles.loader import ProfileError, load_builtin, load_text
 from envmon.profiles.schema import Address, Profile, Protocol, Register
 from envmon.wire import ber
-from envmon.wire.frame import FrameError
 from envmon.wire.snmp import ErrorStatus, Message, Tag, Value, VarBind, Version, decode_message, encode_message
+from envmon.wire.snmp_community import Community
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,11 +74,7 @@ class _Peer(asyncio.DatagramProtocol):
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        try:
-            asked = decode_message(data)
-        except FrameError:  # the library asks on from an identifier that is none, as it was told
-            self._transport.sendto(b"\xff" * 8, addr)
-            return
+        asked = decode_message(data)
         self.sent.append(self.script(asked))
         end = asked.answer((VarBind(asked.variables[0].oid, Value(Tag.END_OF_MIB_VIEW)),))
         if asked.version is Version.V1:
@@ -105,12 +100,15 @@ class _Walks:
         self.loop.run_until_complete(asyncio.sleep(0))
         self.loop.close()
 
-    def walk(self, version: SnmpVersion, rows: int) -> tuple[str, ...]:
+    def walk(self, version: Version, rows: int) -> tuple[str, ...]:
         """Walk as a poll does. Raises DeviceError."""
+        return self.loop.run_until_complete(asyncio.wait_for(self._walk(version, rows), 4))
+
+    async def _walk(self, version: Version, rows: int) -> tuple[str, ...]:
         port = self.transport.get_extra_info("sockname")[1]
-        session = Session(CommunitySocket("127.0.0.1", port, "public", version), "fuzz")
-        walk = session.walk(_COLUMN, rows)
-        return self.loop.run_until_complete(asyncio.wait_for(walk.indexes(), 4))
+        peer = CommunityPeer(SnmpSocket("127.0.0.1", port), Community(version, b"public"))
+        with contextlib.closing(Session(peer, "fuzz")) as session:
+            return await session.walk(_COLUMN, rows).indexes()
 
 
 @cache
@@ -124,9 +122,9 @@ def snmp_walk(data: bytes) -> None:
     flags, walks = cut.number(), _walks()
     walks.peer.script = lambda asked: _rows_of(asked, flags >> 2, cut)
     walks.peer.sent.clear()
-    version, rows = (SnmpVersion.v1, 0) if flags & 1 else (SnmpVersion.v2c, 10 if flags & 2 else 0)
+    version, rows = (Version.V1, 0) if flags & 1 else (Version.V2C, 10 if flags & 2 else 0)
     found: tuple[str, ...] = ()
-    with _no_noise(), contextlib.suppress(DeviceError):
+    with contextlib.suppress(DeviceError):
         found = walks.walk(version, rows)
     for index in found:
         oid = ber.encode_oid(6, ber.parse_oid(f"{_COLUMN}.{index}"))
@@ -148,19 +146,6 @@ def _rows_of(asked: Message, how: int, cut: Cutter) -> bytes:
     for _ in range(cut.number() % 4):
         whole[cut.number() % len(whole)] = cut.number()
     return bytes(whole)
-
-
-@contextlib.contextmanager
-def _no_noise() -> Iterator[None]:
-    """Swallow what the client library's native code prints when it panics."""
-    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(sink)
 
 
 def _walk_seeds() -> tuple[bytes, ...]:
