@@ -31,7 +31,7 @@ from envmon.model.effect import (
     StampEpoch,
     TrafficEffect,
 )
-from envmon.model.event import EffectReport, Event, Order, OrderReceived, Outcome, PolicyLoaded, Tick
+from envmon.model.event import DeviceBatch, EffectReport, Event, Order, OrderReceived, Outcome, PolicyLoaded, Tick
 from envmon.runtime import scribe
 from envmon.runtime.clock import Beat, Clock
 from envmon.runtime.conditions import Conditions
@@ -209,6 +209,8 @@ class Engine(Generic[W]):
         self._world = step.world
         self._outlets.recorded(event, step)
         self._counters.events += 1
+        if isinstance(event, DeviceBatch) and not step.decisions and not step.effects:
+            return  # nearly every event: nothing to journal, to hand out or to answer
         self._counters.decisions.update(decision.rule for decision in step.decisions)
         traffic = self._hand_out_hints(step.effects)
         written = await self._write(event, traffic, step.decisions)
