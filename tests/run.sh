@@ -9,9 +9,9 @@ cd "$root"
 . "$root/deploy/venv.sh"
 
 PACKAGES="kamailio kamailio-sqlite-modules kamailio-tls-modules sqlite3 sip-tester mosquitto mosquitto-clients snmpd snmp prometheus openssl"
-PACKAGES="$PACKAGES etcd-server bind9 bind9-dnsutils"
+PACKAGES="$PACKAGES etcd-server bind9 bind9-dnsutils iproute2 faketime util-linux mount"
 PROGRAMS="kamailio sipp sqlite3 mosquitto mosquitto_sub snmpd snmpget prometheus promtool openssl systemd-analyze"
-PROGRAMS="$PROGRAMS etcd named dig"
+PROGRAMS="$PROGRAMS etcd named dig ip faketime nsenter mount"
 PATH="$PATH:/usr/sbin:/sbin"
 
 # Hundreds of processes are started: none compiles envmon anew.

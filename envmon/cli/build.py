@@ -18,6 +18,7 @@ from envmon import __version__
 from envmon.actuators import ACTUATORS
 from envmon.cli.configured import configured, place_of
 from envmon.cli.door import OrderDoor
+from envmon.cli.logs import Narrator, both
 from envmon.cli.places import JOURNAL
 from envmon.config import ConfigError
 from envmon.config.edge_settings import EdgeSettings
@@ -200,7 +201,7 @@ class Assembly:
             version=__version__,
             people=self.settings.people,
             verify=lambda: _journal_fault(self._journal.path),
-            recorded=self.recorder.record,
+            recorded=both(self.recorder.record, Narrator(self._clock).tell),
             probe_s=self.settings.probe_every_s,
         )
 
@@ -252,6 +253,8 @@ class Assembly:
             found["pages"] = "undelivered pages are kept in memory only"
         if self._traps is not None and self._traps.failure:
             found["traps"] = f"no notifications are received, polling goes on: {self._traps.failure}"
+        if self.recorder.failure:
+            found["recorder"] = f"nothing is recorded, all else goes on: {self.recorder.failure}"
         if told["reload_error"]:
             found["reload"] = told["reload_error"]
         return found

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envmon.cli.desk import Desk, chosen
-from envmon.core.explain import Part, Told, explain_decision, plain, text
+from envmon.core.explain import Part, explain_decision, plain, text
 from envmon.journal.chain import Line
 from envmon.journal.reader import JournalReader
 from envmon.journal.record import JournalError
+from envmon.journal.told import told
 from envmon.runtime.ask import AskError
 
 
@@ -36,8 +37,8 @@ def now(desk: Desk, *, as_json: bool) -> int:
     if "status" not in answer:
         print(f"envmon: {answer.get('error', 'no status was told')}", file=sys.stderr)
         return 1
-    told = answer["status"]["explain"]
-    _show([Part(part["title"], tuple(part["lines"])) for part in told], as_json=as_json)
+    parts = answer["status"]["explain"]
+    _show([Part(part["title"], tuple(part["lines"])) for part in parts], as_json=as_json)
     return 0
 
 
@@ -52,7 +53,7 @@ def decision(path: Path, wanted: str, *, as_json: bool) -> int:
     if line is None:
         print(f"envmon: {path}: no decision {wanted}; envmon journal show lists the lines", file=sys.stderr)
         return 1
-    _show(explain_decision(_told(line)), as_json=as_json)
+    _show(explain_decision(told(line)), as_json=as_json)
     return 0
 
 
@@ -68,29 +69,6 @@ def _find(journal: JournalReader, wanted: str) -> Line | None:
         if record.rule and (record.rule == wanted or named):
             found = line
     return found
-
-
-def _told(line: Line) -> Told:
-    record = line.record
-    return Told(
-        rule=record.rule,
-        subject=record.subject,
-        sentence=record.text,
-        why=record.extra.get("why", ""),
-        facts=record.facts,
-        wall=record.wall,
-        refused="refused" in record.extra,
-        effect=_effect(record.effect),
-    )
-
-
-def _effect(permitted: str) -> str:
-    if not permitted:
-        return ""
-    effect = json.loads(permitted)
-    edges = ", ".join(effect.get("edges", ()))
-    what = f"{effect['percent']} % of new calls to the backup" if "percent" in effect else "its epoch"
-    return f"it permitted: {what} at {edges}, epoch {effect.get('epoch')}"
 
 
 def _show(parts: Sequence[Part], *, as_json: bool) -> None:

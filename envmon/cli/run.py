@@ -9,7 +9,7 @@ import logging
 import sys
 from pathlib import Path
 
-from envmon.cli import heap
+from envmon.cli import heap, logs
 from envmon.cli.build import Assembly, open_journal, run_forever
 from envmon.cli.configured import configured
 from envmon.cli.credentials import unreadable
@@ -29,7 +29,7 @@ EX_SOFTWARE = 70  # sysexits.h
 
 def run(config: Path) -> int:
     """Run the daemon of ``config`` until SIGTERM; returns the exit code."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logs.to_stderr()
     logging.getLogger("mqtt").setLevel(logging.ERROR)
     try:
         with heap.building():

@@ -70,7 +70,9 @@ def _fault(document: Document, detail: Any) -> Fault:
     loc, kind = detail["loc"], detail["type"]
     path = _path(loc)
     if loc[-1:] == ("[key]",):
-        return document.fault(path, _name_text(str(path[-1]), kind), key=True)
+        given = str(path[-1])
+        text = _pattern(path, given) if kind == "string_pattern_mismatch" else _name_text(given, kind)
+        return document.fault(path, text, key=True)
     if kind == "extra_forbidden":
         return document.fault(path, f"unknown key{did_you_mean(str(path[-1]), _known(path[:-1]))}", key=True)
     return document.fault(path, _text(path, kind, detail.get("ctx", {}), detail["input"]))
@@ -111,7 +113,11 @@ def _pattern(path: Path, given: str) -> str:
         case ("devices", _, "serves"):
             return "must be zone.unit, such as hall_a.crac_1"
         case ("publish", "mqtt", "prefix"):
-            return "must be topic levels such as envmon/v1, without # or + and without a / at either end"
+            return "must be topic levels such as envmon/v1: no $ at the start, no # or +, no / at either end"
+        case ("web", "orders", "people", _, "user"):
+            return "must be a user name of this host: lower-case letters, digits, _ . or -, such as ann"
+        case ("web", "orders", "people", *_):
+            return "must say what the certificate says, as email:ann@example.com, cn:, dns:, uri: or sha256:FINGERPRINT"
         case (*_, "mqtt", "topic"):
             return "must be one topic such as envmon/v1/houston/state, without # or + and without spaces"
         case ("edges", _, "probe_user") | (*_, "call"):

@@ -19,6 +19,8 @@ from envmon.config.values import endpoint
 
 UNFENCED = frozenset({"dispatcher", "command"})
 """Kinds of edge that keep no epoch of their own where two daemons would meet it."""
+TOPICS = frozenset({"state", "status"})
+"""Levels below the site's that are envmon's own; see publishers.documents."""
 SEEN_BY_ITSELF = frozenset({"edges", "every_edge", "probe_call", "dwell", "lease"})
 """Readiness items that are nobody else's word."""
 PORTS = {"snmp": 161, "modbus": 502}
@@ -30,6 +32,7 @@ def reference_faults(document: Document, profiles: Mapping[str, Known]) -> list[
     return [
         *_standing(document),
         *_places(document),
+        *_topics(document),
         *_served(document),
         *_units(document),
         *_protocols(document, profiles),
@@ -67,6 +70,19 @@ def _places(document: Document) -> Iterator[Fault]:
     for zone in document.names("zones"):
         if document.word("zones", zone, "at") == "backup" and "backup" not in document.data:
             yield document.fault(("zones", zone, "at"), "there is no backup site; add backup: {site: NAME}")
+
+
+def _topics(document: Document) -> Iterator[Fault]:
+    """Check that nothing has the name of a topic of ours, beside which its readings would be published."""
+    names: list[tuple[tuple[str | int, ...], str]] = [
+        ((section, name), name) for section in ("zones", "devices") for name in document.names(section)
+    ]
+    names += [(("places", at), place) for at, place in document.words("places")]
+    for path, name in names:
+        if name in TOPICS:
+            yield document.fault(
+                path, f"{name} is a topic of envmon's own (PREFIX/SITE/{name}); name it otherwise", key=True
+            )
 
 
 def _served(document: Document) -> Iterator[Fault]:

@@ -137,7 +137,9 @@ class MqttEntry(BrokerEntry):
 
     zone: Name
     """The zone or place it stands in."""
-    prefix: Annotated[str, Field(pattern=r"^[^#+/\s]+(/[^#+/\s]+)*$")] = default(MqttSettings, "prefix")
+    prefix: Annotated[str, Field(pattern=r"^[^$#+/\s\x00][^#+/\s\x00]*(/[^#+/\s\x00]+)*$")] = default(
+        MqttSettings, "prefix"
+    )
     """First levels of every topic."""
     qos: Annotated[int, Field(ge=0, le=1)] = default(MqttSettings, "qos")
     """Quality of service of readings."""

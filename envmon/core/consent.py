@@ -39,6 +39,7 @@ def consent(world: World, policy: Policy, order: Order) -> tuple[Step, Order | N
         glass=answer(order.break_glass),
         asked=Asked.NONE if request is None else Asked.STANDS if request.state == state else Asked.CHANGED,
         other=answer(request is not None and order.person != request.order.person),
+        late=answer(order.late),
     )
     found = find(CONSENT_RULES, facts)
     if found is None:

@@ -4,6 +4,7 @@ Rules
   - Two different people for what one alone could abuse: to disarm, and to move calls against a refusal.
   - An approval is given for a state. Once that state is another one, the request is worth nothing.
   - Break-glass needs nobody else and tells everybody.
+  - An order that nobody waits for any more is refused: whoever gave it has been told that it failed, or has left.
 """
 
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class ConsentFacts:
     glass: Answer  # YES: break-glass was asked for
     asked: Asked  # of an approval
     other: Answer  # YES: who approves is not who asked
+    late: Answer  # YES: nobody waits for its answer any more
 
 
 YES, NO = Answer.YES, Answer.NO
@@ -62,23 +64,28 @@ ACTING = (Access.OPERATOR, Access.APPROVER)
 # fmt: off
 CONSENT_RULES: tuple[Row[ConsentAct], ...] = (
     row("P10", "Refused: your role may look, and give no orders.",
-        ConsentAct.SAY, refuses=True, page=Urgency.WARNING, access=Access.VIEWER),
+        ConsentAct.SAY, refuses=True, page=Urgency.WARNING, access=Access.VIEWER, late=NO),
+    row("P11", "Refused: the order comes too late, whoever gave it waits for no answer any more.",
+        ConsentAct.SAY, refuses=True, late=YES),
     row("P20", "A second person is needed: the order waits for an approver.",
-        ConsentAct.ASK, page=Urgency.WARNING, step=Step.ORDER, access=ACTING, need=Need.TWO, glass=NO),
+        ConsentAct.ASK, page=Urgency.WARNING, step=Step.ORDER, access=ACTING, need=Need.TWO, glass=NO,
+        late=NO),
     row("P21", "Break-glass: carried out on one person's word, and everybody is told.",
-        ConsentAct.CARRY_OUT, page=Urgency.CRITICAL, step=Step.ORDER, access=ACTING, need=Need.TWO, glass=YES),
+        ConsentAct.CARRY_OUT, page=Urgency.CRITICAL, step=Step.ORDER, access=ACTING, need=Need.TWO, glass=YES,
+        late=NO),
     row("P30", "Refused: no such request waits; it was answered, or it has run out.",
-        ConsentAct.SAY, refuses=True, step=Step.APPROVAL, access=ACTING, asked=Asked.NONE),
+        ConsentAct.SAY, refuses=True, step=Step.APPROVAL, access=ACTING, asked=Asked.NONE, late=NO),
     row("P31", "Refused: only an approver may approve.",
         ConsentAct.SAY, refuses=True, page=Urgency.WARNING, step=Step.APPROVAL, access=Access.OPERATOR,
-        asked=(Asked.CHANGED, Asked.STANDS)),
+        asked=(Asked.CHANGED, Asked.STANDS), late=NO),
     row("P32", "Refused: the second person must be another than the first.",
         ConsentAct.SAY, refuses=True, page=Urgency.WARNING, step=Step.APPROVAL, access=Access.APPROVER,
-        asked=(Asked.CHANGED, Asked.STANDS), other=NO),
+        asked=(Asked.CHANGED, Asked.STANDS), other=NO, late=NO),
     row("P33", "Refused: what the request was made for has changed since. Ask again.",
-        ConsentAct.SAY, refuses=True, step=Step.APPROVAL, access=Access.APPROVER, asked=Asked.CHANGED, other=YES),
+        ConsentAct.SAY, refuses=True, step=Step.APPROVAL, access=Access.APPROVER, asked=Asked.CHANGED, other=YES,
+        late=NO),
     row("P34", "Approved by a second person: the order is carried out.",
         ConsentAct.CARRY_OUT, page=Urgency.INFO, step=Step.APPROVAL, access=Access.APPROVER, asked=Asked.STANDS,
-        other=YES),
+        other=YES, late=NO),
 )
 # fmt: on

@@ -222,7 +222,10 @@ def _report(world: World, event: ReadinessReport) -> World:
     before = state.reports.get(event.item)
     if before is not None and event.at.mono_ns < before.at_ns:
         return world
-    view = ReportView(event.passed, event.at.mono_ns, event.why, event.value)
+    if event.error:
+        view = replace(before or ReportView(passed=False, at_ns=0, why=""), error=event.error)
+    else:
+        view = ReportView(event.passed, event.at.mono_ns, event.why, event.value)
     reports = {**state.reports, event.item: view}
     return _with_routes(world, {**world.routes, event.route: _with_reports(state, reports)})
 

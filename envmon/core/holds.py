@@ -22,6 +22,7 @@ LONGEST_S = 86_400.0
 WARN_S = 900.0
 AGAIN_S = 3_600.0
 BRIEF = 0.5  # a hold shorter than twice WARN_S is warned of when this part of it is over
+ENDS_SOON = "M36"
 TOLD = frozenset({ModeAct.EXTEND, ModeAct.WARN, ModeAct.LIFT, ModeAct.REMIND})
 
 
@@ -66,11 +67,13 @@ def told(world: World) -> World:
 
 def noticed(world: World, found: Row[ModeAct], why: str, order: Order | None, *, standing: bool) -> World:
     """The world with a page of its own about what a rule did; ``standing``: the page of the hold is open already."""
+    if found.action is not ModeAct.SAY:  # whatever happens to a hold, the word that it ends soon is out of date
+        notices = {key: each for key, each in world.notices.items() if not key.startswith(f"{ENDS_SOON}-")}
+        world = replace(world, notices=notices)
     if found.page is None or not (found.action in TOLD or (found.action is ModeAct.HOLD and standing)):
         return world
-    others = {key: each for key, each in world.notices.items() if not key.startswith("M36-")}
     key = f"{found.id}-{order.id[:8] if order is not None else world.now.mono_ns // SECOND}"
-    return notice(replace(world, notices=others), key, f"{found.sentence} {why}", found.page, AGAIN_S)
+    return notice(world, key, f"{found.sentence} {why}", found.page, AGAIN_S)
 
 
 def ends(world: World) -> str:

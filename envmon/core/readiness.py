@@ -161,11 +161,12 @@ def _dwell(world: World, route: RoutePolicy, state: RouteState) -> Item:
 def _report(world: World, policy: Policy, route: RoutePolicy, state: RouteState, name: str) -> Item:
     """An item somebody else checks: its last report, unless it is too old to speak for now."""
     view = state.reports.get(name)
-    if view is None:
-        return Item(name, None, "not reported yet")
+    error = f": {view.error}" if view is not None and view.error else ""
+    if view is None or not view.at_ns:
+        return Item(name, None, f"not reported yet{error}")
     age = age_s(world.now, view.at_ns)
     if age > route.proof_stands_s:
-        return Item(name, None, f"reported {age:.0f} s ago, a report stands for {route.proof_stands_s:.0f} s")
+        return Item(name, None, f"reported {age:.0f} s ago, a report stands for {route.proof_stands_s:.0f} s{error}")
     if view.value is None:
         return Item(name, view.passed, view.why)
     calls = sum(status.active_primary for status in shown(world, policy, route).values())

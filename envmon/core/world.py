@@ -170,12 +170,13 @@ class ProbeView:
 
 @dataclass(frozen=True, slots=True)
 class ReportView:
-    """The last outside report of a readiness item."""
+    """The last outside report of a readiness item, ``at_ns`` 0 before any; ``error``: why there is no newer one."""
 
     passed: bool
     at_ns: int
     why: str
     value: float | None = None
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from envmon.drivers.snmp_socket import SnmpSocket, identifiers
 from envmon.wire.snmp import PduType
 from envmon.wire.snmp_pdu import NotAllowedError, Pdu, decode, encode
-from envmon.wire.snmp_usm import Engine, Login, Opened, open_, seal
+from envmon.wire.snmp_usm import Engine, Login, Opened, Opener, seal
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class _ReportError(Exception):
 class UserPeer:
     """One agent; see ``snmp_session.Peer``. ``login`` has the keys of the passwords, not yet of the agent's engine."""
 
-    __slots__ = ("_at", "_context", "_keys", "_login", "_seen", "socket")
+    __slots__ = ("_at", "_context", "_keys", "_login", "_opener", "_seen", "socket")
 
     def __init__(self, socket: SnmpSocket, login: Login, context: bytes) -> None:
         self.socket = socket
@@ -51,15 +51,17 @@ class UserPeer:
         self._at = Engine()
         self._seen = 0.0
         self._keys = _STRANGER
+        self._opener = Opener(_STRANGER)
 
     async def log_in(self) -> None:
         """Learn the agent's engine (RFC 3414 section 4). Raises FrameError and OSError."""
-        self._at, self._keys = Engine(), _STRANGER
+        self._at = Engine()
+        self._use(_STRANGER)
         try:
             await self._exchange(encode(Pdu(PduType.GET, next(identifiers), ())), bytes)
         except _ReportError as told:
             self._learn(told.report.engine)
-        self._keys = self._login.at(self._at.identifier)
+        self._use(self._login.at(self._at.identifier))
 
     async def ask(self, pdu: bytes, read: Callable[[bytes], T | None]) -> T:
         """Ask, and return what ``read`` makes of the PDU of the answer. Raises as it does, and as ``log_in`` does."""
@@ -80,7 +82,7 @@ class UserPeer:
         return await self.socket.ask(request, lambda data: self._opened(data, number, read))
 
     def _opened(self, data: bytes, number: int, read: Callable[[bytes], T | None]) -> T | None:
-        answer = open_(data, self._keys)
+        answer = self._opener.open(data)
         if answer.number != number:
             return None
         if answer.is_report or answer.engine.identifier != self._at.identifier:
@@ -95,6 +97,9 @@ class UserPeer:
             return self._at
         passed = int(time.monotonic() - self._seen)
         return Engine(self._at.identifier, self._at.boots, self._at.seconds + passed)
+
+    def _use(self, keys: Login) -> None:
+        self._keys, self._opener = keys, Opener(keys)
 
     def _learn(self, engine: Engine) -> None:
         self._at, self._seen = engine, time.monotonic()

@@ -12,14 +12,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from envmon.core.explain import explain_decision
+from envmon.core.words import phrase
 from envmon.journal.chain import Line, Verification
 from envmon.journal.document import Block, Heading, Items, Paragraph, Table
 from envmon.journal.record import Entry, JournalError
 from envmon.journal.show import verdict
+from envmon.journal.told import told as of_line
 
 BEFORE_S, AFTER_S = 600.0, 60.0  # what is shown around an episode
 USER_MINUTES, OUTAGE_MIN = 900_000, 30
 CLOSED, DRAINED = "T50", ("T23", "T25")
+TELLING = ("proven", "overdue", "contradicted", "faltering")
 NUMBERS = ("calls_primary", "calls_backup", "calls_left")
 
 
@@ -68,6 +72,8 @@ def report(lines: Sequence[Line], id_: str, found: Verification, users: int = 0)
         *_decisions(mine),
         Heading(2, "Calls"),
         *_calls(mine),
+        Heading(2, "Proof"),
+        *_proof(mine),
         Heading(2, "Who ordered what"),
         *_orders(mine),
         Heading(2, "Reporting thresholds (for counsel)"),
@@ -105,10 +111,27 @@ def _decisions(lines: Sequence[Line]) -> Iterator[Block]:
     for line in told:
         record = line.record
         yield Heading(3, f"#{line.seq} {record.rule} {record.subject}, {_at(record.wall)}")
-        yield Paragraph(record.text)
-        evidence = [part for part in record.extra.get("why", "").split("; ") if part]
-        facts = ", ".join(f"{name}={value}" for name, value in record.facts)
-        yield Items([*evidence, *([f"facts: {facts}"] if facts else [])])
+        said, *parts = explain_decision(of_line(line))
+        yield Items(said.lines)
+        for part in parts:
+            yield Paragraph(f"{part.title}:")
+            yield Items(part.lines)
+
+
+def _proof(lines: Sequence[Line]) -> Iterator[Block]:
+    """What was seen at the edges after each command: how the writes ended, and whether the move was proven."""
+    writes = [line.record for line in lines if line.record.entry is Entry.RESULT]
+    seen = [(line, dict(line.record.facts).get("proof", "")) for line in lines]
+    stages = [(line.record, proof) for line, proof in seen if proof in TELLING]
+    if not writes and not stages:
+        yield Paragraph("Nothing was written to an edge, so there is nothing to prove.")
+    if writes:
+        yield Paragraph("How each write ended; done means that the edge reported it when it was read back.")
+        yield Table(("time (UTC)", "edge", "write"), [(_at(each.wall), each.subject, each.text) for each in writes])
+    if stages:
+        yield Paragraph("What read-back, call counters and probe calls said of the move, when a rule asked.")
+        rows = [(_at(each.wall), each.rule, phrase("proof", proof), each.text) for each, proof in stages]
+        yield Table(("time (UTC)", "rule", "proof", "decision"), rows)
 
 
 def _calls(lines: Sequence[Line]) -> Iterator[Block]:
@@ -154,6 +177,10 @@ def _thresholds(lines: Sequence[Line], start: float, users: int) -> Iterator[Blo
             items.append(f"If none of them had worked: {users:,} users x {gap / 60:.1f} min = {users * gap / 60:,.0f}.")
     elif commanded:
         items.append("The move was commanded and never proven: how long calls failed, the carrier's records say.")
+        if users:
+            gap = max(line.record.wall for line in lines) - commanded[0]
+            lost = f"{users:,} users x {gap / 60:.1f} min = {users * gap / 60:,.0f}"
+            items.append(f"If none had worked since: {lost} by the last line.")
     else:
         items.append("envmon moved no calls in this episode.")
     if users:

@@ -134,7 +134,8 @@ class ProbeReport:
 class ReadinessReport:
     """Somebody outside checked one thing the backup of ``route`` needs (capacity, list parity, the carrier's route).
 
-    ``item`` is a name in the route's ``proofs``, ``why`` says what was found. ``at`` is when it was checked.
+    ``item`` is a name in the route's ``proofs``, ``why`` says what was found. ``at`` is when it was checked. With an
+    ``error`` nothing was learnt: the last word stands, and grows old.
     """
 
     at: Stamp
@@ -143,6 +144,7 @@ class ReadinessReport:
     passed: bool
     why: str
     value: float | None = None  # for call_capacity: how many more calls the backup can take
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,7 @@ class Order:
     ``who`` is for people to read, ``person`` is who is behind it: two orders of one person have one ``person``.
     ``override`` orders against a refusal, ``break_glass`` does alone what needs two; ``request`` is what is approved.
     ``target`` is what is set aside (a unit, a page's key), ``until`` its end in Unix seconds.
+    ``late`` tells that nobody waited for its answer any more when it was taken.
     """
 
     id: str
@@ -253,6 +256,7 @@ class Order:
     request: str = ""
     target: str = ""
     until: float = 0.0
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

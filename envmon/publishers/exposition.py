@@ -20,6 +20,7 @@ from envmon.model.event import DeviceBatch
 from envmon.model.reading import Quality, Reading, Role, Severity
 from envmon.model.readings import Sheet, columns
 from envmon.model.verdict import Basis, Mode, Phase, Position, Sight, Verdict
+from envmon.model.weather import Posture
 from envmon.publishers import families as f
 from envmon.publishers.texts import Texts
 
@@ -176,6 +177,10 @@ def status_block(site: str, status: Mapping[str, Any]) -> Block:
     if standby := status.get("standby"):
         lines.add(f.STANDBY, (*where, "yes" if standby.get("inherits") else "no"), 1)
     lines.add(f.EPOCH, where, lease.get("epoch"))
+    lines.add_set(f.POSTURE, where, Posture, (status.get("storm") or {}).get("posture"))
+    lines.add(f.MAINTENANCE, where, len(status.get("maintenance") or {}))
+    lines.add(f.SHELVED, where, len(status.get("shelved") or {}))
+    lines.add(f.HOLD_END, where, (status.get("hold") or {}).get("until"))
     lines.add(f.STATUS_TIME, where, status.get("time"))
     raised = list((status.get("pages") or {}).values())
     for urgency in Urgency:

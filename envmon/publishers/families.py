@@ -135,6 +135,12 @@ STANDBY = _gauge(
     "standby", (*SITE, "inherits"), "1 for a daemon that stands by for another; whether it could go on from there."
 )
 EPOCH = _gauge("lease_epoch", SITE, "The epoch of this daemon's lease; it only ever grows.")
+POSTURE = _gauge("posture", (*SITE, "posture"), "1 for the storm posture, 0 for the others.")
+MAINTENANCE = _gauge("maintenance", SITE, "Units, zones, edges and sites that are in maintenance.")
+SHELVED = _gauge("shelved_pages", SITE, "Pages that are shelved.")
+HOLD_END = _gauge(
+    "hold_end_timestamp_seconds", SITE, "When the hold by order ends, in Unix seconds; no series without one."
+)
 STATUS_TIME = _gauge("status_timestamp_seconds", SITE, "When the loop last told its status, in Unix seconds.")
 
 FAMILIES: tuple[Family, ...] = (
@@ -173,6 +179,10 @@ FAMILIES: tuple[Family, ...] = (
     ARMED,
     LEASE,
     EPOCH,
+    POSTURE,
+    MAINTENANCE,
+    SHELVED,
+    HOLD_END,
     STATUS_TIME,
 )
 """In the order in which they are exposed."""

@@ -3,11 +3,13 @@
 Rules
   - Blocking: it is for the command line, never for the daemon's loop.
   - Every fault is one AskError that says what to do.
+  - An order says until when its answer is waited for: a daemon that reads it later does not carry it out.
 """
 
 import json
 import os
 import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,8 @@ def ask(path: Path, request: Mapping[str, Any], wait_s: float = WAIT_S) -> dict[
         connection.settimeout(wait_s)
         try:
             connection.connect(os.fspath(path))
-            connection.sendall(json.dumps(dict(request)).encode() + b"\n")
+            deadline = time.clock_gettime(time.CLOCK_BOOTTIME) + wait_s
+            connection.sendall(json.dumps({**request, "deadline": deadline}).encode() + b"\n")
             line = _read_line(connection)
         except (FileNotFoundError, ConnectionRefusedError):
             raise AskError(f"{path}: no daemon answers there; is envmon running?") from None

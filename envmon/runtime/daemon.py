@@ -79,7 +79,7 @@ class Daemon(Generic[W]):
         self._probes = [
             ProbeWatch(to, frame.probes[to.edge], clock, self._engine.post, frame.probe_s) for to in frame.targets
         ]
-        self._desk = OrderDesk(frame.socket, self._order, self.told, self.counters, frame.people)
+        self._desk = OrderDesk(frame.socket, self.order, self.told, self.counters, frame.people)
         self._conditions = Conditions(self._page, lambda: str(self._engine.status().get("site", "")))
         self._audit = Audit(frame.verify, self._audited)
         self._poller = self._new_poller({})
@@ -301,12 +301,6 @@ class Daemon(Generic[W]):
         self._conditions.tell("journal/broken", text, "the journal's chain is whole", Urgency.CRITICAL)
 
     async def order(self, order: Order, wanted: Callable[[], bool]) -> Answer:
-        """Give an order that came in by another door than the socket, if anybody still waits for its answer."""
-        if not wanted():
-            return Answer(False, False, error="whoever gave the order has left")
-        return await self._order(order)
-
-    async def _order(self, order: Order) -> Answer:
         """Give an order; one that moves calls to the backup is judged on probe calls placed after it was given."""
         shift = self._engine.status().get("requests", {}).get(order.request, {"command": order.command})
         if shift["command"] in (Command.SHIFT, Command.DRILL):
@@ -315,7 +309,7 @@ class Daemon(Generic[W]):
             with suppress(TimeoutError):
                 async with asyncio.timeout(PROVE_S):
                     await asyncio.gather(*(probe.fresh() for probe in asked))
-        return await self._engine.order(order)
+        return await self._engine.order(order, wanted)
 
     def _hint(self, effect: PollFaster | AskProbe) -> None:
         match effect:

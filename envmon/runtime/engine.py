@@ -7,7 +7,8 @@ Rules
     epoch is stamped without waiting for that: it moves nothing, and fences who held before.
   - When the journal cannot be written no call is moved: its traffic effects are reported failed, the page
     ``journal/failed`` is raised, and everything else goes on.
-  - An order is answered from the decision that names it, after its line is on disk or known not to be.
+  - An order is answered from the decision that names it, after its line is on disk or known not to be. One that nobody
+    waits for any more when its turn comes is refused.
 
 Theory of operation
   Level-triggered, so nothing withheld needs a memory: the core sees that the edges do not show what it commanded
@@ -17,7 +18,7 @@ Theory of operation
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from envmon.model.effect import (
@@ -30,7 +31,7 @@ from envmon.model.effect import (
     StampEpoch,
     TrafficEffect,
 )
-from envmon.model.event import EffectReport, Event, Order, OrderReceived, Outcome, PolicyLoaded, Tick
+from envmon.model.event import DeviceBatch, EffectReport, Event, Order, OrderReceived, Outcome, PolicyLoaded, Tick
 from envmon.runtime import scribe
 from envmon.runtime.clock import Beat, Clock
 from envmon.runtime.conditions import Conditions
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0
 SNAPSHOT_S = 10.0
 ANSWER_S = 15.0  # real seconds an operator waits for an answer
+UNKNOWN = "whoever takes the lease from here would not know of it; give the order there, too"
 BREATH = 50  # events between two yields to the other tasks
 
 W = TypeVar("W")
@@ -98,6 +100,14 @@ class Answer:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who waits for an order's answer, and whether still."""
+
+    future: asyncio.Future[Answer]
+    wanted: Callable[[], bool]
+
+
 class Engine(Generic[W]):
     """The world and its one writer."""
 
@@ -119,7 +129,7 @@ class Engine(Generic[W]):
         self._clock = clock
         self._counters = counters
         self._inbox = Inbox(counters)
-        self._asked: dict[str, asyncio.Future[Answer]] = {}
+        self._asked: dict[str, _Asked] = {}
         self._withheld: list[EffectReport] = []
         self._conditions = Conditions(outlets.page, lambda: str(self.status().get("site", "")))
         self._saved_at = self._ticked_at = clock.now()
@@ -144,10 +154,10 @@ class Engine(Generic[W]):
         """Return the seconds since the last tick was taken: small while the engine turns, growing while it hangs."""
         return self._clock.now() - self._ticked_at
 
-    async def order(self, order: Order) -> Answer:
-        """Give an order and wait for its answer."""
+    async def order(self, order: Order, wanted: Callable[[], bool] = lambda: True) -> Answer:
+        """Give an order and wait for its answer; ``wanted`` tells, when its turn comes, whether anybody still waits."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._asked[order.id] = future
+        self._asked[order.id] = _Asked(future, wanted)
         self._counters.orders += 1
         self.post(OrderReceived(self._clock.stamp(), order))
         try:
@@ -193,10 +203,14 @@ class Engine(Generic[W]):
     async def _turn(self, event: Event) -> None:
         if isinstance(event, Tick):
             self._look_after_journal(event)
+        if isinstance(event, OrderReceived):
+            event = self._taken(event)
         step = self._mind.advance(self._world, event)
         self._world = step.world
         self._outlets.recorded(event, step)
         self._counters.events += 1
+        if isinstance(event, DeviceBatch) and not step.decisions and not step.effects:
+            return  # nearly every event: nothing to journal, to hand out or to answer
         self._counters.decisions.update(decision.rule for decision in step.decisions)
         traffic = self._hand_out_hints(step.effects)
         written = await self._write(event, traffic, step.decisions)
@@ -207,7 +221,8 @@ class Engine(Generic[W]):
         if self._heritage is not None and (step.decisions or isinstance(event, Tick)):
             self._heritage.look(self._world)
         if isinstance(event, OrderReceived):
-            self._answer(event.order, step.decisions, traffic, written)
+            carried = not all(decision.refused for decision in step.decisions)
+            self._answer(event.order, step.decisions, await self._wanting(traffic, written, carried))
         if step.decisions or isinstance(event, Tick):
             self._outlets.turned()
 
@@ -257,20 +272,28 @@ class Engine(Generic[W]):
                     EffectReport(self._clock.stamp(), effect.id, edge, Outcome.FAILED, f"not executed: {why}")
                 )
 
-    def _answer(
-        self, order: Order, decisions: Sequence[Decision], traffic: Sequence[TrafficEffect], written: bool
-    ) -> None:
-        future = self._asked.get(order.id)
-        if future is None or future.done():
+    def _taken(self, event: OrderReceived) -> OrderReceived:
+        """An order's turn has come: it is judged by who waits for it now, not by when it came in."""
+        asked = self._asked.get(event.order.id)
+        late = asked is None or not asked.wanted()
+        return replace(event, at=self._clock.stamp(), order=replace(event.order, late=late))
+
+    async def _wanting(self, traffic: Sequence[TrafficEffect], written: bool, carried: bool) -> str:
+        """What an order lacks to outlive this process and this host, "" for nothing."""
+        if not written:
+            moved = "no call was moved" if traffic else "it is lost at a restart"
+            return f"the journal cannot be written ({self._ledger.failure}): {moved}"
+        unknown = await self._heritage.known() if self._heritage is not None and carried else ""
+        return f"in force here, but {UNKNOWN}: {unknown}" if unknown else ""
+
+    def _answer(self, order: Order, decisions: Sequence[Decision], error: str) -> None:
+        asked = self._asked.get(order.id)
+        if asked is None or (future := asked.future).done():
             return
         mine = tuple(decision for decision in decisions if decision.order == order.id)
         if not mine:
             future.set_result(Answer(False, False, error="no rule answers this order; that is a fault of envmon"))
             return
-        error = ""
-        if not written:
-            moved = "no call was moved" if traffic else "it is lost at a restart"
-            error = f"the journal cannot be written ({self._ledger.failure}): {moved}"
         refused = all(decision.refused for decision in mine)
         future.set_result(Answer(not refused and not error, refused, mine, error))
 

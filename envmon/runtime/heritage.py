@@ -8,6 +8,7 @@ Rules
   - But when storing has failed for a whole TTL while the lease went on (etcd that can be read but not written), calls
     are moved all the same, and it pages: losing them in a dying room is worse than an heir that starts held. Such an
     heir sees edges that contradict what it inherits, or nothing new at all, never two that act.
+  - An order is answered when an heir would know of it, or the answer says that it would not (``known``).
   - Nothing of this concerns a lease that nobody can follow.
 """
 
@@ -72,6 +73,12 @@ class Heritage(Generic[W]):
         self._fail(why)
         return f"what an heir must know is not kept under the lease: {why}"
 
+    async def known(self) -> str:
+        """Wait as ``settled`` does; why an heir would not know of the last decision, "" when it would."""
+        if self._lease.ttl_s and self._wanted is None:
+            return "the lease is not held"
+        return await self.settled() or self.trouble
+
     @property
     def trouble(self) -> str:
         """Why nothing could be kept for a whole TTL; "" while it can."""
@@ -79,7 +86,8 @@ class Heritage(Generic[W]):
         return self._failure if since is not None and time.monotonic() - since >= self._lease.ttl_s else ""
 
     async def close(self) -> None:
-        """Let go of a write that is under way."""
+        """Wait as ``settled`` does, so that whoever follows knows the last word; let go of a write that hangs."""
+        await self.settled()
         if self._storing is not None:
             self._storing.cancel()
             await asyncio.gather(self._storing, return_exceptions=True)

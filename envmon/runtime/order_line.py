@@ -4,6 +4,8 @@ Rules
   - A request is ``{"command": ..., "route": ..., "reason": ...}``; ``route`` is "" for orders of the mode. ``override``
     and ``break_glass`` are true or false; ``request`` is what an ``approve`` is for.
     ``target`` is what maintenance and the shelf are about, ``until`` their end in Unix seconds; a hold may have one.
+    ``deadline`` is until when the client waits for the answer, in seconds of CLOCK_BOOTTIME (clock_gettime(2)), which
+    both share.
   - An answer has ``ok``; ``error`` says what is wrong with a request, ``refused`` and ``decisions`` how an order ended.
   - Unknown keys and commands are refused by name: an order is never guessed.
 """
@@ -22,7 +24,7 @@ LATEST = 253_402_300_800  # the year 10000: a calendar ends there
 
 _TEXTS = {"command", "route", "reason", "request", "target"}
 _SWITCHES = {"override", "break_glass"}
-_KEYS = _TEXTS | _SWITCHES | {"until"}
+_KEYS = _TEXTS | _SWITCHES | {"until", "deadline"}
 _ASIDE = {Command.MAINTENANCE, Command.MAINTENANCE_END, Command.SHELVE, Command.UNSHELVE}
 _LASTING = {Command.MAINTENANCE, Command.SHELVE}
 _MAY_LAST = _LASTING | {Command.HOLD}
@@ -45,6 +47,7 @@ class Request:
     break_glass: bool = False
     target: str = ""
     until: float = 0.0
+    deadline: float = 0.0
 
 
 def parse(line: bytes) -> Request:
@@ -70,19 +73,20 @@ def parse(line: bytes) -> Request:
     override, break_glass = _switch(fields, "override"), _switch(fields, "break_glass")
     if override and command not in (Command.SHIFT, Command.RESTORE):
         raise RequestError(f"override is for shift and restore, not for {command}")
-    until = _moment(fields)
+    until = _moment(fields, "until", "Unix seconds")
     if (command in _ASIDE) is not bool(texts["target"]) or (command in _LASTING and not until):
         raise RequestError("target belongs to maintenance and the shelf, and needs it; until ends what begins there")
     if until and command not in _MAY_LAST:
         raise RequestError(f"until is the end of a hold, of maintenance or of a shelved page, not of {command}")
     request = Request(command, texts["route"], texts["reason"], texts["request"], override, break_glass)
-    return replace(request, target=texts["target"], until=until)
+    deadline = _moment(fields, "deadline", "seconds of CLOCK_BOOTTIME")
+    return replace(request, target=texts["target"], until=until, deadline=deadline)
 
 
-def _moment(fields: Mapping[str, Any]) -> float:
-    value = fields.get("until", 0)
+def _moment(fields: Mapping[str, Any], key: str, what: str) -> float:
+    value = fields.get(key, 0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LATEST:
-        raise RequestError("until must be Unix seconds")
+        raise RequestError(f"{key} must be {what}")
     return float(value)
 
 

@@ -4,18 +4,23 @@ Rules
   - The socket is mode 0660 from its first moment: its owner and group may order, nobody else.
   - A stale socket is removed; a living one belongs to another daemon and is an error; anything else is left alone.
   - Lines, clients and idle times are bounded; garbage gets one clear error line.
+  - An order counts for as long as its client waits, a minute at most, and not at all when the client has left: a daemon
+    that was frozen finds yesterday's orders in its socket.
 """
 
 import asyncio
 import os
+import select
 import socket
 import stat
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from envmon.config.settings import PeopleSettings
 from envmon.model.event import Order
+from envmon.runtime.ask import WAIT_S
 from envmon.runtime.counters import Counters
 from envmon.runtime.engine import Answer
 from envmon.runtime.order_in import Asking, order_of
@@ -23,6 +28,7 @@ from envmon.runtime.order_line import LINE, RequestError, answer, encode, error,
 from envmon.runtime.people import Peer, access, name, peer
 
 IDLE_S = 30.0
+COUNTS_S = 60.0  # the longest a client can make an order count
 CLIENTS = 16
 EVERYBODY = PeopleSettings()
 BACKLOG = 128  # more than are served: the rest is told so instead of being cut off
@@ -33,12 +39,15 @@ class DeskError(Exception):
 
 
 class OrderDesk:
-    """Takes requests on the socket at ``path``, gives orders to ``submit`` and answers."""
+    """Takes requests on the socket at ``path``, gives orders to ``submit`` and answers.
+
+    With an order goes a function that tells whether its client still waits for the answer.
+    """
 
     def __init__(
         self,
         path: Path,
-        submit: Callable[[Order], Awaitable[Answer]],
+        submit: Callable[[Order, Callable[[], bool]], Awaitable[Answer]],
         status: Callable[[], Mapping[str, Any]],
         counters: Counters,
         people: PeopleSettings = EVERYBODY,
@@ -120,9 +129,9 @@ class OrderDesk:
                 if rest.partial:
                     await self._send(writer, error("the request has no end of line"))
                 return
-            await self._send(writer, await self._answer(line, who))
+            await self._send(writer, await self._answer(line, who, writer))
 
-    async def _answer(self, line: bytes, who: Peer) -> Mapping[str, Any]:
+    async def _answer(self, line: bytes, who: Peer, client: asyncio.StreamWriter) -> Mapping[str, Any]:
         try:
             request = parse(line)
         except RequestError as fault:
@@ -131,12 +140,34 @@ class OrderDesk:
         if request.command is None:
             return {"ok": True, "status": self._status()}
         order = order_of(request.command, request, Asking(who.who, who.person, access(self._people, who)))
-        return answer(await self._submit(order), order.id)
+        return answer(await self._submit(order, _wanted(client, request.deadline)), order.id)
 
     async def _send(self, writer: asyncio.StreamWriter, fields: Mapping[str, Any]) -> None:
         writer.write(encode(fields))
         async with asyncio.timeout(self._idle_s):
             await writer.drain()
+
+
+def _wanted(client: asyncio.StreamWriter, deadline: float) -> Callable[[], bool]:
+    """Return what tells whether a client still waits; one that does not say until when waits its usual time."""
+    now = _boottime()
+    until = min(deadline or now + WAIT_S, now + COUNTS_S)
+    return lambda: _boottime() < until and not _has_left(client)
+
+
+def _boottime() -> float:
+    """Return the seconds since boot, those asleep included: the one clock that client and daemon share."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _has_left(client: asyncio.StreamWriter) -> bool:
+    """Whether a client has closed its end; one that only sends no more (shutdown(2)) still waits for its answer."""
+    connection = client.get_extra_info("socket")
+    if connection is None or connection.fileno() < 0:
+        return True
+    look = select.poll()
+    look.register(connection, select.POLLIN)
+    return any(event & (select.POLLHUP | select.POLLERR) for _, event in look.poll(0))
 
 
 def _check_parent(parent: Path) -> None:

@@ -7,8 +7,8 @@ Rules
 
 Theory of operation
   Due times lie on a grid, ``k * interval + slot * interval / SLOTS``, so devices of one slot fall due at the same
-  number and leave the heap in one ``take``. A changed interval puts a device on another grid; its old heap entry
-  is recognised by its generation and thrown away.
+  number: the heap holds that number once, and they leave it in one ``take``. A changed interval puts a device on
+  another grid; its old entry is recognised by its generation and thrown away.
 """
 
 import heapq
@@ -24,7 +24,8 @@ class Schedule:
         self._slots: dict[str, int] = {}
         self._intervals: dict[str, float] = {}
         self._generation: dict[str, int] = dict.fromkeys(intervals, 0)
-        self._heap: list[tuple[float, int, str]] = []
+        self._heap: list[float] = []
+        self._due: dict[float, list[tuple[str, int]]] = {}  # devices and their generations
         for interval in sorted(set(intervals.values())):
             group = [device for device, own in intervals.items() if own == interval]
             self._slots.update((device, index * SLOTS // len(group)) for index, device in enumerate(group))
@@ -43,28 +44,33 @@ class Schedule:
     def next_due(self) -> float | None:
         """Return when the next slot is due; None without devices."""
         self._drop_stale()
-        return self._heap[0][0] if self._heap else None
+        return self._heap[0] if self._heap else None
 
     def take(self, now: float) -> list[tuple[str, int]]:
         """Return every device due by ``now``, with the number of its slots that passed before this one."""
-        due: list[tuple[str, int]] = []
-        while self._heap and self._heap[0][0] <= now:
-            at, generation, device = heapq.heappop(self._heap)
-            if generation != self._generation[device]:
-                continue
-            interval = self._intervals[device]
-            missed = int((now - at) // interval)
-            due.append((device, missed))
-            heapq.heappush(self._heap, (at + interval * (missed + 1), generation, device))
-        return due
+        taken: list[tuple[str, int]] = []
+        while self._heap and self._heap[0] <= now:
+            at = heapq.heappop(self._heap)
+            for device, generation in self._due.pop(at):
+                if generation == self._generation[device]:
+                    interval = self._intervals[device]
+                    missed = int((now - at) // interval)
+                    taken.append((device, missed))
+                    self._put(at + interval * (missed + 1), device, generation)
+        return taken
 
     def _set(self, device: str, interval: float, now: float) -> None:
         self._intervals[device] = interval
         self._generation[device] += 1
         offset = self._slots[device] * interval / SLOTS
-        due = ((now - offset) // interval + 1) * interval + offset
-        heapq.heappush(self._heap, (due, self._generation[device], device))
+        self._put(((now - offset) // interval + 1) * interval + offset, device, self._generation[device])
+
+    def _put(self, at: float, device: str, generation: int) -> None:
+        if at not in self._due:
+            self._due[at] = []
+            heapq.heappush(self._heap, at)
+        self._due[at].append((device, generation))
 
     def _drop_stale(self) -> None:
-        while self._heap and self._heap[0][1] != self._generation[self._heap[0][2]]:
-            heapq.heappop(self._heap)
+        while self._heap and all(stale != self._generation[device] for device, stale in self._due[self._heap[0]]):
+            del self._due[heapq.heappop(self._heap)]

@@ -222,6 +222,7 @@ class ProofWatch:
                 found = await self._evidence.look()
             except EvidenceError as fault:
                 error = str(fault)
+                self._post(ReadinessReport(at, self._route, self._item, passed=False, why="", error=error))
             else:
                 if found is not None:
                     self._post(ReadinessReport(at, self._route, self._item, found.passed, found.why, found.value))

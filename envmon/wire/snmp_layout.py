@@ -7,9 +7,9 @@ Rules
   - An answer is learnt when its like is met a second time; what is remembered is bounded.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 from envmon.wire.snmp import Tag
 from envmon.wire.snmp_pdu import Value, value_of
@@ -23,15 +23,15 @@ _UNSIGNED: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _MOST_BYTES: Final = {Tag.COUNTER32: 4, Tag.GAUGE32: 4, Tag.TIME_TICKS: 4, Tag.COUNTER64: 8}
 
 
-class Layout:
-    """What answers of one kind have in common. ``number_at`` is where the request identifier stands."""
+class Pattern:
+    """Bytes that are known but for some places: where they begin and end, and how ``struct`` reads them, in order."""
 
-    __slots__ = ("_fixed", "_mask", "_size", "_texts", "_unpack")
+    __slots__ = ("_fixed", "_mask", "_size", "_unpack")
 
-    def __init__(self, data: bytes, number_at: int, spans: Sequence[Span], codes: Sequence[str]) -> None:
+    def __init__(self, data: bytes, places: Iterable[tuple[int, int, str]]) -> None:
         mask = bytearray(b"\xff" * len(data))
         pattern, done = ">", 0
-        for start, end, code in [(number_at, number_at + 4, "i"), *_places(spans, codes)]:
+        for start, end, code in places:
             begin = start + code.count("x")
             mask[begin:end] = bytes(end - begin)
             pattern += f"{start - done}x{code}"
@@ -39,18 +39,35 @@ class Layout:
         self._size = len(data)
         self._mask = int.from_bytes(mask, "big")
         self._fixed = int.from_bytes(data, "big") & self._mask
-        self._unpack: Callable[[bytes], tuple[Value, ...]] = Struct(f"{pattern}{len(data) - done}x").unpack
+        self._unpack = Struct(f"{pattern}{len(data) - done}x").unpack
+
+    def match(self, data: bytes) -> tuple[Any, ...] | None:
+        """Return what stands in the places; None where any other byte is not the one known."""
+        if len(data) != self._size or int.from_bytes(data, "big") & self._mask != self._fixed:
+            return None
+        return self._unpack(data)
+
+
+class Layout:
+    """What answers of one kind have in common. ``number_at`` is where the request identifier stands."""
+
+    __slots__ = ("_pattern", "_texts")
+
+    def __init__(self, data: bytes, number_at: int, spans: Sequence[Span], codes: Sequence[str]) -> None:
+        values = [(start, end, code) for (_, start, end), code in zip(spans, codes, strict=True)]
+        self._pattern = Pattern(data, [(number_at, number_at + 4, "i"), *values])
         self._texts = tuple((at, spans[at][0]) for at, code in enumerate(codes) if code.endswith("s"))
 
     def read(self, data: bytes, number: int) -> tuple[Value, ...] | None:
         """Return the values of the answer to ``number``; None where it is not, or where it is of another kind."""
-        if len(data) != self._size or int.from_bytes(data, "big") & self._mask != self._fixed:
+        found = self._pattern.match(data)
+        if found is None or found[0] != number:
             return None
-        given, *values = self._unpack(data)
-        if given != number:
-            return None
+        if not self._texts:
+            return found[1:]
+        values = list(found[1:])
         for at, tag in self._texts:
-            values[at] = value_of(tag, values[at])  # type: ignore[arg-type]  # bytes: its code ends in s
+            values[at] = value_of(tag, values[at])
         return tuple(values)
 
 
@@ -80,10 +97,6 @@ class Layouts:
             return
         layout = self._known[kind] or Layout(data, number_at, spans, codes)
         self._known[kind] = self._by_size[len(data)] = layout
-
-
-def _places(spans: Sequence[Span], codes: Sequence[str]) -> list[tuple[int, int, str]]:
-    return [(start, end, code) for (_, start, end), code in zip(spans, codes, strict=True)]
 
 
 def _code(tag: int, content: bytes) -> str:

@@ -14,7 +14,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.decrepit.ciphers.modes import CFB
@@ -26,6 +26,7 @@ from envmon.wire import ber
 from envmon.wire.ber import Reader
 from envmon.wire.frame import FrameError
 from envmon.wire.snmp import Tag
+from envmon.wire.snmp_layout import Pattern
 from envmon.wire.snmp_pdu import REPORT
 
 _SEQUENCE: Final = 0x30
@@ -127,43 +128,114 @@ def _level(auth: bool, privacy: bool) -> bytes:
     return ber.encode_integer(Tag.INTEGER, _LARGEST) + _octets(bytes((flags,))) + model
 
 
+class Opener:
+    """Opens what one engine sends to one login, which holds for it. Raises FrameError for everything else.
+
+    All messages of an engine look alike but for a few fields; those that do are known by the one before them.
+    """
+
+    __slots__ = ("_context", "_engine", "_login", "_pattern", "_scope")
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+        self._engine = self._context = self._scope = b""
+        self._pattern: Pattern | None = None
+
+    def open(self, data: bytes) -> Opened:
+        """Read a datagram. Raises FrameError."""
+        found = self._pattern.match(data) if self._pattern is not None else None
+        if found is None:
+            return self._slowly(data)
+        number, boots, seconds, digest, salt, body = found
+        engine = Engine(self._engine, _natural(boots), _natural(seconds))
+        _verify(self._login, self._login.user, digest, data)
+        scoped = _decrypt(self._login, engine, salt, body)
+        start = ber.inside(scoped, 0, _SEQUENCE)
+        if start and scoped.startswith(self._scope, start):
+            return Opened(_natural(number), engine, True, self._context, scoped[start + len(self._scope) :])
+        return Opened(_natural(number), engine, True, *_scoped(*Reader(scoped).next()))
+
+    def _slowly(self, data: bytes) -> Opened:
+        opened, parts = _open(data, self._login)
+        places = _places(data, parts) if opened.authentic and parts.flags & _PRIVATE else None
+        if places is not None and not opened.is_report:
+            self._engine, self._pattern = opened.engine.identifier, Pattern(data, places)
+            self._context, self._scope = opened.context, _name(self._engine) + _name(opened.context)
+        return opened
+
+
+class _Parts(NamedTuple):
+    """The fields of a message as they stand in it, ``body`` in the last of its four parts."""
+
+    flags: int
+    number: bytes
+    engine: bytes
+    boots: bytes
+    seconds: bytes
+    user: bytes
+    digest: bytes
+    salt: bytes
+    body: bytes
+
+
 def open_(data: bytes, login: Login) -> Opened:
     """Read a datagram; ``login`` holds for the engine that was asked. Raises FrameError."""
+    return _open(data, login)[0]
+
+
+def _open(data: bytes, login: Login) -> tuple[Opened, _Parts]:
     match ber.elements(_sequence(data)):
         case [(0x02, b"\x03"), (0x30, header), (0x04, parameters), scoped]:
-            number, flags = _header(header)
-            engine, user, digest, salt = _parameters(_sequence(parameters))
+            parts = _parameters(_sequence(parameters), *_header(header), scoped[1])
         case [(0x02, version), *_] if version != b"\x03":
             raise FrameError(f"message version {version.hex()} is not SNMPv3")
         case _:
             raise FrameError("not the four parts of an SNMPv3 message")
-    authentic, private = bool(flags & _AUTHENTIC), bool(flags & _PRIVATE)
+    authentic, private = bool(parts.flags & _AUTHENTIC), bool(parts.flags & _PRIVATE)
+    engine = Engine(parts.engine, _natural(parts.boots), _natural(parts.seconds))
     if authentic:
-        _verify(login, user, digest, data)
+        _verify(login, parts.user, parts.digest, data)
     if private:
         if not (authentic and login.privacy and scoped[0] == _OCTETS):
             raise FrameError("an encrypted message that is not ours")
-        scoped = Reader(_decrypt(login, engine, salt, scoped[1])).next()
+        scoped = Reader(_decrypt(login, engine, parts.salt, parts.body)).next()
     context, pdu = _scoped(*scoped)
     if pdu[0] != REPORT and (authentic, private) != (bool(login.auth), bool(login.privacy)):
         raise FrameError("an answer of another security level than was asked")
-    return Opened(number, engine, authentic, context, pdu)
+    return Opened(_natural(parts.number), engine, authentic, context, pdu), parts
 
 
-def _header(header: bytes) -> tuple[int, int]:
-    """Return the message's number and its flags."""
+def _places(data: bytes, parts: _Parts) -> list[tuple[int, int, str]] | None:
+    """Return where the fields stand that differ from message to message; None where that is not plain to see."""
+    digest = data.index(parts.digest)
+    seconds = digest - 4 - len(parts.user) - len(parts.seconds)
+    boots = seconds - 2 - len(parts.boots)
+    body = len(data) - len(parts.body)
+    start = ber.inside(data, 0, _SEQUENCE) + 7  # behind the version and the heads of the header and of its number
+    fields = [(start, parts.number), (boots, parts.boots), (seconds, parts.seconds), (digest, parts.digest)]
+    fields += [(digest + len(parts.digest) + 2, parts.salt), (body, parts.body)]
+    if any(data[at : at + len(content)] != content for at, content in fields):
+        return None
+    return [(at, at + len(content), f"{len(content)}s") for at, content in fields]
+
+
+def _natural(content: bytes) -> int:
+    return ber.decode_integer(content, *_INT32)
+
+
+def _header(header: bytes) -> tuple[int, bytes]:
+    """Return the flags of a message and its number."""
     match ber.elements(header):
         case [(0x02, number), (0x02, _), (0x04, flags), (0x02, b"\x03")] if len(flags) == 1:
-            return ber.decode_integer(number, *_INT32), flags[0]
+            return flags[0], number
     raise FrameError("the header of a message is not that of the user-based security model")
 
 
-def _parameters(content: bytes) -> tuple[Engine, bytes, bytes, bytes]:
-    """Return the engine, the user's name, the digest and the salt."""
+def _parameters(content: bytes, flags: int, number: bytes, body: bytes) -> _Parts:
+    """Put what the security parameters hold beside what was read around them."""
     match ber.elements(content):
-        case [(0x04, identifier), (0x02, boots), (0x02, seconds), (0x04, user), (0x04, digest), (0x04, salt)]:
-            engine = Engine(identifier, ber.decode_integer(boots, *_INT32), ber.decode_integer(seconds, *_INT32))
-            return engine, user, digest, salt
+        case [(0x04, engine), (0x02, boots), (0x02, seconds), (0x04, user), (0x04, digest), (0x04, salt)]:
+            return _Parts(flags, number, engine, boots, seconds, user, digest, salt, body)
     raise FrameError("the security parameters of a message are not those of the user-based security model")
 
 

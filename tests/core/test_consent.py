@@ -160,8 +160,19 @@ def test_every_approval_is_answered():
     for access in Access:
         for asked in Asked:
             for other in Answer:
-                facts = ConsentFacts(Stage.APPROVAL, access, "one", Answer.NO, asked, other)  # type: ignore[arg-type]
-                assert find(CONSENT_RULES, facts) is not None, facts
+                for late in Answer:
+                    facts = ConsentFacts(Stage.APPROVAL, access, "one", Answer.NO, asked, other, late)  # type: ignore[arg-type]
+                    assert find(CONSENT_RULES, facts) is not None, facts
+
+
+def test_an_order_nobody_waits_for_changes_nothing_whoever_gave_it():
+    room, request = asked_to_disarm()
+    for command in Command:
+        for access in Access:
+            (answer,) = ask(room, command, "bob", access=access, request=request, late=True, break_glass=True)
+            assert (answer.rule, answer.refused, answer.effects) == ("P11", True, ())
+    assert room.world.mode is Mode.AUTOMATIC
+    assert ids(approve(room, request, "bob")) == ["P34", "M20"], "what waits for a second person still waits"
 
 
 def test_nothing_that_needs_two_is_carried_out_on_one_word_but_by_broken_glass():

@@ -124,6 +124,15 @@ def test_an_extended_hold_is_warned_of_anew():
     assert room.world.mode is Mode.HELD
 
 
+def test_a_hold_that_is_resumed_does_not_end_soon_any_more():
+    room = held_for(HOUR)
+    later(room, HOUR - WARN_S + 1)
+    assert any("/order/M36-" in key for key in room.world.raised)
+    assert room.order(Command.RESUME).rule == "M40"
+    room.run(1)
+    assert not any("/order/M36-" in key for key in room.world.raised)
+
+
 def test_a_short_hold_is_not_warned_of_at_once():
     room = held_for(600)
     room.run(5)

@@ -379,3 +379,42 @@ def test_nothing_is_kept_without_the_lease_nor_before_it_was_inherited():
     assert len(kept.text) < 10_000
     first.run(1)
     assert will(first.world) == kept, "a quiet second changes nothing"
+
+
+def test_a_number_that_is_none_is_refused():
+    first, second = rooms()
+    kept = will(first.world)
+    assert kept is not None
+    plain = json.loads(kept.text)
+    plain["now"]["wall"] = float("inf")
+    take_over(second, first, text=json.dumps(plain))
+    assert second.rules == ["M52"]
+    assert "inf cannot be kept" in second.world.mode_why
+
+
+def test_an_heir_sees_with_its_own_eyes_and_says_anew_what_stands():
+    first, second = rooms()
+    for room in (first, second):
+        room.backup_answers = False
+        room.lose_units(1, 2, 3)
+    while first.route.standing != "T13":
+        first.run(1, heat=0.02)
+        second.run(1, heat=0.02)
+    own = second.route
+    take_over(second, first)
+    assert second.route.edges == own.edges
+    assert second.route.probes.keys() == own.probes.keys()
+    assert {view.in_a_row for view in second.route.probes.values()} == {0}
+    assert second.route.standing == ""
+    second.run(2, heat=0.02)
+    assert "T13" in second.rules
+
+
+def test_what_is_set_aside_is_inherited_without_a_holder_to_stand_by_for():
+    first, second = rooms()
+    order = Order("m1", Command.MAINTENANCE, "", "alice", "filters", target="hall_a_crac_1", until=START_WALL + 9_000)
+    first.tell(OrderReceived(first.at, order))
+    second.tell(LeaseReport(second.at, held=False, epoch=0, detail="etcd does not answer"))
+    assert not standing_by(second.world)
+    take_over(second, first)
+    assert second.world.aside.maintenance.keys() == first.world.aside.maintenance.keys() != set()

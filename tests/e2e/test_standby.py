@@ -13,11 +13,13 @@ from tests.e2e.lab import COMMUNITY, Lab, exchange, position
 from tests.leases.etcd_cluster import NAMES, Cluster
 from tests.telephony.rig import Rig
 
-TTL_S = 4.0
+TTL_S = 6.0
 SLACK_S = 4.0  # two busy cores
 FREEZE = """
 import os, signal
 from envmon.actuators.kamailio import KamailioEdge
+from envmon.runtime.dispatcher import Dispatcher
+Dispatcher.__init__.__defaults__ = (600.0,)  # the patience of a write: here only the fence stands in its way
 write = KamailioEdge.set_percent
 async def frozen(self, route, percent, epoch):
     os.kill(os.getpid(), signal.SIGSTOP)

@@ -18,6 +18,7 @@ from envmon.journal.store import Journal
 
 START = 1_432_888_197.0
 ROUTE = "route:outbound"
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def line(after: float, entry: Entry, subject: str, text: str, **more: object) -> Record:
@@ -25,7 +26,8 @@ def line(after: float, entry: Entry, subject: str, text: str, **more: object) ->
 
 
 STORY = (
-    line(-400, Entry.MODE, "mode", "Armed: envmon may move traffic by its rules.", rule="M10"),
+    line(-400, Entry.MODE, "mode", "Armed: envmon may move traffic by its rules.", rule="M10",
+         facts=(("mode", "observe"), ("placement", "yes"), ("order", "arm"))),
     line(-5_000, Entry.START, "daemon", "envmon 0.1.0 starts"),
     line(
         -60, Entry.VERDICT, "zone:hall_a", "The cooling is being lost.", rule="Z30",
@@ -33,14 +35,23 @@ STORY = (
     ),
     line(
         0, Entry.DECISION, ROUTE, "New calls go to the backup.", rule="T10", episode="e1",
-        facts=(("calls_primary", "840"), ("calls_backup", "0"), ("calls_left", "37")),
-        effect='{"do":"set_percent","percent":100}', extra={"why": "evacuation takes 8 min 0 s"},
+        facts=(("position", "primary"), ("mode", "automatic"), ("threat", "act"), ("ready", "yes"), ("lease", "yes"),
+               ("calls_primary", "840"), ("calls_backup", "0"), ("calls_left", "37")),
+        effect='{"do":"set_percent","edges":["edge_1"],"epoch":7,"percent":100}',
+        extra={"why": "evacuation takes 8 min 0 s"},
     ),
-    line(18, Entry.DECISION, ROUTE, "The move to the backup is proven.", rule="T20", episode="e1"),
+    line(1, Entry.RESULT, "edge:edge_1", "edge_1: done"),
+    line(
+        18, Entry.DECISION, ROUTE, "The move to the backup is proven.", rule="T20", episode="e1",
+        facts=(("position", "shifting"), ("proof", "proven"), ("calls_primary", "840"), ("calls_backup", "31"),
+               ("calls_left", "29")),
+    ),
     line(120, Entry.ORDER, ROUTE, "order: restore outbound (all is well)", who="ann | <b>bold</b>", order="o1"),
     line(120, Entry.DECISION, ROUTE, "Refused: the room has not soaked.", rule="O25", order="o1", episode="e1",
+         facts=(("position", "backup"), ("order", "restore"), ("soaked", "no"), ("threat", "none")),
          extra={"refused": "yes"}),
-    line(900, Entry.DECISION, ROUTE, "The episode is over.", rule="T50", episode="e1"),
+    line(900, Entry.DECISION, ROUTE, "The episode is over.", rule="T50", episode="e1",
+         facts=(("position", "primary"), ("episode", "latched"), ("soaked", "yes"), ("order", "none"))),
     line(5_000, Entry.DECISION, ROUTE, "Another one.", rule="T10", episode="e2"),
 )  # fmt: skip
 
@@ -68,7 +79,7 @@ def test_the_episodes_of_a_journal_are_listed() -> None:
 def test_the_report_tells_the_story_and_only_this_one() -> None:
     text = told()
     for words in (
-        "9 lines, unbroken",
+        "10 lines, unbroken",
         "from 2015-05-29 08:29:57 to 2015-05-29 08:44:57 (UTC), 15 min 0 s",
         "+0:00: route:outbound: New calls go to the backup. (T10)",
         "-1:00: zone:hall\\_a: The cooling is being lost. (Z30)",
@@ -81,6 +92,31 @@ def test_the_report_tells_the_story_and_only_this_one() -> None:
     assert "Another one" not in text
     assert "envmon 0.1.0 starts" not in text, "too long before"
     assert "(O25)" not in text.partition("## Timeline")[0], "a refusal changed nothing"
+
+
+@pytest.mark.parametrize("ending", ["md", "html"])
+def test_a_story_reads_as_it_was_approved(ending: str) -> None:
+    lines = chained(STORY)
+    blocks = report(lines, "e1", check(lines), users=30_000)
+    text = markdown(blocks) if ending == "md" else html(blocks, "Incident report, episode e1")
+    assert text == (GOLDEN / f"e1.{ending}").read_text(encoding="utf-8")
+
+
+def test_the_report_explains_each_decision_and_shows_its_proof() -> None:
+    text = told()
+    decisions, _, proof = text.partition("## Proof")
+    assert "it permitted: 100 % of new calls to the backup at edge\\_1, epoch 7" in decisions
+    assert "The rule fired because:\n\n- new calls are commanded to the backup, not proven" in decisions
+    assert "What would have moved calls instead" not in told().partition("## Timeline")[0]
+    assert "| 2015-05-29 08:29:58 | edge:edge\\_1 | edge\\_1: done |" in proof
+    assert "| T20 | the move is proven by read-back, counters and probe calls |" in proof
+
+
+def test_a_move_that_was_never_proven_counts_on() -> None:
+    lines = chained(tuple(each for each in STORY if each.rule != "T20"))
+    text = markdown(report(lines, "e1", check(lines), users=30_000))
+    assert "commanded and never proven" in text
+    assert "If none had worked since: 30,000 users x 15.0 min = 450,000 by the last line" in text
 
 
 def test_the_thresholds_are_arithmetic_for_counsel() -> None:

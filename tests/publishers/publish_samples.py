@@ -81,6 +81,10 @@ def status(verdict: str = "ok", temperature: float = 24.5, position: str = "prim
             }
         },
         "pages": {"zone:hall_a:redundancy": "error"},
+        "storm": {"posture": "storm"},
+        "hold": {"who": "ann", "reason": "storm", "until": 1_800_003_600.0, "left_s": 3_600},
+        "maintenance": {"unit:hall_a.crac_2": {"left_s": 60}},
+        "shelved": {},
         "time": 1_800_000_000.0,
         **more,
     }

@@ -12,7 +12,7 @@ from envmon.config.edge_settings import EdgeSettings
 from envmon.drivers.contract import DeviceError
 from envmon.journal.chain import EMPTY, Head
 from envmon.journal.record import JournalError, Record
-from envmon.leases.contract import Kept, LeaseError
+from envmon.leases.contract import Kept, LeaseError, TakenError
 from envmon.model.effect import Decision, Effect, Page, PollFaster, SetPercent
 from envmon.model.event import Event, OrderReceived, Stamp
 from envmon.model.reading import Point, Reading, Reason, Role
@@ -169,7 +169,7 @@ class MemoryLease:
     async def acquire(self, above: int) -> int:
         self.above.append(above)
         if self.holder:
-            raise LeaseError(f"held by {self.holder}")
+            raise TakenError(f"held by {self.holder}", self.holder)
         self.last = max(above, self.last) + 1
         self.ours = True
         return self.last

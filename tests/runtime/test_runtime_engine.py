@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from runtime_rig import (
     STAMP,
     MemoryJournal,
+    MemoryLease,
     TinyWorld,
     tiny_advance,
     tiny_dump,
@@ -31,6 +32,7 @@ from envmon.model.event import (
 from envmon.runtime.clock import ScaledClock
 from envmon.runtime.counters import Counters
 from envmon.runtime.engine import Engine, Mind, Outlets
+from envmon.runtime.heritage import Heritage
 from envmon.runtime.ledger import Ledger
 
 MIND = Mind(tiny_advance, tiny_dump, tiny_status)
@@ -43,6 +45,7 @@ class Bench:
     speed: float = 20.0
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     counters: Counters = field(default_factory=Counters)
+    lease: "FollowedLease | None" = None
     traffic: list[TrafficEffect] = field(default_factory=list)
     on_disk_at_traffic: list[int] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
@@ -59,7 +62,8 @@ class Bench:
             self._turned,
             lambda event, _: self.events.append(event),
         )
-        self.engine = Engine(MIND, TinyWorld(), self.ledger, outlets, ScaledClock(self.speed, 1e9), self.counters)
+        clock, heritage = ScaledClock(self.speed, 1e9), Heritage(self.lease, self._kept) if self.lease else None
+        self.engine = Engine(MIND, TinyWorld(), self.ledger, outlets, clock, self.counters, heritage)
 
     def _traffic(self, effects: tuple[TrafficEffect, ...]) -> None:
         for effect in effects:
@@ -69,8 +73,19 @@ class Bench:
     def _turned(self) -> None:
         self.turns += 1
 
+    def _kept(self, world: TinyWorld) -> "Kept | None":
+        return None if self.lease is None or self.lease.lost else Kept(str(world.effects))
+
     def seen(self, kind: type) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What an heir would know of the tiny world."""
+
+    text: str
+    epoch: int = 7
 
 
 @contextlib.asynccontextmanager
@@ -126,6 +141,54 @@ async def test_a_refusal_is_an_answer_and_a_line() -> None:
         assert answer.decisions[0].rule == "O99"
         assert bench.journal.records[-1].extra["refused"] == "yes"
         assert bench.traffic == []
+
+
+async def test_an_order_is_judged_by_who_waits_for_it_when_its_turn_comes() -> None:
+    waits = {"o1": True, "o2": True}
+    async with running(Bench()) as bench:
+        bench.journal.gate.clear()
+        first = asyncio.create_task(bench.engine.order(shift(1), lambda: waits["o1"]))
+        await until(lambda: bench.seen(OrderReceived), "the first order's turn")
+        second = asyncio.create_task(bench.engine.order(shift(2), lambda: waits["o2"]))
+        await asyncio.sleep(0)
+        waits["o1"] = waits["o2"] = False
+        bench.journal.gate.set()
+        await asyncio.gather(first, second)
+        bench.engine.post(OrderReceived(STAMP, shift(3)))
+        await until(lambda: len(bench.seen(OrderReceived)) == 3, "an order nobody has asked for")
+        late = {event.order.id: event.order.late for event in bench.seen(OrderReceived)}  # type: ignore[attr-defined]
+    assert late == {"o1": False, "o2": True, "o3": True}
+
+
+class FollowedLease(MemoryLease):
+    """A lease with a standby, over a store that may not answer."""
+
+    def __init__(self) -> None:
+        super().__init__(ttl_s=5.0)
+        self.answers = asyncio.Event()
+        self.lost = False
+
+    async def keep(self, epoch: int, text: str) -> None:
+        await self.answers.wait()
+        await super().keep(epoch, text)
+
+
+async def test_an_order_is_done_when_an_heir_would_know_of_it() -> None:
+    lease = FollowedLease()
+    async with running(Bench(lease=lease)) as bench:
+        answer = await bench.engine.order(shift())
+        assert not answer.done and not answer.refused
+        assert answer.error.startswith("in force here, but whoever takes the lease from here would not know of it")
+        assert bench.traffic == [], "nor is a call moved"
+        refused = await bench.engine.order(shift(2, reason="no"))
+        assert (refused.refused, refused.error) == (True, ""), "what changes nothing waits for nobody"
+        lease.answers.set()
+        answer = await bench.engine.order(shift(3))
+        assert answer.done and not answer.error
+        assert lease.kept.text == "2", "the second move is known when it is answered"
+        lease.lost = True
+        answer = await bench.engine.order(shift(4))
+        assert answer.error.endswith("the lease is not held")
 
 
 async def test_without_a_journal_no_call_moves_and_the_rest_goes_on() -> None:

@@ -159,3 +159,23 @@ async def test_nothing_is_kept_where_nobody_can_follow() -> None:
     heritage.look(TinyWorld(effects=1))
     assert await heritage.settled() == ""
     assert lease.texts == [] and lease.busiest == 0
+
+
+async def test_the_last_word_is_kept_before_the_lease_is_given_back() -> None:
+    async with Site(Store(ttl_s=60.0)) as site:
+        site.lease.gate.clear()
+        ordering = asyncio.create_task(site.shift(1))
+        await until(lambda: site.lease.busy, "the memory to be written")
+        asyncio.get_running_loop().call_later(0.1, site.lease.gate.set)
+    ordering.cancel()
+    assert site.lease.texts == ["1 effects"]
+
+
+async def test_a_store_that_hangs_does_not_keep_a_daemon_from_ending() -> None:
+    async with Site(Store(ttl_s=1.0)) as site:
+        site.lease.gate.clear()
+        ordering = asyncio.create_task(site.shift(1))
+        await until(lambda: site.lease.busy, "the memory to be written")
+    ordering.cancel()
+    assert site.lease.texts == []
+    assert site.lease.busy == 0

@@ -7,7 +7,8 @@ import os
 import pwd
 import socket
 import stat
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,15 @@ ME = pwd.getpwuid(os.getuid()).pw_name
 class Submitted:
     """Takes orders and accepts all of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, prove_s: float = 0.0) -> None:
         self.orders: list[Order] = []
+        self.wanted: list[bool] = []
+        self._prove_s = prove_s
 
-    async def __call__(self, order: Order) -> Answer:
+    async def __call__(self, order: Order, wanted: Callable[[], bool]) -> Answer:
+        await asyncio.sleep(self._prove_s)
         self.orders.append(order)
+        self.wanted.append(wanted())
         decision = Decision("O10", "route:outbound", "Ordered.", "why", (("lease", "yes"),), order=order.id)
         return Answer(True, False, (decision,))
 
@@ -110,11 +115,12 @@ async def test_an_order_carries_the_kernels_word_for_who_gave_it(tmp_path: Path)
         (b'{"command":"hold","reason":3}\n', "reason must be a text, not int"),
         (
             b'{"command":"hold","reason":"x","who":"root"}\n',
-            "unknown key 'who'; known: break_glass, command, override, reason, request, route",
+            "unknown key 'who'; known: break_glass, command, deadline, override, reason, request, route",
         ),
         (b'{"command":"approve","reason":"x"}\n', "request names what is approved"),
         (b'{"command":"hold","reason":"x","request":"ab"}\n', "request names what is approved"),
         (b'{"command":"hold","reason":"x","override":true}\n', "override is for shift and restore, not for hold"),
+        (b'{"command":"hold","reason":"x","deadline":-1}\n', "deadline must be seconds of CLOCK_BOOTTIME"),
         (b'{"command":"shift","reason":"x","override":"yes"}\n', "override must be true or false, not str"),
         (b"x" * 5000 + b"\n", "at most 4096 bytes"),
         (b"", "no request within 2 s"),
@@ -167,7 +173,24 @@ async def test_a_client_that_leaves_harms_nobody(tmp_path: Path) -> None:
                 hasty.connect(str(path))
                 hasty.sendall(b'{"command":"hold","reason":"x"}\n')
         await until(lambda: len(submit.orders) == 3, "the orders of clients that left")
+        assert submit.wanted == [False] * 3
         assert (await asyncio.to_thread(ask, path, {"command": "status"}))["ok"]
+
+
+async def test_a_client_is_waited_for_until_it_says_and_while_it_listens(tmp_path: Path) -> None:
+    submit = Submitted(prove_s=0.05)
+    path = tmp_path / "s"
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    async with open_desk(path, submit):
+        assert (await asyncio.to_thread(ask, path, {"command": "hold", "reason": "x"}))["ok"]
+        for deadline in (now - 1, now + 0.01, now + 60, 0):
+            await raw(path, json.dumps({"command": "hold", "reason": "x", "deadline": deadline}).encode() + b"\n")
+        with socket.socket(socket.AF_UNIX) as polite:
+            polite.connect(str(path))
+            polite.sendall(b'{"command":"hold","reason":"x"}\n')
+            polite.shutdown(socket.SHUT_WR)
+            assert json.loads(await asyncio.to_thread(polite.recv, 4096))["ok"]
+    assert submit.wanted == [True, False, False, True, True, True]
 
 
 async def test_only_owner_and_group_reach_the_socket_and_the_path_is_given_back(tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 from runtime_rig import CountingProbe, MemoryLease, SlowEdge, until
 
-from envmon.leases.contract import LeaseError
-from envmon.model.event import EdgeReport, EdgeStatus, LeaseReport, ProbeReport, Target
+from envmon.config.settings import ProofSettings
+from envmon.leases.contract import Kept, LeaseError
+from envmon.model.event import Bequest, EdgeReport, EdgeStatus, LeaseReport, ProbeReport, ReadinessReport, Target
 from envmon.probes.contract import ProbeResult, Sign
+from envmon.probes.evidence import Evidence
 from envmon.runtime.clock import ScaledClock, SystemClock
-from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeTarget, ProbeWatch, sign_of_life
+from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeTarget, ProbeWatch, ProofWatch, sign_of_life
 
 TARGET = ProbeTarget("outbound", "edge_1", Target.PRIMARY, "127.0.0.1", 5060, "probe")
 
@@ -136,6 +139,25 @@ async def test_a_lease_lost_is_told_once_and_taken_again_with_a_new_epoch() -> N
     assert reports[2].detail == "epoch 1 is lost"
 
 
+async def test_what_lies_under_the_lease_is_told_once_and_before_the_lease() -> None:
+    lease, reports = MemoryLease(), list[LeaseReport | Bequest]()
+    lease.holder, lease.kept = "houston", Kept("one", 5, 5, 0.5)
+    async with running(LeaseKeeper(lease, (), ScaledClock(100.0, 0.0), reports.append).run):
+        await until(lambda: len(lease.above) >= 3, "three attempts")
+        bequest, refused = reports
+        assert isinstance(bequest, Bequest)
+        assert (bequest.text, bequest.epoch, bequest.latest, bequest.age_s) == ("one", 5, 5, 0.5)
+        assert isinstance(refused, LeaseReport)
+        assert refused.holder == "houston"
+        lease.holder, lease.kept = "", Kept("two", 5, 5)
+        await until(lambda: len(reports) == 4, "the lease")
+        assert [type(each) for each in reports[2:]] == [Bequest, LeaseReport]
+        await lease.keep(1, "three")
+        seen = len(lease.above)
+        await asyncio.sleep(0.1)
+        assert (len(reports), len(lease.above)) == (4, seen), "what a holder keeps is no news to it"
+
+
 class DeafLease(MemoryLease):
     """A lease whose store is gone."""
 
@@ -170,3 +192,16 @@ async def test_a_fresh_call_is_one_placed_after_the_asking() -> None:
         await asyncio.wait_for(fresh, 5)
         assert len(probe.calls) == 2
         assert len(reports) == 2
+
+
+async def test_an_item_that_cannot_be_asked_is_reported_with_the_reason_and_asked_again(tmp_path: Path) -> None:
+    told, reports = tmp_path / "told.json", list[ReadinessReport]()
+    evidence = Evidence(ProofSettings("outbound", "replication_age", argv=("/bin/cat", str(told)), deadline_s=20.0))
+    of = ("outbound", "replication_age")
+    async with running(ProofWatch(of, evidence, SystemClock(), reports.append, 0.05).run):
+        await until(lambda: reports, "the error")
+        told.write_text('{"pass": true, "why": "4 s behind"}')
+        await until(lambda: not reports[-1].error, "the answer")
+    assert (reports[0].route, reports[0].item, reports[0].passed) == ("outbound", "replication_age", False)
+    assert reports[0].error == "it ended with 1"
+    assert (reports[-1].passed, reports[-1].why) == (True, "4 s behind")

@@ -436,11 +436,13 @@ def snmp_usm_messages(data: bytes) -> None:
     assert (opened.pdu, opened.context, opened.engine, opened.number) == (pdu, b"crac_2", _ENGINE, 7)
     if variables[0][1] & 0x1F != 0x1F:
         assert snmp_pdu.decode(opened.pdu) == asked
+    opener = snmp_usm.Opener(login)
+    assert opener.open(sealed_) == opener.open(sealed_) == opened
     place = cut.number(2) % (8 * len(sealed_))
     flipped = (int.from_bytes(sealed_, "big") ^ 1 << place).to_bytes(len(sealed_), "big")
     for strange in (flipped, cut.rest()):
         try:
-            found = snmp_usm.open_(strange, login)
+            found = opener.open(strange)
         except FrameError as error:
             one_line(error)
         else:

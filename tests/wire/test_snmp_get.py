@@ -142,6 +142,15 @@ def test_an_answer_that_says_it_failed_has_no_values(status: int):
     assert thrice(raw((2, b"\0"), (2, b"\x07"), status=status)) == (None, None)
 
 
+@pytest.mark.parametrize("status", [1, 5])
+def test_an_answer_that_failed_is_not_taken_for_its_like_that_went_well(status: int):
+    good, known = (0x42, b"\0\0\0\0\xd7"), question()
+    for _ in range(3):
+        assert known.answer(raw(good, (2, b"\x07")), NUMBER) == (215, 7)
+    assert known.answer(raw(good, (2, b"\x07"), status=status), NUMBER) == (None, None)
+    assert known.answer(raw((0x42, b"\1\0\0\0\xd7"), (2, b"\x07")), NUMBER) == (None, 7), "a leading zero is compared"
+
+
 def reply(**changes: object) -> bytes:
     """The PDU of an answer."""
     variables = tuple(VarBind(each.oid, Value(Tag.INTEGER, 1)) for each in asked().variables)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from envmon.wire.frame import FrameError
 from envmon.wire.snmp import PduType, Tag
 from envmon.wire.snmp_pdu import REPORT, Pdu, decode, encode
-from envmon.wire.snmp_usm import Engine, Login, master_key, open_, seal
+from envmon.wire.snmp_usm import Engine, Login, Opener, master_key, open_, seal
 
 ENGINE = Engine(bytes.fromhex("000000000000000000000002"), 7, 123_456)
 SALT = b"12345678"
@@ -97,3 +97,63 @@ def test_a_report_is_told_apart_and_may_come_from_who_does_not_know_us():
     opened = open_(seal(login("", ""), ENGINE, b"", 5, report, SALT), login())
     assert opened.is_report and not opened.authentic
     assert not open_(seal(login(), ENGINE, b"", 5, answer(), SALT), login()).is_report
+
+
+# --- messages known by the one before --------------------------------------------------------------------------------
+
+
+def later(seconds: int, number: int = 9, boots: int = 7) -> bytes:
+    at = replace(ENGINE, seconds=seconds, boots=boots)
+    return seal(login(), at, b"crac_2", 1 << 24 | number, answer(number), seconds.to_bytes(8, "big"))
+
+
+@pytest.mark.parametrize(("auth", "privacy"), LEVELS)
+def test_what_is_known_by_the_one_before_opens_as_what_is_not(auth: str, privacy: str):
+    opener = Opener(login(auth, privacy))
+    for seconds in (5, 120, 127, 128, 130, 40_000, 40_001, 90_000, 90_001, 20_000_000, 20_000_001):
+        at = replace(ENGINE, seconds=seconds)
+        message = seal(login(auth, privacy), at, b"crac_2", 1 << 24, answer(seconds), SALT)
+        assert opener.open(message) == open_(message, login(auth, privacy))
+        assert (opener._pattern is not None) is bool(privacy)
+
+
+def test_a_message_that_looks_like_the_one_before_is_read_by_it():
+    opener = Opener(login())
+    opener.open(later(1000))
+    assert opener._pattern is not None and opener._pattern.match(later(1001, 10, 8)) is not None
+    opened = opener.open(later(1001, 10, 8))
+    assert (opened.engine, opened.number, opened.pdu) == (
+        replace(ENGINE, seconds=1001, boots=8),
+        1 << 24 | 10,
+        answer(10),
+    )
+
+
+@given(st.integers(0), st.integers(0, 7))
+def test_a_single_flipped_bit_is_not_believed_for_looking_like_the_one_before(place: int, bit: int):
+    opener = Opener(login())
+    opener.open(later(1000))
+    data = bytearray(later(1001))
+    data[place % len(data)] ^= 1 << bit
+    with pytest.raises(FrameError):
+        opener.open(bytes(data))
+
+
+@pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS.keys())
+def test_nobody_else_is_believed_for_looking_like_the_one_before(stranger: Login):
+    opener = Opener(login())
+    opener.open(seal(login(), ENGINE, b"", 1 << 24, answer(), SALT))
+    with pytest.raises(FrameError):
+        opener.open(seal(stranger, ENGINE, b"", 1 << 24, answer(), SALT))
+
+
+def test_another_context_that_looks_like_the_one_before_is_named():
+    opener = Opener(login())
+    for context in (b"crac_1", b"crac_2"):
+        assert opener.open(seal(login(), ENGINE, context, 1 << 24, answer(), SALT)).context == context
+
+
+def test_a_report_is_no_message_to_know_others_by():
+    opener = Opener(login())
+    assert opener.open(seal(login("", ""), ENGINE, b"", 5, bytes((REPORT, *answer()[1:])), SALT)).is_report
+    assert opener._pattern is None
