@@ -125,7 +125,7 @@ class RouteEntry(Entry):
     drain_floor: Annotated[Duration, AfterValidator(Between(1, 14_400))] = default(RoutePolicy, "drain_floor_s")
     """The shortest drain that drills and real moves may teach; the drain is max_call until they have."""
     proofs: dict[Name, ProofEntry] = {}
-    """What else the backup needs, by item; call_capacity and replication_age are soft, every other item is hard."""
+    """What else the backup needs, by item; call_capacity (too few, not none) and replication_age are soft, no other."""
     capacity_margin: Annotated[float, Field(ge=1, le=10)] = default(RoutePolicy, "capacity_margin")
     """Spare calls wanted at the backup (call_capacity), for each call in progress at the primary."""
     drill_window: TimeWindow | None = None

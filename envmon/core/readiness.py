@@ -9,7 +9,7 @@ Rules
   - An edge that is silent to command, OPTIONS and probe calls is gone and not waited for. One that still answers SIP
     takes calls which nobody could move: that stands in the way (``every_edge``).
   - Soft items (spare calls, replication age, a single edge, the dwell after a roll-back) are waived once time to limit
-    is below time to evacuate; the others are hard.
+    is below time to evacuate; the others are hard, and so is a backup that says it takes no call at all.
 """
 
 from dataclasses import dataclass, replace
@@ -59,7 +59,14 @@ def readiness(world: World, policy: Policy, route: RoutePolicy) -> tuple[Item, .
         _dwell(world, route, state),
         Item("lease", world.lease.held, f"epoch {world.lease.epoch}" if world.lease.held else world.lease.detail),
     )
-    return tuple(replace(item, waived=late and item.name in SOFT and item.passed is not True) for item in items)
+    return tuple(replace(item, waived=late and item.passed is not True and _soft(item, state)) for item in items)
+
+
+def _soft(item: Item, state: RouteState) -> bool:
+    """Whether it may be waived. Too few spare calls may; a backup whose last word was that it takes none may not."""
+    told = state.reports.get(CAPACITY) if item.name == CAPACITY else None
+    full = told is not None and told.at_ns > 0 and (told.passed is False or told.value == 0)
+    return item.name in SOFT and not full
 
 
 def ready(world: World, items: tuple[Item, ...], act_ns: int | None) -> Ready:

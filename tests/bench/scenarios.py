@@ -76,7 +76,6 @@ SITE_ROLES = {
     "power.ups_on_battery": (Role.ON_BATTERY, ""),
 }  # fmt: skip
 RANGES = {"degC": (-40.0, 125.0), "%": (0.0, 100.0)}  # what such a sensor can say at all
-FULL = "backup_capacity"  # this operator sends no call into a full backup; ``call_capacity`` is waived when time is out
 CAPACITY_PCT, LIST_AGE_S = 80.0, 3600.0  # the operator's bars for the backup
 
 
@@ -117,7 +116,7 @@ def site_of(scenario: dict[str, Any]) -> Site:
         zones=tuple(zone.id for zone in zones if zone.here),
         backup_zones=tuple(zone.id for zone in zones if not zone.here),
         max_call_s=float(scenario["drain_s"]),
-        proofs=(FULL, "list_parity", "carrier_route"),
+        proofs=("call_capacity", "list_parity", "carrier_route"),
     )
     devices = tuple(dict.fromkeys(point.device for point in points.values()))
     sample_s = float(scenario.get("sample_s", 15))
@@ -271,7 +270,7 @@ class Play:
         """What the backup says of itself, as the checks that were configured would report it; silence reports none."""
         says = self.status
         if (used := says.get("calls_capacity_pct")) is not None:
-            self._report(FULL, float(used) < CAPACITY_PCT, f"{used} % of the call capacity in use")
+            self._report("call_capacity", float(used) < CAPACITY_PCT, f"{used} % of the call capacity in use")
         if (age := says.get("dnr_list_age_s")) is not None and (same := says.get("dnr_hash_match")) is not None:
             good = bool(same) and float(age) < LIST_AGE_S
             self._report("list_parity", good, f"hash {'equal' if same else 'differs'}, {age} s old")

@@ -331,6 +331,18 @@ def test_spare_calls_are_compared_with_the_calls_in_progress_and_waived_when_tim
     assert any(effect.key.endswith("outbound/waived") for effect in room.effects if isinstance(effect, Page))
 
 
+@pytest.mark.parametrize(("passed", "value"), [(False, None), (False, 50.0), (True, 0.0)])
+def test_a_full_backup_is_not_waived_however_late_it_is(passed, value):
+    """Calls that find no place there are as lost as calls that stay, and its own callers lose theirs."""
+    room = staged(proofs=("call_capacity",))
+    report(room, "call_capacity", passed, value)
+    losing(room, 500)
+    report(room, "call_capacity", passed, value)
+    leave(room, 0).run(60)
+    assert moves(room) == []
+    assert status(room.world)["routes"]["outbound"]["readiness"]["call_capacity"]["waived"] is False
+
+
 def test_list_parity_yields_to_no_hurry():
     room = staged(proofs=("parity",))
     report(room, "parity")

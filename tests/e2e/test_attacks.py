@@ -32,7 +32,7 @@ from tests.ports import free_port
 SLACK_S = 2.0  # on two busy cores; what waits for another device or for a disk is later still
 QUICK_LOOKS = """
 from envmon.runtime.watch import EdgeWatch
-EdgeWatch.__init__.__defaults__ = (0.1,)
+EdgeWatch.__init__.__defaults__ = (0.1, None)
 """  # an edge is asked every 0.1 s, not every 2 s
 Lie = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse | None]]
 
