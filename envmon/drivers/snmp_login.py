@@ -25,7 +25,7 @@ from envmon.wire.snmp_community import Community
 
 if TYPE_CHECKING:
     from envmon.drivers.snmp_user import UserPeer
-    from envmon.wire.snmp_usm import Login
+    from envmon.wire.snmp_keys import Login
 
 _VERSIONS: Final = {"1": Version.V1, "2c": Version.V2C}
 _AUTH: Final = ("md5", "sha", "sha224", "sha256", "sha384", "sha512")
@@ -56,7 +56,7 @@ def _user(address: str, port: int, settings: SnmpSettings, where: str) -> "UserP
 
 
 def _login(settings: SnmpSettings, where: str) -> "Login":
-    from envmon.wire.snmp_usm import Login  # noqa: PLC0415 - as above
+    from envmon.wire.snmp_keys import Login  # noqa: PLC0415 - as above
 
     if not settings.user:
         raise DeviceError(Reason.REFUSED, f"{where}: SNMP version 3 needs a user")
@@ -77,7 +77,7 @@ def _login(settings: SnmpSettings, where: str) -> "Login":
 
 def _key(auth: str, password: bytes) -> bytes:
     """Make a key of a password, known by its salted digest (RFC 3414 A.2: a password hashed a million bytes long)."""
-    from envmon.wire.snmp_usm import master_key  # noqa: PLC0415 - as above
+    from envmon.wire.snmp_keys import master_key  # noqa: PLC0415 - as above
 
     known = (auth, hashlib.blake2b(password, salt=_SALT).digest())
     if known not in _MASTER_KEYS:

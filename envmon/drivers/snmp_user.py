@@ -15,8 +15,9 @@ from typing import TypeVar
 
 from envmon.drivers.snmp_socket import SnmpSocket, identifiers
 from envmon.wire.snmp import PduType
+from envmon.wire.snmp_keys import Engine, Login
 from envmon.wire.snmp_pdu import NotAllowedError, Pdu, decode, encode
-from envmon.wire.snmp_usm import Engine, Login, Opened, Opener, seal
+from envmon.wire.snmp_usm import Opened, Opener, seal
 
 T = TypeVar("T")
 

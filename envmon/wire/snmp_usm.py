@@ -4,28 +4,20 @@ Rules
   - Pure bytes in and out; time, identifiers and salts come from the caller. What a PDU says is not read here.
   - What is opened was made by who knows the user's key, where the user has one: anything else raises ``FrameError``.
     Only a Report may come without: an agent that does not know us has no key to sign it with.
-  - Keys are not printed.
 
-Sources: RFC 3412 section 6 (message), RFC 3414 (model, MD5, SHA, DES), RFC 3826 (AES-128), RFC 7860 (SHA-2), and
-draft-blumenthal-aes-usm-04 section 3.1.2.1 (keys longer than their digest, for AES-256).
+Sources: RFC 3412 section 6 (message), RFC 3414 (model). The ciphers and digests are in ``snmp_keys``.
 """
 
-import hashlib
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
-
-from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
-from cryptography.hazmat.decrepit.ciphers.modes import CFB
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
 
 from envmon.wire import ber
 from envmon.wire.ber import Reader
 from envmon.wire.frame import FrameError
 from envmon.wire.snmp import Tag
+from envmon.wire.snmp_keys import DIGESTS, Engine, Login, blocks, decrypt, encrypt, sign, vector
 from envmon.wire.snmp_layout import Pattern
 from envmon.wire.snmp_pdu import REPORT
 
@@ -36,47 +28,6 @@ _USER_BASED: Final = 3
 _INT32: Final = (0, 2**31 - 1)
 _LARGEST: Final = 65_507  # bytes of a UDP datagram
 _AUTHENTIC, _PRIVATE, _REPORTABLE = 1, 2, 4
-_MEGABYTE: Final = 1 << 20
-_DIGESTS: Final = {  # name of the digest, bytes of it that are sent (RFC 3414 6, 7; RFC 7860 4.1)
-    "md5": ("md5", 12),
-    "sha": ("sha1", 12),
-    "sha224": ("sha224", 16),
-    "sha256": ("sha256", 24),
-    "sha384": ("sha384", 32),
-    "sha512": ("sha512", 48),
-}
-_KEY_BYTES: Final = {"des": 16, "aes128": 16, "aes256": 32}
-_DES_BLOCK: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A user, and what the passwords became by ``master_key``; "" for a protocol that is not used."""
-
-    user: bytes
-    auth: str = ""
-    auth_key: bytes = field(default=b"", repr=False)
-    privacy: str = ""
-    privacy_key: bytes = field(default=b"", repr=False)
-
-    def at(self, engine: bytes) -> "Login":
-        """Return the login with the keys that hold for one engine (RFC 3414 section 2.6)."""
-        if not self.auth:
-            return self
-        auth = _localized(self.auth, self.auth_key, engine)
-        private = _localized(self.auth, self.privacy_key, engine) if self.privacy else b""
-        while self.privacy and len(private) < _KEY_BYTES[self.privacy]:
-            private += hashlib.new(_DIGESTS[self.auth][0], private).digest()
-        return Login(self.user, self.auth, auth, self.privacy, private[: _KEY_BYTES.get(self.privacy, 0)])
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """The agent's identifier, its boots, and its seconds since the last of them."""
-
-    identifier: bytes = b""
-    boots: int = 0
-    seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,29 +46,46 @@ class Opened:
         return self.pdu[0] == REPORT
 
 
-def master_key(auth: str, password: bytes) -> bytes:
-    """Hash a password as long as a megabyte (RFC 3414 section A.2); milliseconds."""
-    whole = password * (_MEGABYTE // len(password) + 1)
-    return hashlib.new(_DIGESTS[auth][0], whole[:_MEGABYTE]).digest()
-
-
 def seal(login: Login, engine: Engine, context: bytes, number: int, pdu: bytes, salt: bytes) -> bytes:
     """Build the datagram. ``login`` holds for ``engine``; ``salt`` is eight bytes never used before with its key."""
     scoped = ber.encode(_SEQUENCE, _name(engine.identifier) + _name(context) + pdu)
     if login.privacy:
-        scoped = _octets(_encrypt(login, engine, salt, scoped))
-    size = _DIGESTS[login.auth][1] if login.auth else 0
-    tail = _octets(salt if login.privacy else b"")
-    numbers = ber.encode_integer(Tag.INTEGER, engine.boots) + ber.encode_integer(Tag.INTEGER, engine.seconds)
-    parameters = _name(engine.identifier) + numbers + _name(login.user) + _octets(bytes(size)) + tail
-    head = ber.encode(
-        _SEQUENCE, ber.encode_integer(Tag.INTEGER, number) + _level(bool(login.auth), bool(login.privacy))
-    )
-    whole = ber.encode(_SEQUENCE, _VERSION + head + _octets(ber.encode(_SEQUENCE, parameters)) + scoped)
+        scoped = _octets(encrypt(login, engine, salt, scoped))
+    salt = salt if login.privacy else b""
+    numbers = [value.to_bytes(value.bit_length() // 8 + 1, "big") for value in (number, engine.boots, engine.seconds)]
+    first, second, third = numbers
+    sizes = (len(first), len(second), len(third), len(salt), len(scoped))
+    heads = _heads(login.user, engine.identifier, login.auth, bool(login.privacy), sizes)
+    size = DIGESTS[login.auth][1] if login.auth else 0
+    tail = heads[4] + salt + scoped
+    whole = b"".join((heads[0], first, heads[1], second, heads[2], third, heads[3], bytes(size), tail))
     if not login.auth:
         return whole
-    at = len(whole) - len(scoped) - len(tail) - size
-    return whole[:at] + _digest(login, whole) + whole[at + size :]
+    at = len(whole) - len(tail) - size
+    return whole[:at] + sign(login, whole) + tail
+
+
+@lru_cache(maxsize=1 << 12)
+def _heads(user: bytes, engine: bytes, auth: str, private: bool, sizes: tuple[int, ...]) -> tuple[bytes, ...]:
+    """Return what stands before a message's number, boots, seconds, digest and salt, which are of these ``sizes``.
+
+    The last size is that of what follows the salt.
+    """
+    number, boots, seconds, salt, rest = sizes
+    level = _level(bool(auth), private)
+    digest = _name(user) + bytes((_OCTETS, DIGESTS[auth][1] if auth else 0))
+    inner = len(_name(engine)) + 2 + boots + 2 + seconds + len(digest) + digest[-1] + 2 + salt
+    parameters = _head(_SEQUENCE, inner)
+    parameters = _head(_OCTETS, len(parameters) + inner) + parameters
+    header = _head(_SEQUENCE, 2 + number + len(level)) + bytes((Tag.INTEGER, number))
+    outer = _head(_SEQUENCE, len(_VERSION + header + level + parameters) + number + inner + rest)
+    before_boots = level + parameters + _name(engine) + bytes((Tag.INTEGER, boots))
+    return outer + _VERSION + header, before_boots, bytes((Tag.INTEGER, seconds)), digest, bytes((_OCTETS, salt))
+
+
+def _head(tag: int, size: int) -> bytes:
+    """Return tag and length of an element."""
+    return ber.encode(tag, bytes(size))[: -size or None]
 
 
 @lru_cache(maxsize=8)
@@ -140,7 +108,7 @@ class Opener:
         self._login = login
         self._engine = self._context = self._scope = b""
         self._pattern: Pattern | None = None
-        self._blocks = _blocks(login) if login.privacy.startswith("aes") else None
+        self._blocks = blocks(login) if login.privacy.startswith("aes") else None
 
     def open(self, data: bytes) -> Opened:
         """Read a datagram. Raises FrameError."""
@@ -157,11 +125,11 @@ class Opener:
         return Opened(_natural(number), engine, True, *_scoped(*Reader(scoped).next()))
 
     def _decrypted(self, engine: Engine, salt: bytes, secret: bytes) -> bytes:
-        """As ``_decrypt``, with one cipher for all messages: in CFB every block but the first is known beforehand."""
+        """As ``decrypt``, with one cipher for all messages: in CFB every block but the first is known beforehand."""
         if self._blocks is None or len(salt) != 8:
-            return _decrypt(self._login, engine, salt, secret)
+            return decrypt(self._login, engine, salt, secret)
         size = len(secret)
-        stream = self._blocks.update((_vector(engine, salt) + secret)[: -(-size // 16) * 16])
+        stream = self._blocks.update((vector(engine, salt) + secret)[: -(-size // 16) * 16])
         return (int.from_bytes(stream[:size], "big") ^ int.from_bytes(secret, "big")).to_bytes(size, "big")
 
     def _slowly(self, data: bytes) -> Opened:
@@ -207,7 +175,7 @@ def _open(data: bytes, login: Login) -> tuple[Opened, _Parts]:
     if private:
         if not (authentic and login.privacy and scoped[0] == _OCTETS):
             raise FrameError("an encrypted message that is not ours")
-        scoped = Reader(_decrypt(login, engine, parts.salt, parts.body)).next()
+        scoped = Reader(decrypt(login, engine, parts.salt, parts.body)).next()
     context, pdu = _scoped(*scoped)
     if pdu[0] != REPORT and (authentic, private) != (bool(login.auth), bool(login.privacy)):
         raise FrameError("an answer of another security level than was asked")
@@ -249,11 +217,11 @@ def _parameters(content: bytes, flags: int, number: bytes, body: bytes) -> _Part
 
 
 def _verify(login: Login, user: bytes, digest: bytes, data: bytes) -> None:
-    size = _DIGESTS[login.auth][1] if login.auth else 0
+    size = DIGESTS[login.auth][1] if login.auth else 0
     if not size or user != login.user or len(digest) != size:
         raise FrameError("a message of another user or another digest")
     at = data.index(digest)
-    if not hmac.compare_digest(digest, _digest(login, data[:at] + bytes(size) + data[at + size :])):
+    if not hmac.compare_digest(digest, sign(login, data[:at] + bytes(size) + data[at + size :])):
         raise FrameError("a message that the user's key did not sign")
 
 
@@ -282,45 +250,3 @@ def _octets(content: bytes) -> bytes:
 
 
 _name = lru_cache(maxsize=1 << 12)(_octets)  # of an engine, a user, a context: the same in every message
-
-
-def _localized(auth: str, master: bytes, engine: bytes) -> bytes:
-    return hashlib.new(_DIGESTS[auth][0], master + engine + master).digest()
-
-
-def _digest(login: Login, whole: bytes) -> bytes:
-    name, size = _DIGESTS[login.auth]
-    return hmac.digest(login.auth_key, whole, name)[:size]
-
-
-def _encrypt(login: Login, engine: Engine, salt: bytes, scoped: bytes) -> bytes:
-    if login.privacy == "des":
-        scoped += bytes(-len(scoped) % _DES_BLOCK)
-    return _run(_cipher(login, engine, salt).encryptor(), scoped)
-
-
-def _decrypt(login: Login, engine: Engine, salt: bytes, secret: bytes) -> bytes:
-    if len(salt) != 8 or (login.privacy == "des" and len(secret) % _DES_BLOCK):
-        raise FrameError("an encrypted message of the wrong size")
-    return _run(_cipher(login, engine, salt).decryptor(), secret)
-
-
-def _cipher(login: Login, engine: Engine, salt: bytes) -> Cipher[CBC] | Cipher[CFB]:
-    key = login.privacy_key
-    if login.privacy == "des":  # RFC 3414 section 8.1.1.1
-        vector = bytes(one ^ other for one, other in zip(key[_DES_BLOCK:], salt, strict=True))
-        return Cipher(TripleDES(key[:_DES_BLOCK] * 3), CBC(vector))
-    return Cipher(AES(key), CFB(_vector(engine, salt)))
-
-
-def _blocks(login: Login) -> CipherContext:
-    """Return what encrypts single blocks: the part of CFB that takes a key (NIST SP 800-38A section 6.3)."""
-    return Cipher(AES(login.privacy_key), ECB()).encryptor()  # noqa: S305 - not a mode here, but the part of one
-
-
-def _vector(engine: Engine, salt: bytes) -> bytes:
-    return engine.boots.to_bytes(4, "big") + engine.seconds.to_bytes(4, "big") + salt
-
-
-def _run(context: CipherContext, data: bytes) -> bytes:
-    return context.update(data) + context.finalize()

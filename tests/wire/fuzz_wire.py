@@ -27,6 +27,7 @@ from envmon.wire import (
     snmp,
     snmp_community,
     snmp_get,
+    snmp_keys,
     snmp_pdu,
     snmp_usm,
     snmp_v3,
@@ -413,14 +414,14 @@ def _v3_seeds() -> tuple[bytes, ...]:
     return (v3_message(), v3_message(b""), v3_message(model=1), v3_message(b"x" * 40), _snmp_seeds()[0])
 
 
-_ENGINE = snmp_usm.Engine(b"\x80\0\x1f\x88\x04test", 5, 1000)
+_ENGINE = snmp_keys.Engine(b"\x80\0\x1f\x88\x04test", 5, 1000)
 
 
 @cache
-def _logins() -> tuple[snmp_usm.Login, ...]:
-    key = snmp_usm.master_key("sha256", b"authpass12")
-    known = (snmp_usm.Login(b"envmon"), snmp_usm.Login(b"envmon", "sha256", key))
-    return (*known, *(snmp_usm.Login(b"envmon", "sha256", key, kind, key) for kind in ("aes128", "aes256", "des")))
+def _logins() -> tuple[snmp_keys.Login, ...]:
+    key = snmp_keys.master_key("sha256", b"authpass12")
+    known = (snmp_keys.Login(b"envmon"), snmp_keys.Login(b"envmon", "sha256", key))
+    return (*known, *(snmp_keys.Login(b"envmon", "sha256", key, kind, key) for kind in ("aes128", "aes256", "des")))
 
 
 def snmp_usm_messages(data: bytes) -> None:

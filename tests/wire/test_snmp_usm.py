@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from envmon.wire.frame import FrameError
 from envmon.wire.snmp import PduType, Tag
+from envmon.wire.snmp_keys import Engine, Login, master_key
 from envmon.wire.snmp_pdu import REPORT, Pdu, decode, encode
-from envmon.wire.snmp_usm import Engine, Login, Opener, master_key, open_, seal
+from envmon.wire.snmp_usm import Opener, open_, seal
 
 ENGINE = Engine(bytes.fromhex("000000000000000000000002"), 7, 123_456)
 SALT = b"12345678"
