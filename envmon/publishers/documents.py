@@ -96,7 +96,9 @@ def unit_document(polls: Collection[Poll]) -> str:
 def _told(poll: Poll, own: str) -> list[str]:
     """The members of ``points``: first the good numbers, then the others; ``own`` goes into each."""
     numbers, others = poll.readings.numbers, poll.readings.others
-    told = [before + _TEXTS[n] + after for at, _, before, after in poll.part.entries if (n := numbers[at]) is not None]
+    told = [
+        f"{before}{_TEXTS[n]}{after}" for at, _, before, after in poll.part.entries if (n := numbers[at]) is not None
+    ]
     if own:
         told = [f"{text[:-1]}{own}}}" for text in told]
     if others:

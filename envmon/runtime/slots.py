@@ -14,7 +14,7 @@ Theory of operation
 import heapq
 from collections.abc import Mapping
 
-SLOTS = 10
+SLOTS = 5  # a burst finds cold caches, whatever its size: few and large ones cost less
 
 
 class Schedule:
