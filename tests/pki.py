@@ -16,7 +16,8 @@ class Authority:
         self.cert, self._key = folder / f"{name}-ca.pem", folder / f"{name}-ca.key"
         _openssl(
             *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"),
-            *("-subj", f"/CN={name} authority", "-keyout", self._key, "-out", self.cert),
+            *("-subj", f"/CN={name} authority", "-addext", "keyUsage=critical,keyCertSign,cRLSign"),
+            *("-keyout", self._key, "-out", self.cert),
         )
 
     def issue(self, name: str, says: str = "") -> tuple[Path, Path]:

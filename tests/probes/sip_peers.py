@@ -82,7 +82,8 @@ def certificates(folder: Path) -> None:
     for name in ("ca", "other"):
         openssl(
             folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-            "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem",
+            "-subj", f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+            "-keyout", f"{name}.key", "-out", f"{name}.pem",
         )  # fmt: skip
     openssl(
         folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=sbc",
