@@ -239,7 +239,7 @@ REFUSED_STARTS: dict[str, tuple[Callable[[Path], object], str, str]] = {
         r"its end was removed",
     ),
     "it is garbage": (
-        lambda path: path.write_bytes(os.urandom(100_000)),
+        lambda path: path.write_bytes(b"\0" + os.urandom(99_999)),
         r"journal\.db is damaged; keep it as evidence, move it away, and start again in observe",
         r"is damaged",
     ),
