@@ -73,6 +73,8 @@ def decode_oid(content: bytes) -> Oid:
     subids: list[int] = []
     value = 0
     for byte in content:
+        if byte == _LONG_FORM and not value:
+            raise FrameError("a number in an object identifier begins with nothing (X.690 8.19.2)")
         value = value << 7 | byte & 0x7F
         if value > _MAX_SUBID:
             raise FrameError("a number in an object identifier is larger than 32 bits")

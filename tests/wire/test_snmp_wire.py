@@ -255,3 +255,10 @@ def test_an_oid_with_too_many_or_too_large_numbers_is_refused():
         ber.decode_oid(b"\x2b" + b"\1" * 127)
     with pytest.raises(FrameError, match="larger than 32 bits"):
         ber.decode_oid(b"\x2b\x9f\xff\xff\xff\x7f")
+
+
+@pytest.mark.parametrize("content", [b"\x80\x2b\x06", b"\x2b\x80\x31", b"\x2b\x06\x80\x80\x31"])
+def test_an_oid_with_a_padded_number_is_refused(content):
+    """One number has one encoding (X.690 8.19.2): a row read from another one was never sent."""
+    with pytest.raises(FrameError, match="begins with nothing"):
+        ber.decode_oid(content)
