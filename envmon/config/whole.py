@@ -13,7 +13,7 @@ from envmon.config.fault import Fault
 from envmon.config.profiles_known import Known
 from envmon.config.settings import DeviceSettings
 from envmon.config.values import duration_text
-from envmon.core.evidence import COOLING_AIR_ROLES, quorum
+from envmon.core.evidence import COOLING_AIR, quorum
 from envmon.model.policy import Policy, ZonePolicy
 from envmon.model.reading import Role
 from envmon.model.verdict import Kind, Vote
@@ -87,7 +87,7 @@ def _kinds(device: DeviceSettings, profile: Known) -> list[Kind]:
     plant = Role.ON_BATTERY in roles or ((device.serves or device.fronts) and roles & _PLANT_ROLES)
     can = {
         Kind.INLET_AIR: Role.RACK_INLET_TEMP in roles,
-        Kind.COOLING_AIR: roles & COOLING_AIR_ROLES,
+        Kind.COOLING_AIR: roles.intersection(COOLING_AIR),
         Kind.PLANT: plant,
     }
     return [kind for kind in Kind if can[kind]]

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from itertools import combinations
 from statistics import median
 
+from envmon.core.fresh import Fresh, grouped
 from envmon.core.margin import Capacity
 from envmon.core.world import Seen
 from envmon.model.policy import Policy, ZonePolicy
@@ -26,13 +27,8 @@ COOLING_AIR_RISE_K = 3.0  # return, supply or chilled water over normal
 SPREAD_K, SPREAD_LEFT = 3.0, 0.3  # a spread worth judging, and how little of it is left when nothing cools
 DISSENT_K = 4.0  # inlets of one room differ by less
 RETURN_SLACK_K = 1.0  # no inlet is hotter than the air that leaves the racks
-COOLING_AIR_ROLES = frozenset({Role.RETURN_TEMP, Role.SUPPLY_TEMP, Role.CHILLED_WATER_SUPPLY_TEMP})
-INLET = frozenset({Role.RACK_INLET_TEMP})
-
-
-def temperatures(fresh: Iterable[Seen], roles: frozenset[Role]) -> list[Seen]:
-    """Fresh readings of these roles that carry a number."""
-    return [seen for seen in fresh if seen.reading.point.role in roles and isinstance(seen.reading.value, float)]
+COOLING_AIR = (Role.CHILLED_WATER_SUPPLY_TEMP, Role.RETURN_TEMP, Role.SUPPLY_TEMP)
+INLET = Role.RACK_INLET_TEMP
 
 
 def value(seen: Seen) -> float:
@@ -40,9 +36,9 @@ def value(seen: Seen) -> float:
     return float(seen.reading.value or 0.0)
 
 
-def plant_vote(zone: ZonePolicy, fresh: tuple[Seen, ...], units: Capacity) -> Vote | None:
+def plant_vote(zone: ZonePolicy, fresh: Fresh, units: Capacity) -> Vote | None:
     """Units that cannot carry the load, or power that is on battery."""
-    battery = on_battery(fresh)
+    battery = fresh.said(Role.ON_BATTERY, "yes")
     short = units.available_kw < zone.it_load_kw
     if not short and not battery:
         return None
@@ -54,23 +50,21 @@ def plant_vote(zone: ZonePolicy, fresh: tuple[Seen, ...], units: Capacity) -> Vo
     return _vote(Kind.PLANT, [*(units.witnesses if short else ()), *battery], "; ".join(parts))
 
 
-def on_battery(fresh: Iterable[Seen]) -> list[Seen]:
-    """The points that say that power is on battery."""
-    return [s for s in fresh if s.reading.point.role is Role.ON_BATTERY and s.reading.value == "yes"]
-
-
-def cooling_air_vote(trusted: tuple[Seen, ...], normal: Mapping[Role, float], warm: list[Seen]) -> Vote | None:
+def cooling_air_vote(trusted: Fresh, normal: Mapping[Role, float], warm: list[Seen]) -> Vote | None:
     """Return air, supply air or chilled water well over normal, or ``warm``: supply air as warm as return air."""
-    risen = [seen for seen in temperatures(trusted, COOLING_AIR_ROLES) if _risen(seen, normal) >= COOLING_AIR_RISE_K]
+    risen = [seen for role in COOLING_AIR for seen in trusted.of(role) if _risen(seen, normal) >= COOLING_AIR_RISE_K]
+    if not risen and not warm:
+        return None
+    risen.sort(key=lambda seen: seen.reading.point.id)
     parts = [f"{role} {rise:+.1f} K over normal" for role, rise in _rises(risen, normal).items()]
     if warm:
         risen = [*risen, *(seen for seen in warm if seen not in risen)]
         parts.append("supply air is as warm as return air")
-    return _vote(Kind.COOLING_AIR, risen, ", ".join(parts)) if risen else None
+    return _vote(Kind.COOLING_AIR, risen, ", ".join(parts))
 
 
 def inlet_vote(
-    zone: ZonePolicy, trusted: tuple[Seen, ...], usual: float | None, inlet: float | None, losing: Iterable[Seen]
+    zone: ZonePolicy, trusted: Fresh, usual: float | None, inlet: float | None, losing: Iterable[Seen]
 ) -> Vote | None:
     """Inlet air over the allowable limit or, beside points that show cooling lost, over ``usual`` by a first rise."""
     shown = tuple(dict.fromkeys(seen.reading.point.path for seen in losing))
@@ -82,13 +76,13 @@ def inlet_vote(
     if inlet < bar:
         return None
     over = f", {inlet - usual:+.1f} K over normal" if usual is not None else ""
-    inlets = temperatures(trusted, INLET)
+    inlets = trusted.of(INLET)
     hot = [s for s in inlets if value(s) >= bar]
     vote = _vote(Kind.INLET_AIR, hot, f"rack inlet {inlet:.1f} degC{over}")
     return vote if hot and (not _dissent(inlets, vote, inlet) or any(p not in vote.paths for p in shown)) else None
 
 
-def _dissent(inlets: list[Seen], vote: Vote, inlet: float) -> bool:
+def _dissent(inlets: Iterable[Seen], vote: Vote, inlet: float) -> bool:
     """Whether a whole path of inlets, none of them hot, is far below the zone's temperature."""
     rest: dict[str, float] = {}
     for seen in inlets:
@@ -98,41 +92,42 @@ def _dissent(inlets: list[Seen], vote: Vote, inlet: float) -> bool:
     return any(best < inlet - DISSENT_K for best in rest.values())
 
 
-def zone_temperature(trusted: tuple[Seen, ...], others: Iterable[Vote | None]) -> float | None:
+def zone_temperature(
+    trusted: Fresh, back: tuple[tuple[str, float], ...], others: Iterable[Vote | None]
+) -> float | None:
     """The second-hottest inlet (the hottest with two), degC, as far as another path's return air bears it out.
 
     Where the inlets of one path are far hotter than those of another, one of the two gateways lies: no inlet is hotter
     than the air that leaves the racks. For the same reason a lone hot inlet is believed against many behind one gateway
     when another kind of evidence, on a third path, says that the cooling is lost.
     """
-    ranked = sorted(temperatures(trusted, INLET), key=value, reverse=True)
+    ranked = sorted(trusted.of(INLET), key=value, reverse=True)
     if not ranked:
         return None
     pick = value(ranked[1] if len(ranked) > 2 else ranked[0])
     lone = ranked[0].reading.point.path
     rest = tuple(dict.fromkeys(s.reading.point.path for s in ranked if s.reading.point.path != lone))
-    ceiling = _ceiling(trusted, (lone,))
+    ceiling = _ceiling(back, (lone,))
     if len(ranked) > 2 and ranked[1].reading.point.path != lone and len(rest) == 1 and ceiling is not None:
         backed = any(path not in (lone, *rest) for vote in others if vote is not None for path in vote.paths)
         return max(pick, min(value(ranked[0]), ceiling)) if backed else pick
     hot = tuple(dict.fromkeys(s.reading.point.path for s in ranked if value(s) >= pick))
     cold = [value(s) for s in ranked if s.reading.point.path not in hot]
-    ceiling = _ceiling(trusted, hot)
+    ceiling = _ceiling(back, hot)
     if cold and cold[0] < pick - DISSENT_K and ceiling is not None:
         return max(cold[0], min(pick, ceiling))
     return pick
 
 
-def _ceiling(trusted: tuple[Seen, ...], but: tuple[str, ...]) -> float | None:
+def _ceiling(back: tuple[tuple[str, float], ...], but: tuple[str, ...]) -> float | None:
     """The hottest return air on any path but these, with some slack, degC."""
-    paths = return_air(trusted)
-    return max((value + RETURN_SLACK_K for path, value in paths if path not in but), default=None)
+    return max((value + RETURN_SLACK_K for path, value in back if path not in but), default=None)
 
 
-def return_air(trusted: tuple[Seen, ...]) -> tuple[tuple[str, float], ...]:
+def return_air(trusted: Fresh) -> tuple[tuple[str, float], ...]:
     """The median return air of each network path, degC."""
     by_path: dict[str, list[float]] = {}
-    for seen in temperatures(trusted, frozenset({Role.RETURN_TEMP})):
+    for seen in trusted.of(Role.RETURN_TEMP):
         by_path.setdefault(seen.reading.point.path, []).append(value(seen))
     return tuple((path, median(values)) for path, values in by_path.items())
 
@@ -148,13 +143,9 @@ def quorum(policy: Policy, cast: tuple[Vote, ...]) -> bool:
     )
 
 
-def medians(fresh: Iterable[Seen], roles: frozenset[Role]) -> dict[Role, float]:
-    """The median of each role that has a fresh number."""
-    by_role: dict[Role, list[float]] = {}
-    for seen in temperatures(fresh, roles):
-        if seen.reading.point.role is not None:
-            by_role.setdefault(seen.reading.point.role, []).append(value(seen))
-    return {role: median(values) for role, values in by_role.items()}
+def medians(trusted: Fresh) -> dict[Role, float]:
+    """The median of each role."""
+    return {role: median(map(value, some)) for role, some in trusted.by_role.items()}
 
 
 def _risen(seen: Seen, normal: Mapping[Role, float]) -> float:
@@ -167,19 +158,22 @@ def _risen(seen: Seen, normal: Mapping[Role, float]) -> float:
 
 
 def _rises(risen: list[Seen], normal: Mapping[Role, float]) -> dict[Role, float]:
-    return {role: found - normal[role] for role, found in medians(risen, COOLING_AIR_ROLES).items()}
+    return {role: found - normal[role] for role, found in medians(grouped(risen)).items()}
 
 
-def collapsed(trusted: tuple[Seen, ...], normal: Mapping[Role, float]) -> list[Seen]:
-    """The supply and return points, when the units no longer make a difference between them."""
+def collapsed(trusted: Fresh, read: Mapping[Role, float], normal: Mapping[Role, float]) -> list[Seen]:
+    """The supply points that are as warm as the return air, when the units no longer make a difference between them.
+
+    ``read`` is what each role reads in the middle, degC.
+    """
     usual = normal.get(Role.RETURN_TEMP, 0.0) - normal.get(Role.SUPPLY_TEMP, 0.0)
-    now = medians(trusted, frozenset({Role.RETURN_TEMP, Role.SUPPLY_TEMP}))
-    if Role.SUPPLY_TEMP not in normal or len(now) < 2 or usual < SPREAD_K:
+    back, supply = read.get(Role.RETURN_TEMP), read.get(Role.SUPPLY_TEMP)
+    if Role.SUPPLY_TEMP not in normal or back is None or supply is None or usual < SPREAD_K:
         return []
-    if now[Role.RETURN_TEMP] - now[Role.SUPPLY_TEMP] > SPREAD_LEFT * usual:
+    if back - supply > SPREAD_LEFT * usual:
         return []
     bar = normal[Role.SUPPLY_TEMP] + (1 - SPREAD_LEFT) * usual / 2
-    return [seen for seen in temperatures(trusted, frozenset({Role.SUPPLY_TEMP})) if value(seen) >= bar]
+    return [seen for seen in trusted.of(Role.SUPPLY_TEMP) if value(seen) >= bar]
 
 
 def _distinct(choices: list[tuple[str, ...]], wanted: int, taken: frozenset[str] = frozenset()) -> bool:

@@ -41,7 +41,7 @@ from envmon.model.event import (
     Tick,
     WeatherReport,
 )
-from envmon.model.reading import Reading
+from envmon.model.reading import Reading, Role
 from envmon.model.readings import judged
 from envmon.model.verdict import Phase, Position
 
@@ -114,8 +114,10 @@ def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
     for zone, readings in by_zone.items():
         state = zones[zone]
         seen = dict(state.seen)
+        calm = state.phase is Phase.NORMAL and state.onset_ns is None
         for reading in readings:
-            seen[reading.point.id] = _see(state, seen.get(reading.point.id), reading, event.at.mono_ns)
+            name = reading.point.id
+            seen[name] = _see(seen.get(name), reading, event.at.mono_ns, state.middles, calm=calm)
         zones[zone] = _with_seen(state, seen)
     devices, silent = world.devices, world.silent_ns  # thousands: copied only when something changed
     if devices[event.device] != event.error:
@@ -127,15 +129,13 @@ def _batch(world: World, event: DeviceBatch, now: Stamp) -> World:
     return _with_batch(world, now, zones, devices, silent)
 
 
-def _see(state: ZoneState, before: Seen | None, reading: Reading, at_ns: int) -> Seen:
+def _see(before: Seen | None, reading: Reading, at_ns: int, middles: Mapping[Role, float], *, calm: bool) -> Seen:
     if not reading.good:
         return Seen(reading, at_ns) if before is None else replace(before, reading=reading, at_ns=at_ns)
-    habit = before.habit if before is not None else None
+    habit, last_ns = (None, at_ns) if before is None else (before.habit, before.good_ns)
     role = reading.point.role
     if role in JUDGED and isinstance(reading.value, float):
-        calm = state.phase is Phase.NORMAL and state.onset_ns is None
-        last_ns = before.good_ns if before is not None else at_ns
-        habit = behave(habit, reading, at_ns, last_ns, state.middles.get(role), calm=calm)
+        habit = behave(habit, reading, at_ns, last_ns, middles.get(role), calm=calm)
     return Seen(reading, at_ns, reading, at_ns, habit)
 
 

@@ -10,28 +10,28 @@ Theory of operation
   it takes out less than a third of that, its fan only moves the air.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from statistics import median
 
 from envmon.core.evidence import SPREAD_K, SPREAD_LEFT
-from envmon.core.world import Doubt, Seen
+from envmon.core.fresh import Fresh
+from envmon.core.world import Doubt
 from envmon.model.event import Stamp
 from envmon.model.reading import Role, UnitState
 
 IDLE_S = 300.0  # a minimum off time and a ramp: told no earlier
 GIVES_NOTHING = 1.0  # kW or % of its own output
-_LOOKED_AT = frozenset({Role.UNIT_RUNNING, Role.SUPPLY_TEMP, Role.RETURN_TEMP, Role.COOLING_OUTPUT})
+_LOOKED_AT = (Role.UNIT_RUNNING, Role.SUPPLY_TEMP, Role.RETURN_TEMP, Role.COOLING_OUTPUT)
 
 
-def idlers(
-    fresh: Iterable[Seen], doubted: Mapping[str, Doubt], before: Mapping[str, Doubt], now: Stamp
-) -> dict[str, Doubt]:
+def idlers(fresh: Fresh, doubted: Mapping[str, Doubt], before: Mapping[str, Doubt], now: Stamp) -> dict[str, Doubt]:
     """Unit -> why it is believed to cool nothing, and since when."""
     units: dict[str, dict[Role, float | str]] = {}
-    for seen in fresh:
-        point = seen.reading.point
-        if point.unit is not None and point.role in _LOOKED_AT and point.id not in doubted:
-            units.setdefault(point.unit, {})[point.role] = seen.reading.value or 0.0
+    for role in _LOOKED_AT:
+        for seen in fresh.of(role):
+            point = seen.reading.point
+            if point.unit is not None and point.id not in doubted:
+                units.setdefault(point.unit, {})[role] = seen.reading.value or 0.0
     taken = {unit: took for unit, read in units.items() if (took := _takes(read)) is not None}
     found: dict[str, Doubt] = {}
     for unit, took in taken.items():

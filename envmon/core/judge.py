@@ -17,19 +17,18 @@ from dataclasses import dataclass, replace
 
 from envmon.core import forecast
 from envmon.core.evidence import (
-    COOLING_AIR_ROLES,
+    COOLING_AIR,
     INLET,
     collapsed,
     cooling_air_vote,
     inlet_vote,
     medians,
-    on_battery,
     plant_vote,
     quorum,
     return_air,
-    temperatures,
     zone_temperature,
 )
+from envmon.core.fresh import Fresh, oldest_ns, speaking, speaks
 from envmon.core.idlers import idlers
 from envmon.core.loss import AIR, corroborate, follow, restart_expected
 from envmon.core.margin import Capacity, capacity, resting
@@ -44,6 +43,7 @@ from envmon.model.verdict import Basis, Kind, Phase, Sight, TimeToLimit, Verdict
 
 NORMAL_TAU_S = 1800.0  # a room's normal is what it was over the last half hour
 RAMP_S = 180.0  # units that came back need so long to cool their air again
+_agreed = replacing(ZoneState, "quorum_ns", "witnesses", "last_limit")
 _judged = replacing(ZoneState, "good_since_ns", "power_ns", "judged_ns", "verdict_ns", "judgement")
 _sensed = replacing(
     ZoneState,
@@ -58,7 +58,7 @@ _sensed = replacing(
     "phase",
     "normal",
 )
-NORMAL_ROLES = COOLING_AIR_ROLES | INLET | frozenset({Role.CHILLED_WATER_FLOW})
+NORMAL_ROLES = (*COOLING_AIR, INLET, Role.CHILLED_WATER_FLOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ class _Look:
     """What one tick sees of a zone before it is judged."""
 
     doubts: Mapping[str, Doubt]
-    trusted: tuple[Seen, ...]  # of air and water: fresh, good, and with a vote
+    trusted: Fresh  # numbers of air and water that have a vote
+    read: Mapping[Role, float]  # their medians
     idle: Mapping[str, Doubt]  # units that say they run and cool nothing
     rested: Mapping[str, int]  # units that are in standby, or start from there
     back: tuple[tuple[str, float], ...]  # return air by network path
@@ -91,7 +92,7 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: t
     state = corroborate(state, now, agreed=agreed, sighted=look.sighted)
     if agreed:
         witnesses = {vote.kind: vote.points for vote in look.votes}
-        state = replace(state, quorum_ns=now.mono_ns, witnesses=witnesses, last_limit=limit)
+        state = _agreed(state, now.mono_ns, witnesses, limit)
     judgement = _judgement(zone, state, look, limit, power(policy, fresh), now, agreed=agreed)
     same = judgement.verdict is state.judgement.verdict and state.verdict_ns > 0
     verdict_ns = state.verdict_ns if same else now.mono_ns
@@ -103,7 +104,7 @@ def judge(policy: Policy, zone: ZonePolicy, state: ZoneState, now: Stamp, out: t
 def _judgement(
     zone: ZonePolicy, state: ZoneState, look: _Look, limit: TimeToLimit, source: Power, now: Stamp, *, agreed: bool
 ) -> Judgement:
-    worst = _worst(zone, look.trusted if look.sighted else tuple(state.seen.values()), state.doubts, now)
+    worst = _worst(zone, look.trusted.of(INLET) if look.sighted else state.seen.values(), state.doubts, now)
     says = say_power(source)
     return Judgement(
         verdict=_verdict(state, look.units, agreed=agreed, sighted=look.sighted),
@@ -124,30 +125,35 @@ def _judgement(
     )
 
 
-def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], out: tuple[str, ...], now: Stamp) -> _Look:
+def _look(zone: ZonePolicy, state: ZoneState, fresh: Fresh, out: tuple[str, ...], now: Stamp) -> _Look:
     rested = resting(zone, fresh, state.resting_ns, now)
     units = capacity(zone, fresh, state.normal, out, rested)
     fresh = _not_of(units.excused, fresh)
     doubted = doubts(fresh, state.doubts, state.middles, now)
-    trusted = tuple(s for s in temperatures(fresh, NORMAL_ROLES) if s.reading.point.id not in doubted)
+    trusted = fresh.numbers(NORMAL_ROLES)
+    if doubted:
+        trusted = trusted.only(lambda seen: seen.reading.point.id not in doubted)
+    read = medians(trusted)
     plant = plant_vote(zone, fresh, units)
-    warm = collapsed(trusted, state.normal)
+    warm = collapsed(trusted, read, state.normal)
     air = cooling_air_vote(trusted, state.normal, warm)
-    temperature = zone_temperature(trusted, (plant, air))
-    sighted = temperature is not None and len(temperatures(trusted, INLET)) >= zone.min_inlets
-    usual = state.normal.get(Role.RACK_INLET_TEMP)
+    back = return_air(trusted)
+    temperature = zone_temperature(trusted, back, (plant, air))
+    sighted = temperature is not None and len(trusted.of(INLET)) >= zone.min_inlets
+    usual = state.normal.get(INLET)
     if usual is not None and state.onset_c is not None:
         usual = max(usual, state.onset_c)
     ramping = units.margin_kw >= 0 and state.short_ns is not None and age_s(now, state.short_ns) < RAMP_S
     warm_supply = () if ramping else tuple(warm)
-    losing = [*(units.witnesses if units.margin_kw < 0 else ()), *warm_supply, *on_battery(fresh)]
+    losing = [*(units.witnesses if units.margin_kw < 0 else ()), *warm_supply, *fresh.said(Role.ON_BATTERY, "yes")]
     inlet = inlet_vote(zone, trusted, usual, temperature if sighted else None, losing)
     return _Look(
         doubts=doubted,
         trusted=trusted,
+        read=read,
         idle=idlers(fresh, doubted, state.idlers, now),
         rested=rested,
-        back=return_air(trusted),
+        back=back,
         units=units,
         votes=tuple(vote for vote in (plant, inlet, air) if vote is not None),
         temperature=temperature,
@@ -156,11 +162,11 @@ def _look(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], out: tupl
     )
 
 
-def _not_of(excused: tuple[str, ...], fresh: tuple[Seen, ...]) -> tuple[Seen, ...]:
+def _not_of(excused: tuple[str, ...], fresh: Fresh) -> Fresh:
     """Leave out the air of units that stand still on purpose; the rack inlets beside them stay."""
     if not excused:
         return fresh
-    return tuple(s for s in fresh if s.reading.point.unit not in excused or s.reading.point.role in INLET)
+    return fresh.only(lambda seen: seen.reading.point.unit not in excused or seen.reading.point.role is INLET)
 
 
 def _losing(look: _Look) -> bool:
@@ -190,22 +196,14 @@ def quorum_stands(policy: Policy, state: ZoneState, now: Stamp) -> bool:
         return True
     if state.quorum_ns is None or age_s(now, state.quorum_ns) > policy.quorum_stands_s:
         return False
+    since_ns = oldest_ns(policy, now)
     voting = [vote.kind for vote in state.judgement.votes]
     silent = [
         kind
         for kind, points in state.witnesses.items()
-        if not any(_speaks(policy, state.seen[point], now) for point in points if point in state.seen)
+        if not any(speaks(state.seen[point], since_ns) for point in points if point in state.seen)
     ]
     return bool(silent) and all(kind in silent or kind in voting for kind in state.witnesses)
-
-
-def speaking(policy: Policy, state: ZoneState, now: Stamp) -> tuple[Seen, ...]:
-    """What speaks for now; sorted, for a replay may see the points arrive in another order."""
-    return tuple(state.seen[point] for point in sorted(state.seen) if _speaks(policy, state.seen[point], now))
-
-
-def _speaks(policy: Policy, seen: Seen, now: Stamp) -> bool:
-    return seen.reading.good and age_s(now, seen.at_ns) <= policy.stale_s
 
 
 def _worst(zone: ZonePolicy, seen: Iterable[Seen], doubted: Mapping[str, Doubt], now: Stamp) -> float | None:
@@ -215,7 +213,7 @@ def _worst(zone: ZonePolicy, seen: Iterable[Seen], doubted: Mapping[str, Doubt],
         for s in seen
         if s.reading.point.id not in doubted
         and s.good is not None
-        and s.good.point.role in INLET
+        and s.good.point.role is INLET
         and isinstance(s.good.value, float)
     )
     return aged[-2] if len(aged) > 2 else aged[-1] if aged else None
@@ -223,11 +221,11 @@ def _worst(zone: ZonePolicy, seen: Iterable[Seen], doubted: Mapping[str, Doubt],
 
 def _sense(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> ZoneState:
     """Carry what the room agrees on, its course, its phase and, in a healthy room, the slow normals forward."""
-    read = medians(look.trusted, NORMAL_ROLES)
+    read = dict(look.read)
     history, course, phase, normal = state.history, state.course, state.phase, state.normal
     if look.sighted and look.temperature is not None:
         sample = Sample(
-            max(seen.at_ns for seen in temperatures(look.trusted, INLET)),  # when it was read: ticks add nothing
+            max(seen.at_ns for seen in look.trusted.of(INLET)),  # when it was read: ticks add nothing
             look.temperature,
             look.back,
             read.get(Role.CHILLED_WATER_SUPPLY_TEMP),
@@ -236,7 +234,7 @@ def _sense(zone: ZonePolicy, state: ZoneState, look: _Look, now: Stamp) -> ZoneS
         if history is not state.history:
             course = forecast.course(history, state.onset_ns)
         phase = _phase(state.phase, look.temperature, zone.limits)
-        read[Role.RACK_INLET_TEMP] = look.temperature
+        read[INLET] = look.temperature
     if phase is Phase.NORMAL and state.onset_ns is None:
         gain = min(1.0, max(0.0, age_s(now, state.judged_ns)) / NORMAL_TAU_S)
         settled = {role: value + (1 - gain) * (normal.get(role, value) - value) for role, value in read.items()}
@@ -300,7 +298,7 @@ def _why(zone: ZonePolicy, state: ZoneState, look: _Look, worst: float | None, m
     parts: list[str] = []
     if not look.sighted:
         case = f", worst case {worst:.1f} degC" if worst is not None else ""
-        heard = len(temperatures(look.trusted, INLET))
+        heard = len(look.trusted.of(INLET))
         parts.append(f"blind: {heard} good rack inlets, at least {zone.min_inlets} needed{case}")
     elif look.temperature is not None:
         inlet = next((vote.says for vote in look.votes if vote.kind is Kind.INLET_AIR), "")

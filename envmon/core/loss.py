@@ -23,8 +23,9 @@ Theory of operation
 from dataclasses import replace
 
 from envmon.core.forecast import WINDOW_S
+from envmon.core.fresh import Fresh
 from envmon.core.margin import FLOW
-from envmon.core.world import SECOND, Course, Seen, ZoneState, age_s
+from envmon.core.world import SECOND, Course, ZoneState, age_s
 from envmon.model.event import Stamp
 from envmon.model.policy import ZonePolicy
 from envmon.model.reading import Role, UnitState
@@ -35,12 +36,14 @@ FOR_GOOD = 0.3  # of the IT load uncooled
 
 
 def follow(
-    zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], now: Stamp, *, losing: bool, lost: tuple[str, ...]
+    zone: ZonePolicy, state: ZoneState, fresh: Fresh, now: Stamp, *, losing: bool, lost: tuple[str, ...]
 ) -> ZoneState:
     """Carry the loss forward; ``losing`` says whether there is evidence of one now, and ``lost`` by what it shows."""
     if not losing and not _unheard(zone, state, fresh):
         return _over(zone, state, now)
-    state = replace(state, lost=tuple(dict.fromkeys((*state.lost, *lost))))
+    lost = tuple(dict.fromkeys((*state.lost, *lost)))
+    if lost != state.lost:
+        state = replace(state, lost=lost)
     if state.onset_ns is None:
         return _begin(zone, state, fresh, now)
     if state.restart_until_ns is None:
@@ -49,7 +52,7 @@ def follow(
     until_ns = shown_ns + int(_window_s(zone, fresh) * SECOND)
     if now.mono_ns >= until_ns:
         return replace(state, restart_until_ns=None, restart_spent=True)
-    return replace(state, restart_until_ns=until_ns)
+    return state if until_ns == state.restart_until_ns else replace(state, restart_until_ns=until_ns)
 
 
 def corroborate(state: ZoneState, now: Stamp, *, agreed: bool, sighted: bool) -> ZoneState:
@@ -76,21 +79,20 @@ def for_good(zone: ZonePolicy, state: ZoneState, now: Stamp) -> bool:
     )
 
 
-def _unheard(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...]) -> bool:
+def _unheard(zone: ZonePolicy, state: ZoneState, fresh: Fresh) -> bool:
     """Whether something that showed the loss says nothing now. What left the configuration is not waited for."""
     if not state.lost:
         return False
     known = {FLOW, AIR, *(unit.id for unit in (*zone.units, *zone.plant))}
-    roles = {seen.reading.point.role for seen in fresh}
-    heard = {seen.reading.point.unit for seen in fresh if seen.reading.point.role in (Role.UNIT_RUNNING, Role.ALARM)}
-    if Role.CHILLED_WATER_FLOW in roles:
+    heard = {seen.reading.point.unit for role in (Role.UNIT_RUNNING, Role.ALARM) for seen in fresh.of(role)}
+    if fresh.of(Role.CHILLED_WATER_FLOW):
         heard.add(FLOW)
-    if roles >= {Role.SUPPLY_TEMP, Role.RETURN_TEMP}:
+    if fresh.of(Role.SUPPLY_TEMP) and fresh.of(Role.RETURN_TEMP):
         heard.add(AIR)
     return any(name in known and name not in heard for name in state.lost)
 
 
-def _begin(zone: ZonePolicy, state: ZoneState, fresh: tuple[Seen, ...], now: Stamp) -> ZoneState:
+def _begin(zone: ZonePolicy, state: ZoneState, fresh: Fresh, now: Stamp) -> ZoneState:
     spent = state.restart_spent or state.ended_ns is not None
     until_ns = None if spent else now.mono_ns + int(_window_s(zone, fresh) * SECOND)
     past = [sample.value for sample in state.history if age_s(now, sample.at_ns) <= WINDOW_S]
@@ -130,12 +132,8 @@ def _shown(state: ZoneState) -> bool:
     return state.onset_ns is not None and state.quorum_ns is not None and state.quorum_ns >= state.onset_ns
 
 
-def _window_s(zone: ZonePolicy, fresh: tuple[Seen, ...]) -> float:
+def _window_s(zone: ZonePolicy, fresh: Fresh) -> float:
     """How long a restart may take: the zone's patience, or longer where a unit says it is starting, s."""
-    starting = {
-        seen.reading.point.unit: None
-        for seen in fresh
-        if seen.reading.point.role is Role.UNIT_RUNNING and seen.reading.value == UnitState.STARTING
-    }
+    starting = [seen.reading.point.unit for seen in fresh.said(Role.UNIT_RUNNING, UnitState.STARTING)]
     own = [unit.restart_s for unit in (*zone.units, *zone.plant) if unit.id in starting]
     return max([zone.restart_s, *own])

@@ -13,6 +13,7 @@ Rules
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from envmon.core.fresh import Fresh
 from envmon.core.world import Seen, age_s
 from envmon.model.event import Stamp
 from envmon.model.policy import UnitPolicy, ZonePolicy
@@ -39,13 +40,13 @@ class Capacity:
         return 0.0 if load_kw <= 0 else min(1.0, max(0.0, 1.0 - self.available_kw / load_kw))
 
 
-def resting(zone: ZonePolicy, fresh: tuple[Seen, ...], before: Mapping[str, int], now: Stamp) -> dict[str, int]:
+def resting(zone: ZonePolicy, fresh: Fresh, before: Mapping[str, int], now: Stamp) -> dict[str, int]:
     """Unit -> when it was last seen in standby, for those that are, or that started from there a while ago."""
     start_s = {unit.id: unit.restart_s or zone.restart_s for unit in (*zone.units, *zone.plant)}
     found = {unit: at for unit, at in before.items() if age_s(now, at) <= start_s.get(unit, 0.0)}
-    for seen in fresh:
+    for seen in fresh.of(Role.UNIT_RUNNING):
         unit = seen.reading.point.unit
-        if unit is None or seen.reading.point.role is not Role.UNIT_RUNNING:
+        if unit is None:
             continue
         if seen.reading.value == UnitState.STANDBY:
             found[unit] = seen.at_ns
@@ -56,7 +57,7 @@ def resting(zone: ZonePolicy, fresh: tuple[Seen, ...], before: Mapping[str, int]
 
 def capacity(
     zone: ZonePolicy,
-    fresh: tuple[Seen, ...],
+    fresh: Fresh,
     normal: Mapping[Role, float] | None = None,
     out: tuple[str, ...] = (),
     rested: Mapping[str, int] | None = None,
@@ -91,30 +92,30 @@ def capacity(
     )
 
 
-def _lost(fresh: tuple[Seen, ...], rested: Mapping[str, int]) -> dict[str, Seen]:
+def _lost(fresh: Fresh, rested: Mapping[str, int]) -> dict[str, Seen]:
     """Unit -> the reading that says it is lost."""
     says: dict[str, Seen] = {}
     running: dict[str, bool] = {}
-    for seen in fresh:
-        point = seen.reading.point
-        if point.unit is None:
+    for seen in fresh.of(Role.UNIT_RUNNING):
+        unit, state = seen.reading.point.unit, seen.reading.value
+        if unit is None:
             continue
-        if point.role is Role.UNIT_RUNNING:
-            running[point.unit] = seen.reading.value == UnitState.RUNNING
-            rotates = seen.reading.value == UnitState.STARTING and point.unit in rested
-            if seen.reading.value in LOST_STATES and not rotates:
-                says[point.unit] = seen
-        elif point.role is Role.ALARM and seen.reading.severity is Severity.CRITICAL:
-            says.setdefault(point.unit, seen)
+        running[unit] = state == UnitState.RUNNING
+        if state in LOST_STATES and not (state == UnitState.STARTING and unit in rested):
+            says[unit] = seen
+    for seen in fresh.of(Role.ALARM):
+        unit = seen.reading.point.unit
+        if unit is not None and seen.reading.severity is Severity.CRITICAL:
+            says.setdefault(unit, seen)
     return {unit: seen for unit, seen in says.items() if not running.get(unit, False)}
 
 
-def _no_flow(fresh: tuple[Seen, ...], normal: Mapping[Role, float]) -> Seen | None:
+def _no_flow(fresh: Fresh, normal: Mapping[Role, float]) -> Seen | None:
     """The reading that says the chilled water stands still; None where it flows or nobody says."""
     usual = normal.get(Role.CHILLED_WATER_FLOW, 0.0)
-    for seen in fresh:
+    for seen in fresh.of(Role.CHILLED_WATER_FLOW):
         value = seen.reading.value
-        if seen.reading.point.role is Role.CHILLED_WATER_FLOW and isinstance(value, float) and value <= NO_FLOW * usual:
+        if isinstance(value, float) and value <= NO_FLOW * usual:
             return seen
     return None
 

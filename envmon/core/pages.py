@@ -173,10 +173,10 @@ def _route(world: World, policy: Policy, route: RoutePolicy) -> list[Page]:
         if rule != DRAINED or power_may_go(world, policy, route)
         if (entry := SENTENCES.get(rule)) is not None and entry.page is not None
     ]
+    alive = reachable(world, policy, route)
     for edge in route.edges:
         view = state.edges.get(edge)
-        known_out = edge_out(world.aside, edge) or edge in reachable(world, policy, route)
-        if not known_out and view is not None and view.at_ns > 0:
+        if edge not in alive and not edge_out(world.aside, edge) and view is not None and view.at_ns > 0:
             text = f"{where}: edge {edge} does not answer: {view.error or 'its last answer is old'}"
             found.append(Page(_key(policy, f"{route.id}/{edge}", "silent"), True, Urgency.ERROR, text))
     items = readiness(world, policy, route)

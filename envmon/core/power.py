@@ -10,10 +10,10 @@ Rules
     one says the opposite and none says so any more.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from envmon.core.world import Seen, ZoneState, age_s
+from envmon.core.fresh import Fresh
+from envmon.core.world import ZoneState, age_s
 from envmon.model.event import Stamp
 from envmon.model.policy import Policy
 from envmon.model.reading import Role
@@ -34,16 +34,16 @@ class Power:
     borne_out: bool = False  # two devices on two paths tell how long
 
 
-def power(policy: Policy, fresh: tuple[Seen, ...]) -> Power:
+def power(policy: Policy, fresh: Fresh) -> Power:
     """The store that ends first."""
     found = [_store(policy, fresh, *store) for store in STORES]
     drawn = [each for each in found if each.runs_on]
     return min(drawn, key=lambda each: float("inf") if each.left_s is None else each.left_s, default=Power())
 
 
-def since(state: ZoneState, fresh: tuple[Seen, ...], now: Stamp) -> int | None:
+def since(state: ZoneState, fresh: Fresh, now: Stamp) -> int | None:
     """Since when the zone has been without utility power."""
-    says = [s.reading.value for s in fresh if s.reading.point.role in (Role.ON_BATTERY, Role.ON_GENERATOR)]
+    says = [seen.reading.value for _, drawn, _ in STORES for seen in fresh.of(drawn)]
     if "yes" in says:
         return state.power_ns if state.power_ns is not None else now.mono_ns
     return None if says else state.power_ns
@@ -60,17 +60,15 @@ def ends_s(state: ZoneState, now: Stamp) -> float | None:
     return told.power_left_s if told.power_borne_out and held(state, now) else None
 
 
-def _store(policy: Policy, fresh: Iterable[Seen], name: str, drawn: Role, left: Role) -> Power:
-    using = [seen for seen in fresh if seen.reading.point.role is drawn]
+def _store(policy: Policy, fresh: Fresh, name: str, drawn: Role, left: Role) -> Power:
+    using = fresh.of(drawn)
     if not using or any(seen.reading.value != "yes" for seen in using):
         return Power()
     devices = [seen.reading.point.device for seen in using]
     told = [
         seen
-        for seen in fresh
-        if seen.reading.point.role is left
-        and seen.reading.point.device in devices
-        and isinstance(seen.reading.value, float)
+        for seen in fresh.of(left)
+        if seen.reading.point.device in devices and isinstance(seen.reading.value, float)
     ]
     if not told:
         return Power(name)

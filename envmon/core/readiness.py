@@ -49,17 +49,19 @@ class Item:
 def readiness(world: World, policy: Policy, route: RoutePolicy) -> tuple[Item, ...]:
     """Every item for a route."""
     state = world.routes.get(route.id, RouteState())
-    late = pressed(world, policy, route, state)
+    alive = reachable(world, policy, route)
     items = (
         _backup_cooling(world, policy, route, state),
-        _edges(world, policy, route, state),
-        _every_edge(world, policy, route, state),
-        _probe(world, policy, route, state),
+        _edges(world, route, state, alive),
+        _every_edge(world, route, state, alive),
+        _probe(world, policy, state, alive),
         *(_report(world, policy, route, state, name) for name in route.proofs if name != BACKUP_COOLING),
         _dwell(world, route, state),
         Item("lease", world.lease.held, f"epoch {world.lease.epoch}" if world.lease.held else world.lease.detail),
     )
-    return tuple(replace(item, waived=late and item.passed is not True and _soft(item, state)) for item in items)
+    if not pressed(world, policy, route, state):
+        return items
+    return tuple(replace(item, waived=True) if item.wanting and _soft(item, state) else item for item in items)
 
 
 def _soft(item: Item, state: RouteState) -> bool:
@@ -123,8 +125,7 @@ def _as_one(why: str) -> str:
     return why.replace("; ", ", ")
 
 
-def _edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Item:
-    alive = reachable(world, policy, route)
+def _edges(world: World, route: RoutePolicy, state: RouteState, alive: tuple[str, ...]) -> Item:
     out = [edge for edge in route.edges if edge_out(world.aside, edge)]
     silent = [edge for edge in route.edges if edge not in alive and edge not in out]
     aside = [f"{edge}: in maintenance" for edge in out]
@@ -135,9 +136,8 @@ def _edges(world: World, policy: Policy, route: RoutePolicy, state: RouteState) 
     return Item("edges", True, f"{', '.join(alive)} answer" + (f"; partial, {', '.join(missing)}" if missing else ""))
 
 
-def _every_edge(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Item:
+def _every_edge(world: World, route: RoutePolicy, state: RouteState, alive: tuple[str, ...]) -> Item:
     """No edge goes on taking calls while it takes no commands."""
-    alive = reachable(world, policy, route)
     for edge in route.edges:
         if edge not in alive and not edge_out(world.aside, edge) and _speaks(state, edge):
             return Item(EVERY_EDGE, False, f"{edge} takes calls but no commands: {_silence(state, edge)}")
@@ -181,8 +181,7 @@ def _report(world: World, policy: Policy, route: RoutePolicy, state: RouteState,
     return Item(name, view.passed and view.value >= needed, f"{view.why}; {calls} calls now need {needed:.0f}")
 
 
-def _probe(world: World, policy: Policy, route: RoutePolicy, state: RouteState) -> Item:
-    alive = reachable(world, policy, route)
+def _probe(world: World, policy: Policy, state: RouteState, alive: tuple[str, ...]) -> Item:
     if not alive:
         return Item(PROBE_CALL, None, "no edge to call through")
     since_ns = world.now.mono_ns - int(policy.probe_stands_s * SECOND)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from envmon.core.aside import Aside, SetAside, Sort, named, units_out
 from envmon.core.aside_rules import ASIDE_RULES, AsideAct, AsideAsk, AsideFacts, Known, Lasts, Over
-from envmon.core.judge import speaking
+from envmon.core.fresh import speaking
 from envmon.core.margin import capacity
 from envmon.core.notices import notice
 from envmon.core.pages import RANK, wanted

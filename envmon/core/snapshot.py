@@ -150,8 +150,8 @@ def _dataclass(kind: Any) -> Callable[[Any, int], Any]:
             readers.update(
                 {name: _later(hint) if name.endswith("_ns") else _reader(hint) for name, hint in hints.items()}
             )
-        if unknown := [name for name in value if name not in readers]:
-            raise ValueError(f"{kind.__name__} has no {sorted(unknown)}")
+        if not value.keys() <= readers.keys():
+            raise ValueError(f"{kind.__name__} has no {sorted(value.keys() - readers.keys())}")
         built = {name: readers[name](part, by_ns) for name, part in value.items()}
         if kind is Seen and "good" not in built:
             built |= {"good": built["reading"], "good_ns": built["at_ns"]}

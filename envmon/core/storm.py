@@ -63,7 +63,7 @@ def step_storm(world: World, policy: Policy) -> Step:
     if sky.posture is Posture.STORM and age_s(world.now, sky.asked_ns) >= PROBE_S:
         sky = replace(sky, asked_ns=world.now.mono_ns)
         probes = tuple(AskProbe(route.id) for route in policy.routes)
-    return Step(world if sky == world.sky else replace(world, sky=sky), probes, decisions)
+    return Step(world if sky is world.sky or sky == world.sky else replace(world, sky=sky), probes, decisions)
 
 
 def storm_facts(sky: Sky, policy: Policy, now: Stamp) -> StormFacts:
@@ -101,7 +101,10 @@ def _counts(each: Standing, now: Stamp, *, blind: bool) -> bool:
 
 def _heard(sky: Sky, heard_ns: int) -> Sky:
     """Follow how long the mains have been away: from the first reading that says so to the last."""
-    return replace(sky, power_ns=(sky.power_ns or heard_ns) if heard_ns else 0, power_heard_ns=heard_ns)
+    since_ns = (sky.power_ns or heard_ns) if heard_ns else 0
+    if (since_ns, heard_ns) == (sky.power_ns, sky.power_heard_ns):
+        return sky
+    return replace(sky, power_ns=since_ns, power_heard_ns=heard_ns)
 
 
 def power(world: World, policy: Policy) -> list[str]:

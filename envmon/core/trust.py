@@ -22,11 +22,12 @@ Theory of operation
 from collections.abc import Callable, Iterable, Mapping
 from statistics import median
 
+from envmon.core.fresh import Fresh
 from envmon.core.world import SECOND, Doubt, Habit, Seen, age_s
 from envmon.model.event import Stamp
 from envmon.model.reading import Reading, Role
 
-JUDGED = frozenset({Role.RACK_INLET_TEMP, Role.RETURN_TEMP, Role.SUPPLY_TEMP, Role.CHILLED_WATER_SUPPLY_TEMP})
+JUDGED = (Role.CHILLED_WATER_SUPPLY_TEMP, Role.RACK_INLET_TEMP, Role.RETURN_TEMP, Role.SUPPLY_TEMP)
 COMPARED = (Role.RACK_INLET_TEMP, Role.RETURN_TEMP)  # many points of one air; supply air follows its own unit
 STEP_K, STEP_K_PER_S = 4.0, 0.15
 ROUGH_K = 2.0
@@ -106,22 +107,19 @@ def _offset(offset: float | None, distance: float, gap_s: float) -> float | None
     return max(-HOT_SPOT_K, min(HOT_SPOT_K, moved))
 
 
-def doubts(
-    fresh: Iterable[Seen], before: Mapping[str, Doubt], middles: Mapping[Role, float], now: Stamp
-) -> dict[str, Doubt]:
+def doubts(fresh: Fresh, before: Mapping[str, Doubt], middles: Mapping[Role, float], now: Stamp) -> dict[str, Doubt]:
     """Who has no vote now. ``middles`` is what the room agreed on at the last tick."""
-    points = [seen for seen in fresh if seen.habit is not None]
-    jumped = [seen for seen in points if seen.habit is not None and seen.habit.jumped_ns]
     found: dict[str, str] = {}
-    for seen in points:
-        point = seen.reading.point
-        room = middles.get(point.role) if point.role is not None else None
-        if _vouched(seen, jumped, now):
-            continue
-        if why := _alone(seen, room, now, doubted=point.id in before):
-            found[point.id] = why
-    for role in COMPARED:
-        found |= _strays([s for s in points if s.reading.point.role is role], found, before)
+    for role in JUDGED:
+        points = [seen for seen in fresh.of(role) if seen.habit is not None]
+        jumped = [seen for seen in points if seen.habit is not None and seen.habit.jumped_ns]
+        room = middles.get(role)
+        for seen in points:
+            name = seen.reading.point.id
+            if not _vouched(seen, jumped, now) and (why := _alone(seen, room, now, doubted=name in before)):
+                found[name] = why
+        if role in COMPARED:
+            found |= _strays(points, found, before)
     return {name: Doubt(why, before[name].since_ns if name in before else now.mono_ns) for name, why in found.items()}
 
 
@@ -132,10 +130,9 @@ def suspects(found: Mapping[str, Doubt], before: Mapping[str, int], now: Stamp) 
 
 
 def _vouched(seen: Seen, jumped: list[Seen], now: Stamp) -> bool:
-    """Whether a point that jumped is borne out by one of its role that did the same on another path."""
+    """Whether a point that jumped is borne out by one that did the same on another path."""
     return _stood(seen, now) and any(
-        other.reading.point.role is seen.reading.point.role
-        and other.reading.point.path != seen.reading.point.path
+        other.reading.point.path != seen.reading.point.path
         and abs(_raw(other) - _raw(seen)) <= STRAY_K
         and _stood(other, now)
         for other in jumped
@@ -204,10 +201,6 @@ def _middle(points: Iterable[Seen], of: Callable[[Seen], float]) -> float:
     return median(median(values) for values in by_path.values())
 
 
-def middles(points: Iterable[Seen]) -> dict[Role, float]:
+def middles(trusted: Fresh) -> dict[Role, float]:
     """What the trusted points of each role read in the middle, degC."""
-    by_role: dict[Role, list[Seen]] = {}
-    for seen in points:
-        if seen.habit is not None and seen.reading.point.role is not None:
-            by_role.setdefault(seen.reading.point.role, []).append(seen)
-    return {role: _middle(some, _raw) for role, some in by_role.items()}
+    return {role: _middle(some, _raw) for role in JUDGED if (some := trusted.of(role))}

@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ from envmon.core.world import LeaseState, World
 from envmon.model import event as events
 from envmon.model.event import DeviceBatch, Event, Stamp, Tick
 from envmon.model.reading import Point, Quality, Reading, Reason, Severity
-from envmon.model.readings import Readings, Sheet, arrange, columns, sheet_of
-from envmon.recordings.encode import FORMAT
+from envmon.model.readings import Readings, arrange, columns
+from envmon.recordings.encode import FORMAT, PLAIN
 
 SUFFIX = ".jsonl.gz"
 _CHUNK = 1 << 18
 _GZIP = b"\x1f\x8b"
 _KINDS = {kind.__name__: kind for kind in events.Event.__args__}
-_parse = json.JSONDecoder().decode
+_NOTHING: tuple[list[Any], list[Any]] = ([], [])
+_parse = json.JSONDecoder().raw_decode
 
 
 class RecordingError(Exception):
@@ -87,16 +89,24 @@ def read(path: Path) -> Iterator[Start | Told]:
     decoder = _Decoder(header, path)
     for number, line in lines:
         try:
-            found = decoder.take(_parse(line))
+            found = decoder.take(_array(line))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise RecordingError(f"{path}: line {number}: cannot be read: {type(error).__name__}: {error}") from error
         if found is not None:
             yield found
 
 
+def _array(line: str) -> list[Any]:
+    """What a line holds."""
+    found, end = _parse(line)
+    if end != len(line) or not isinstance(found, list):
+        raise ValueError("not one array")
+    return found
+
+
 def _header(path: Path, line: str) -> Header:
     try:
-        told = _parse(line)
+        told, _ = _parse(line)
         ours, version = told["envmon"] == "recording", told["format"]
         header = typed(Header, {name: told[name] for name in Header.__slots__}) if version == FORMAT else None
     except (ValueError, KeyError, TypeError):
@@ -156,10 +166,10 @@ class _Decoder:
         self._ns = 0
         self._started = False
         self._devices: list[str] = []
-        self._sheets: list[Sheet] = []
         self._last: list[Readings] = []
         self._grades: list[tuple[Quality, Reason, Severity]] = []
-        self._decided: tuple[list[Any], list[Any]] = ([], [])
+        self._plain: int | None = None  # the grade of a good reading that says no more
+        self._decided = _NOTHING
 
     def take(self, line: list[Any]) -> Start | Told | None:
         match line[0]:
@@ -172,6 +182,8 @@ class _Decoder:
             case "d":
                 self._decided = (line[1], line[2])
             case "g":
+                if line[1:] == [*PLAIN]:
+                    self._plain = len(self._grades)
                 self._grades.append((Quality(line[1]), Reason(line[2]), Severity(line[3])))
             case "D":
                 self._shape(line[1], typed(tuple[Point, ...], line[2]))
@@ -187,7 +199,7 @@ class _Decoder:
         if not self._started:
             raise ValueError("an event before the world it happened to")
         self._number += 1
-        (decisions, effects), self._decided = self._decided, ([], [])
+        (decisions, effects), self._decided = self._decided, _NOTHING
         return Told(self._number, event, decisions, effects)
 
     def _stamp(self, since: int, wall: float) -> Stamp:
@@ -196,18 +208,18 @@ class _Decoder:
 
     def _shape(self, device: str, points: tuple[Point, ...]) -> None:
         self._devices.append(device)
-        self._sheets.append(sheet_of(points))
         self._last.append(columns([Reading(point, None) for point in points]))
 
     def _batch(self, since: int, wall: float, device: int, error: str, changes: list[Any]) -> DeviceBatch:
-        sheet, last = self._sheets[device], self._last[device]
-        changed = {
-            index: Reading(sheet.points[index], value, *self._grades[grade])
-            for index, grade, value in zip(changes[::3], changes[1::3], changes[2::3], strict=True)
-        }
-        if changed:
-            numbers = [None if at in changed else number for at, number in enumerate(last.numbers)]
-            others = {**last.others, **changed}
+        last = self._last[device]
+        if changes:
+            sheet, numbers, others = last.sheet, list(last.numbers), dict(last.others)
+            for index, grade, value in zip(changes[::3], changes[1::3], changes[2::3], strict=True):
+                if grade == self._plain and value.__class__ is float and isfinite(value):
+                    numbers[index] = value
+                else:
+                    numbers[index] = None
+                    others[index] = Reading(sheet.points[index], value, *self._grades[grade])
             self._last[device] = last = arrange(sheet, numbers, others.__getitem__)
         return DeviceBatch(self._stamp(since, wall), self._devices[device], last, error)
 

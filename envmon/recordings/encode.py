@@ -34,7 +34,7 @@ from envmon.model.readings import Readings, columns
 
 FORMAT = 1
 _text = lru_cache(maxsize=1 << 14)(repr)  # a plant repeats its numbers; it would take -0.0 for 0.0
-_PLAIN = (Quality.GOOD.value, Reason.NONE.value, Severity.NONE.value)
+PLAIN = (Quality.GOOD.value, Reason.NONE.value, Severity.NONE.value)  # the grade of nearly every reading
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -108,10 +108,10 @@ class Encoder:
         if before is None or (before.sheet is not now.sheet and before.sheet.points != now.sheet.points):
             yield self._shape(event.device, now.sheet.points)
             before = None
-        if before is None or before.others or now.others or _PLAIN not in self._grades:
+        if before is None or before.others or now.others or PLAIN not in self._grades:
             changes = yield from self._changes(before, now)
         else:
-            changes = _plain_changes(before.numbers, now.numbers, self._grades[_PLAIN])
+            changes = _plain_changes(before.numbers, now.numbers, self._grades[PLAIN])
         self._last[event.device] = now
         error = _compact(event.error) if event.error else '""'
         yield f'["b",{since},{event.at.wall!r},{self._devices[event.device]},{error},[{",".join(changes)}]]'
@@ -120,7 +120,7 @@ class Encoder:
         """Return what changed, of readings of every kind; yield the grades nobody had before."""
         changes: list[str] = []
         for index in range(len(now)) if before is None else _changed(before, now):
-            number, grade = now.numbers[index], _PLAIN
+            number, grade = now.numbers[index], PLAIN
             if number is None:
                 reading = now.others[index]
                 shown = _compact(reading.value)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from envmon.core import forecast
 from envmon.core.evidence import quorum
+from envmon.core.fresh import grouped
 from envmon.core.judge import judge, minutes, quorum_stands
 from envmon.core.margin import capacity, resting
 from envmon.core.world import SECOND, Sample, Seen, ZoneState
@@ -96,13 +97,13 @@ def unit_state(number: int, value: str) -> Seen:
     ("lost", "spare", "margin"), [((), 1, 48.0), ((1,), 0, 12.0), ((1, 2), -1, -24.0), ((1, 2, 3), -1, -60.0)]
 )
 def test_n_plus_k_is_counted_on_known_losses(lost, spare, margin):
-    units = capacity(ZONE, tuple(unit_state(n, "failed") for n in lost))
+    units = capacity(ZONE, grouped(unit_state(n, "failed") for n in lost))
     assert (units.spare_units, units.margin_kw) == (spare, margin)
 
 
 @pytest.mark.parametrize("word", ["running", "standby", "unknown"])
 def test_a_unit_is_not_lost_for_being_quiet_or_on_standby(word):
-    assert capacity(ZONE, (unit_state(1, word),)).lost == ()
+    assert capacity(ZONE, grouped([unit_state(1, word)])).lost == ()
 
 
 def rotation(*words: str) -> list[tuple[str, ...]]:
@@ -111,9 +112,9 @@ def rotation(*words: str) -> list[tuple[str, ...]]:
     lost = []
     for minute, word in enumerate(words):
         now = at(60 * minute)
-        told = replace(unit_state(3, word), at_ns=now.mono_ns)
-        rested = resting(ZONE, (told,), rested, now)
-        lost.append(capacity(ZONE, (told,), rested=rested).lost)
+        told = grouped([replace(unit_state(3, word), at_ns=now.mono_ns)])
+        rested = resting(ZONE, told, rested, now)
+        lost.append(capacity(ZONE, told, rested=rested).lost)
     return lost
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from envmon.core.fresh import grouped
 from envmon.core.loss import corroborate, follow, for_good, restart_expected
 from envmon.core.world import SECOND, Judgement, Seen, ZoneState
 from envmon.model.event import Stamp
@@ -40,13 +41,13 @@ class Loss:
         blind: bool = False,
         lost: tuple[str, ...] = (),
     ) -> "Loss":
-        fresh: tuple[Seen, ...] = ()
+        told: list[Seen] = []
         if starting:
             point = Point(starting, starting, starting, "p", "hall", starting, Role.UNIT_RUNNING, "")
-            fresh = (Seen(Reading(point, UnitState.STARTING.value), self.t * SECOND),)
+            told.append(Seen(Reading(point, UnitState.STARTING.value), self.t * SECOND))
         for _ in range(seconds):
             self.t += 1
-            self.state = follow(ZONE, self.state, fresh, self.now, losing=losing, lost=lost)
+            self.state = follow(ZONE, self.state, grouped(told), self.now, losing=losing, lost=lost)
             self.state = corroborate(self.state, self.now, agreed=shown, sighted=not blind)
             if shown:
                 self.state = replace(self.state, quorum_ns=self.now.mono_ns)

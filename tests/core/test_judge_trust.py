@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from envmon.core.fresh import grouped
 from envmon.core.trust import behave, doubts, middles, suspects
 from envmon.core.world import SECOND, Doubt, Habit, Seen
 from envmon.model.effect import Page
@@ -35,8 +36,8 @@ class Air:
             habit = behave(habit, reading, at_ns, last_ns, self.room.get(self.points[name].role), calm=True)
             self.seen[name] = Seen(reading, at_ns, reading, at_ns, habit)
         now = Stamp(at_ns, 0.0, "b")
-        self.doubts = doubts(self.seen.values(), self.doubts, self.room, now)
-        self.room = middles(s for name, s in self.seen.items() if name not in self.doubts)
+        self.doubts = doubts(grouped(self.seen.values()), self.doubts, self.room, now)
+        self.room = middles(grouped(s for name, s in self.seen.items() if name not in self.doubts))
         return {name: doubt.why for name, doubt in self.doubts.items()}
 
     def quiet(self, polls: int = 40, base: float = 22.0) -> "Air":
