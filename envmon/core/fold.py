@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from envmon.core.memory import found, kept_since, standing_by
-from envmon.core.replacing import replacing
+from envmon.core.replacing import making, replacing
 from envmon.core.sky import configured, reported
 from envmon.core.tally import refutes, tally
 from envmon.core.trust import JUDGED, behave
@@ -46,6 +46,7 @@ from envmon.model.readings import judged
 from envmon.model.verdict import Phase, Position
 
 MOVING = frozenset({Position.SHIFTING, Position.RESTORING})
+_seen = making(Seen)
 _with_seen = replacing(ZoneState, "seen")
 _with_batch = replacing(World, "now", "zones", "devices", "silent_ns")
 _with_now = replacing(World, "now")
@@ -136,7 +137,7 @@ def _see(before: Seen | None, reading: Reading, at_ns: int, middles: Mapping[Rol
     role = reading.point.role
     if role in JUDGED and isinstance(reading.value, float):
         habit = behave(habit, reading, at_ns, last_ns, middles.get(role), calm=calm)
-    return Seen(reading, at_ns, reading, at_ns, habit)
+    return _seen(reading, at_ns, reading, at_ns, habit)
 
 
 def _edge(world: World, event: EdgeReport) -> World:

@@ -51,8 +51,7 @@ def grouped(told: Iterable[Seen]) -> Fresh:
 def speaking(policy: Policy, state: ZoneState, now: Stamp) -> Fresh:
     """What speaks for a zone now."""
     since_ns = oldest_ns(policy, now)
-    told = state.seen
-    return grouped(told[point] for point in sorted(told) if speaks(told[point], since_ns))
+    return grouped([seen for _, seen in sorted(state.seen.items()) if speaks(seen, since_ns)])
 
 
 def speaks(seen: Seen, since_ns: int) -> bool:

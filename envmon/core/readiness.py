@@ -28,6 +28,7 @@ CAPACITY = "call_capacity"
 DWELL = "dwell"
 EVERY_EDGE = "every_edge"
 SOFT = frozenset({CAPACITY, "replication_age", EVERY_EDGE, DWELL})
+_UNSEEN = RouteState()
 CALL_S = 10.0  # a probe call placed for a decision is back by then
 
 
@@ -48,7 +49,7 @@ class Item:
 
 def readiness(world: World, policy: Policy, route: RoutePolicy) -> tuple[Item, ...]:
     """Every item for a route."""
-    state = world.routes.get(route.id, RouteState())
+    state = world.routes.get(route.id, _UNSEEN)
     alive = reachable(world, policy, route)
     items = (
         _backup_cooling(world, policy, route, state),
@@ -83,7 +84,7 @@ def ready(world: World, items: tuple[Item, ...], act_ns: int | None) -> Ready:
 
 def reachable(world: World, policy: Policy, route: RoutePolicy) -> tuple[str, ...]:
     """The edges that have answered lately and are not in maintenance: what those show is nobody's word."""
-    state = world.routes.get(route.id, RouteState())
+    state = world.routes.get(route.id, _UNSEEN)
     return tuple(
         edge
         for edge in route.edges

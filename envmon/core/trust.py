@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Mapping
 from statistics import median
 
 from envmon.core.fresh import Fresh
+from envmon.core.replacing import making
 from envmon.core.world import SECOND, Doubt, Habit, Seen, age_s
 from envmon.model.event import Stamp
 from envmon.model.reading import Reading, Role
@@ -42,6 +43,7 @@ EARN_S = 600.0  # a point that jumped with nobody to agree with has its vote bac
 VOUCH_S = 60.0
 RIPE_S, SUSPECT_S = 120.0, 3600.0  # a doubt is told after this, and told again only after an hour without one
 HYSTERESIS = 0.6  # a doubted point must come this much closer
+_habit = making(Habit)
 
 
 def behave(
@@ -64,7 +66,7 @@ def behave(
         changes += 1
         every_s += max(1.0 / changes, 0.1) * ((at_ns - before.changed_ns) / SECOND - every_s)
     learns = calm and room is not None and not jumped_ns
-    return Habit(
+    return _habit(
         value=value,
         before=before.value,
         changed_ns=at_ns if changed else before.changed_ns,
@@ -116,7 +118,9 @@ def doubts(fresh: Fresh, before: Mapping[str, Doubt], middles: Mapping[Role, flo
         room = middles.get(role)
         for seen in points:
             name = seen.reading.point.id
-            if not _vouched(seen, jumped, now) and (why := _alone(seen, room, now, doubted=name in before)):
+            if jumped and _vouched(seen, jumped, now):
+                continue
+            if why := _alone(seen, room, now, doubted=name in before):
                 found[name] = why
         if role in COMPARED:
             found |= _strays(points, found, before)
@@ -198,7 +202,7 @@ def _middle(points: Iterable[Seen], of: Callable[[Seen], float]) -> float:
     by_path: dict[str, list[float]] = {}
     for seen in points:
         by_path.setdefault(seen.reading.point.path, []).append(of(seen))
-    return median(median(values) for values in by_path.values())
+    return median([median(values) for values in by_path.values()])
 
 
 def middles(trusted: Fresh) -> dict[Role, float]:
