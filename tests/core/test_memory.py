@@ -327,6 +327,33 @@ def test_who_loses_the_lease_leaves_open_pages_to_the_next_holder():
     assert "envmon/dallas/mode/held" not in first.world.raised
 
 
+def test_what_was_raised_cut_off_is_resolved_only_when_the_holder_has_had_time_to_raise_it_too():
+    first, second = rooms()
+    take_over(second, first)  # and the first has not heard of it
+    first.tell(LeaseReport(first.at, held=False, epoch=0, detail="no member answers"))
+    first.run(2)
+    (raised,) = [key for key in first.world.raised if key.endswith("not-ready")]
+    first.effects.clear()
+    stand_by(first, second)
+    first.run(8)
+    assert not [page for page in first.effects if isinstance(page, Page)], "the holder may be about to raise it"
+    first.run(5)
+    assert [(page.key, page.raised) for page in first.effects if isinstance(page, Page)] == [(raised, False)]
+
+    second.backup_answers = False
+    first, second = second, first
+    take_over(second, first)
+    first.tell(LeaseReport(first.at, held=False, epoch=0, detail="no member answers"))
+    second.backup_answers = False
+    second.run(90)
+    first.run(90)
+    assert raised in first.world.raised and raised in second.world.raised
+    first.effects.clear()
+    stand_by(first, second)
+    first.run(30)
+    assert not [page for page in first.effects if isinstance(page, Page)], "it is open at the holder"
+
+
 def test_our_own_memory_is_taken_only_where_it_knows_more_than_the_disk():
     room = Room().armed()
     before = load(dump(room.world), room.at)
