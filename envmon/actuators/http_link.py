@@ -2,6 +2,7 @@
 
 Rules
   - One connection per request: nothing is sent into a connection that a restarted edge has forgotten.
+  - A command that got no answer in time is taken back from the network: it must not arrive behind a newer one.
   - No redirect is followed and no proxy of the environment is used: credentials go to the edge or nowhere.
 """
 
@@ -16,6 +17,7 @@ from yarl import URL
 
 from envmon.actuators.contract import EdgeError
 from envmon.actuators.told import Voice
+from envmon.wire.http_socket import Revocable
 
 _MAX_ANSWER = 65_536  # bytes; one route is 150
 
@@ -27,12 +29,12 @@ class HttpLink:
         self._voice = voice
         self._deadline_s = deadline_s
         self._session: aiohttp.ClientSession | None = None
+        self._sockets = Revocable()
 
     async def open(self) -> None:
         """Be ready for requests; connects nowhere."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=True), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
-        )
+        connector = aiohttp.TCPConnector(force_close=True, socket_factory=self._sockets)
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
 
     async def close(self) -> None:
         """End what is open."""
@@ -44,8 +46,9 @@ class HttpLink:
     async def guarded(self) -> AsyncIterator[None]:
         """Everything one call does ends within the edge's deadline, and its faults are EdgeErrors."""
         try:
-            async with asyncio.timeout(self._deadline_s):
-                yield
+            with self._sockets.answered_or_taken_back():
+                async with asyncio.timeout(self._deadline_s):
+                    yield
         except TimeoutError:
             raise self._voice.error(f"no answer within {self._deadline_s:g} s") from None
         except aiohttp.ClientConnectorError as error:

@@ -234,7 +234,9 @@ def _report(world: World, event: ReadinessReport) -> World:
 def _lease(world: World, event: LeaseReport) -> World:
     same = event.epoch == world.lease.epoch
     stamped_ns = world.lease.stamped_ns if same else 0
-    world = replace(world, lease=LeaseState(event.held, event.epoch, event.detail, stamped_ns, event.holder))
+    beside_ns = world.lease.beside_ns if event.holder == world.lease.holder else world.now.mono_ns
+    lease = LeaseState(event.held, event.epoch, event.detail, stamped_ns, event.holder, beside_ns)
+    world = replace(world, lease=lease)
     if not event.held:
         return _beside(world)
     ours = event.former in (0, world.last_epoch) and not kept_since(world)

@@ -5,6 +5,8 @@ Rules
   - A looser policy that waits here and was in force there has been accepted by two people: it takes force.
   - A stage on the way has its time to be proven again: that nobody watched it meanwhile is no sign against it. The last
     stage keeps its own, for how long calls take to drain is learnt from it. No other clock is set back.
+  - A threat that was acute is acute anew: the calls to the backup that were asked for were another's, and the answer
+    went with him. The heir calls before it moves anything.
   - Open pages are inherited as told once, and told again where they are urgent: who died may not have delivered them.
   - Who cannot inherit starts held at the position the edges show, and says what is wanting.
 """
@@ -101,9 +103,12 @@ def _blind(world: World, policy: Policy, zone: ZoneState) -> bool:
 
 def _taken_over(world: World, own: RouteState, kept: RouteState) -> RouteState:
     """A route as it was left, seen with our own eyes. Calls of ours prove nothing of a command that was not ours."""
+    act_ns = None if kept.act_ns is None else world.now.mono_ns
     probes = {name: replace(view, in_a_row=0) for name, view in own.probes.items()}
     command_ns = world.now.mono_ns if stage(kept) is Stage.PART else kept.command_ns
-    return replace(kept, edges=own.edges, probes=probes, reports=own.reports, command_ns=command_ns)
+    return replace(
+        kept, edges=own.edges, probes=probes, reports=own.reports, command_ns=command_ns, act_ns=act_ns, asked_ns=0
+    )
 
 
 def _bereft(world: World, policy: Policy) -> World:

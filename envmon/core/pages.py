@@ -7,6 +7,8 @@ Rules
     without a vote. Whatever tells of heat, of redundancy, of blindness or of calls is no chore.
   - What went silent together is one page that names it all: one fault, one call at night.
   - The key is stable for one condition of one episode, so a pager updates instead of piling up.
+  - The envmons of a site share the keys. Who comes to stand by resolves no page of a route or the mode at first: what
+    it raised while it was cut off the holder may have raised since, and what lies under the lease names that later.
 """
 
 from dataclasses import replace
@@ -33,6 +35,7 @@ from envmon.model.verdict import Mode, Phase, Verdict
 
 DRAINED = "T23"  # says that power may go: withdrawn the moment that is not so
 SILENT_PAGE_S = 60.0
+SETTLES_S = 10.0  # a holder's memory is stored within a second of a tick, and read again every second
 DETAIL = 8_000  # characters
 RANK = {Urgency.INFO: 0, Urgency.WARNING: 1, Urgency.ERROR: 2, Urgency.CRITICAL: 3}
 SENTENCES = {entry.id: entry for entry in ROUTE_RULES}
@@ -46,13 +49,18 @@ def step_pages(world: World, policy: Policy) -> Step:
     """Raise what is missing, resolve what is gone."""
     asked = {page.key: page for page in wanted(world, policy)}
     told = {key: page for key, page in asked.items() if not _shelved(world, page)}
-    keep = {key: value for key, value in world.raised.items() if key not in asked and _blind_keeps(world, policy, key)}
+    theirs = _of_the_holder(world)
+    keep = {
+        key: value
+        for key, value in world.raised.items()
+        if key not in asked
+        and (_blind_keeps(world, policy, key) or (key not in theirs and _settles(world, policy, key)))
+    }
     news = [
         _explained(world, page)
         for key, page in told.items()
         if key not in world.raised or RANK[page.urgency] > RANK[Urgency(world.raised[key])]
     ]
-    theirs = _of_the_holder(world)
     gone = [
         Page(key, False, Urgency(urgency), f"{'Shelved' if key in asked else 'Resolved'}: {key}")
         for key, urgency in world.raised.items()
@@ -68,6 +76,13 @@ def _of_the_holder(world: World) -> frozenset[str]:
     """The pages that are open at the envmon this one stands by for: that one resolves them."""
     kept = memory.found(world) if memory.standing_by(world) else None
     return frozenset(kept.raised if kept is not None else ())
+
+
+def _settles(world: World, policy: Policy, key: str) -> bool:
+    """Whether the holder decides on a page, and may have raised it without our knowing it yet."""
+    decided = tuple(_key(policy, subject, "") for subject in ("mode", *(route.id for route in policy.routes)))
+    beside_s = age_s(world.now, world.lease.beside_ns)
+    return memory.standing_by(world) and beside_s < SETTLES_S and key.startswith(decided)
 
 
 def _explained(world: World, page: Page) -> Page:

@@ -53,8 +53,8 @@ def _follow(world: World, route: RoutePolicy, threatened: Threat) -> tuple[World
     state = world.routes[route.id]
     now_ns = world.now.mono_ns
     acute = threatened is Threat.ACT
-    wants_probe = acute and state.act_ns is None
     since_ns = now_ns if state.act_ns is None else state.act_ns
+    wants_probe = acute and (state.act_ns is None or state.asked_ns < since_ns)
     episode = state.episode or (f"{int(world.now.wall)}" if threatened is not Threat.NONE else "")
     if state.position in (Position.SHIFTING, Position.RESTORING):
         last_ns = max((view.at_ns for view in state.probes.values()), default=0)

@@ -244,7 +244,7 @@ class RouteState:
 class LeaseState:
     """The right to act, as last reported; ``stamped_ns`` is when its epoch was last sent to the edges.
 
-    ``holder`` is who holds it while we stand by, "" while nobody is known to.
+    ``holder`` is who holds it while we stand by, "" while nobody is known to; ``beside_ns`` is since when.
     """
 
     held: bool = False
@@ -252,6 +252,7 @@ class LeaseState:
     detail: str = "not taken yet"
     stamped_ns: int = 0
     holder: str = ""
+    beside_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

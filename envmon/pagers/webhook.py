@@ -2,6 +2,7 @@
 
 Rules
   - 2xx is delivered. 408, 429, 5xx, no answer in time and no connection are worth another try; anything else is not.
+  - A page that got no answer in time is taken back from the network: it must not arrive behind its own resolve.
   - TLS certificates are verified, redirects are not followed: the token goes to the host that was configured.
   - The token and the URL's path (which may be a secret) appear in no error and no log.
 
@@ -22,6 +23,7 @@ import aiohttp
 from envmon.config.secret import SecretError
 from envmon.config.settings import PagerSettings
 from envmon.pagers.contract import Envelope, PagerError
+from envmon.wire.http_socket import Revocable
 
 KEY = 255  # characters
 SUMMARY = 1024
@@ -37,10 +39,12 @@ class WebhookPager:
         self._settings = settings
         self._host = urlsplit(settings.url).netloc.rpartition("@")[2]
         self._session: aiohttp.ClientSession | None = None
+        self._sockets = Revocable()
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=self._settings.deadline_s)
-        self._session = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
+        connector = aiohttp.TCPConnector(socket_factory=self._sockets)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -55,11 +59,12 @@ class WebhookPager:
         token = await self._token()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            async with self._session.post(
-                self._settings.url, json=body(envelope), headers=headers, allow_redirects=False
-            ) as response:
-                if response.status >= 300:
-                    raise self._refusal(response.status, await _start_of(response), token)
+            with self._sockets.answered_or_taken_back():
+                async with self._session.post(
+                    self._settings.url, json=body(envelope), headers=headers, allow_redirects=False
+                ) as response:
+                    if response.status >= 300:
+                        raise self._refusal(response.status, await _start_of(response), token)
         except TimeoutError:
             raise PagerError(f"{self._host}: no answer in {self._settings.deadline_s:g} s", retry=True) from None
         except aiohttp.InvalidURL:

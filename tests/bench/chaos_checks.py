@@ -7,6 +7,8 @@ Rules
 """
 
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
+from math import inf
 
 from chaos_history import History, Left, Line, Ordered
 
@@ -154,7 +156,7 @@ def unlike(history: History) -> Iterator[str]:
 
     The daemons of a site share the keys, for an heir resolves what was open before it.
     """
-    last = {page.key: page.action for page in history.pages}
+    last = {page.key: page.action for page in history.pages if page.at <= history.asked}
     waiting = {key for left in history.left for key in left.waiting}
     there = {key for key, action in last.items() if action == "trigger" and not any(each in key for each in RUNTIME)}
     here = {key: end.daemon for end in history.ends for key in end.pages}
@@ -165,11 +167,17 @@ def unlike(history: History) -> Iterator[str]:
 
 
 def two_failovers(history: History) -> Iterator[str]:
-    """One automatic failover in an episode, whoever makes it; one that was given up leaves another."""
+    """One automatic failover in an episode, whoever makes it; one that was given up leaves another.
+
+    A decision that no edge was ever told of is none: a holder cut off from what an heir must know keeps it to itself.
+    """
     made: dict[str, list[str]] = {}
     for left in history.left:
-        for line in left.lines:
-            if line.rule in FAILOVERS | GIVEN_UP:
+        moves = [line for line in left.lines if line.rule in FAILOVERS | GIVEN_UP]
+        sent = [write.permit for write in history.writes if write.daemon == left.daemon and write.percent]
+        for line, after in zip_longest(moves, moves[1:]):
+            last = after.seq if after is not None else inf
+            if line.rule in GIVEN_UP or any(line.seq <= permit < last for permit in sent):
                 made.setdefault(line.episode, []).append(f"{line.rule} by {left.daemon}")
     for episode, moves in made.items():
         begun = [move for move in moves if move[:3] in FAILOVERS]

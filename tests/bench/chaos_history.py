@@ -7,6 +7,7 @@ Rules
 
 import re
 from dataclasses import dataclass, field
+from math import inf
 
 _FENCE = re.compile(r"envmon: fence (\d+) -> (\d+), by (\S+)")
 _ROUTE = re.compile(r"envmon: outbound (\d+) -> (\d+) percent to the backup, epoch (\d+), by (\S+)")
@@ -146,6 +147,7 @@ class History:
     down: tuple[Down, ...] = ()
     left: tuple[Left, ...] = ()
     ends: tuple[Ended, ...] = ()
+    asked: float = inf  # when the daemons were asked for their ends; they live on for a moment
     percents: dict[str, int] = field(default_factory=dict)  # what each edge shows at the end
     calm: str = ""  # why it did not become calm
 

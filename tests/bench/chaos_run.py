@@ -74,8 +74,7 @@ async def run(rig: Rig, plan: Plan) -> Verdict:
             caller = rig.caller()
             calling = asyncio.create_task(caller.run())
             await _play(rig, plan, faults)
-            calm, statuses = await _calm(rig, hosts, plan)
-            pages = _pages(rig, plan)
+            calm, statuses, asked = await _calm(rig, hosts, plan)
             lag.cancel()
             lag_s = await lag
             calling.cancel()
@@ -91,11 +90,12 @@ async def run(rig: Rig, plan: Plan) -> Verdict:
         accepted={edge: accepted(edge, _since(rig.edge_log(edge), logs[edge]), _daemons()) for edge in EDGES},
         writes=tuple(sorted((w for host in hosts.values() for w in host.door.writes), key=lambda write: write.at)),
         calls=tuple(caller.calls),
-        pages=pages,
+        pages=_pages(rig, plan),
         orders=tuple(order for host in hosts.values() for order in host.orders),
         down=tuple(faults.down),
         left=tuple(_left(host, plan) for host in hosts.values()),
         ends=tuple(_end(name, told) for name, told in statuses.items() if told is not None),
+        asked=asked,
         percents={edge: (await rig.edge_answers(edge))[0] for edge in EDGES},
         calm=calm,
     )
@@ -171,13 +171,13 @@ async def _play(rig: Rig, plan: Plan, faults: Faults) -> None:
     await faults.heal()
 
 
-async def _calm(rig: Rig, hosts: Mapping[str, Host], plan: Plan) -> tuple[str, Mapping[str, Any]]:
+async def _calm(rig: Rig, hosts: Mapping[str, Host], plan: Plan) -> tuple[str, Mapping[str, Any], float]:
     """Wait until nothing moves any more; why not ("" when it does not), and the statuses then."""
-    why, resumed, quiet = "", False, 0
+    why, resumed, quiet, asked = "", False, 0, 0.0
     statuses: dict[str, Any] = {}
     deadline = time.monotonic() + CALM_S
     while time.monotonic() < deadline:
-        statuses = {name: await host.status() for name, host in hosts.items()}
+        statuses, asked = {name: await host.status() for name, host in hosts.items()}, time.monotonic()
         why = _unrest(statuses, plan, hosts) or _untold(statuses, rig, plan)
         quiet = 0 if why else quiet + 1
         held = [name for name, told in statuses.items() if told and told["lease"]["held"] and told["mode"] == "held"]
@@ -185,9 +185,9 @@ async def _calm(rig: Rig, hosts: Mapping[str, Host], plan: Plan) -> tuple[str, M
             resumed, quiet = True, 0
             await hosts[held[0]].order("resume", "chaos resumes")
         if quiet == QUIET:
-            return "", statuses
+            return "", statuses, asked
         await asyncio.sleep(LOOK_S)
-    return f"not calm within {CALM_S:g} s: {why}", statuses
+    return f"not calm within {CALM_S:g} s: {why}", statuses, asked
 
 
 def _unrest(statuses: Mapping[str, Any], plan: Plan, hosts: Mapping[str, Host]) -> str:

@@ -107,6 +107,7 @@ HELD_BY_A = end(
     "b",
     mode="automatic",
 )
+AGAIN = Write(30.1, "b", "edge0", 6, 100, 3, 200)
 DONE = Ordered("a", "hold", "chaos 2", 12.9, 13.0, '{"ok": true, "refused": false}')
 BAD = {
     "an edge whose log is silent": ("blind", replace(H, accepted=accepts("edge0"))),
@@ -126,7 +127,10 @@ BAD = {
     "a decision nobody was told of": ("lost page", replace(H, pages=UNTOLD)),
     "a page that is open here only": ("lost page", replace(H, pages=(*H.pages, page(THERE, 14.0, action="resolve")))),
     "a page that is open there only": ("lost page", end(H, "a", pages=())),
-    "two failovers of one episode": ("two failovers", left(H, "b", lines=(*H.left[1].lines, line(3, 30.0, "T10")))),
+    "two failovers of one episode": (
+        "two failovers",
+        left(writes(AGAIN), "b", lines=(*H.left[1].lines, line(3, 30.0, "T10"))),
+    ),
     "a hold the heir does not know": ("forgotten hold", replace(HELD_BY_A, orders=(DONE,))),
     "a broken chain": ("journal", left(H, "a", journal="line 2 was changed")),
     "another replay": ("replay", left(H, "a", replay="it replays otherwise")),
@@ -157,6 +161,8 @@ def test_a_bad_history_is_caught(what: str) -> None:
         left(H, "a", replayed=("L10", "T10", "T10"), cut=True),
         left(H, "b", lines=(*H.left[1].lines, line(3, 30.0, "T38"), line(4, 31.0, "T10")), waiting=(GIVEN_UP,)),
         replace(HELD_BY_A, orders=(DONE,), left=(HELD_BY_A.left[0], H.left[1])),  # resumed since
+        left(H, "b", lines=(*H.left[1].lines, line(3, 30.0, "T10"))),  # and no edge was told
+        replace(H, pages=(*H.pages, page(THERE, 70.0, action="resolve")), asked=60.0),
         replace(HELD_BY_A, orders=(replace(DONE, answer='{"ok": false, "error": "... would not know of it"}'),)),
     ],
 )  # fmt: skip

@@ -13,8 +13,8 @@ from envmon.core.memory import FORMAT, OWN, Memory, found, policy_hash, read, st
 from envmon.core.snapshot import dump, load
 from envmon.core.status import status
 from envmon.core.world import SECOND, World
-from envmon.model.effect import Page, SetPercent, StampEpoch
-from envmon.model.event import Bequest, Command, LeaseReport, Order, OrderReceived, PolicyLoaded, Stamp
+from envmon.model.effect import AskProbe, Page, SetPercent, StampEpoch
+from envmon.model.event import Bequest, Command, LeaseReport, Order, OrderReceived, PolicyLoaded, Stamp, Tick
 from envmon.model.verdict import Mode, Position
 from tests.core.room import START_WALL, Room, policy
 
@@ -325,6 +325,51 @@ def test_who_loses_the_lease_leaves_open_pages_to_the_next_holder():
     first.run(3)
     assert not [page for page in first.effects if isinstance(page, Page)]
     assert "envmon/dallas/mode/held" not in first.world.raised
+
+
+def test_an_heir_of_an_acute_threat_calls_the_backup_itself_at_once():
+    first, second = rooms()
+    first.backup_answers = False
+    for room in (first, second):
+        room.lose_units(1, 2, 3)
+    while first.route.act_ns is None:
+        first.run(1, heat=0.02)
+        second.run(1, heat=0.02)
+    second.run(60, heat=0.02)  # it has called the backup since, for itself
+    take_over(second, first)
+    assert second.route.act_ns == second.now_ns
+    second.tell(Tick(second.at))
+    assert AskProbe("outbound") in second.effects
+    assert "T13" not in second.rules, "the answer is a second away"
+    second.run(6, heat=0.02)
+    assert "T10" in second.rules
+
+
+def test_what_was_raised_cut_off_is_resolved_only_when_the_holder_has_had_time_to_raise_it_too():
+    first, second = rooms()
+    take_over(second, first)  # and the first has not heard of it
+    first.tell(LeaseReport(first.at, held=False, epoch=0, detail="no member answers"))
+    first.run(2)
+    (raised,) = [key for key in first.world.raised if key.endswith("not-ready")]
+    first.effects.clear()
+    stand_by(first, second)
+    first.run(8)
+    assert not [page for page in first.effects if isinstance(page, Page)], "the holder may be about to raise it"
+    first.run(5)
+    assert [(page.key, page.raised) for page in first.effects if isinstance(page, Page)] == [(raised, False)]
+
+    second.backup_answers = False
+    first, second = second, first
+    take_over(second, first)
+    first.tell(LeaseReport(first.at, held=False, epoch=0, detail="no member answers"))
+    second.backup_answers = False
+    second.run(90)
+    first.run(90)
+    assert raised in first.world.raised and raised in second.world.raised
+    first.effects.clear()
+    stand_by(first, second)
+    first.run(30)
+    assert not [page for page in first.effects if isinstance(page, Page)], "it is open at the holder"
 
 
 def test_our_own_memory_is_taken_only_where_it_knows_more_than_the_disk():
