@@ -1,7 +1,8 @@
 """What an heir must know is kept under the lease, and no call is moved before it is.
 
 Rules
-  - It is stored whenever it differs from what is stored, one write at a time, the newest; nobody waits for that.
+  - It is stored whenever it differs from what is stored, one write at a time, the newest; nobody waits for that. Its
+    date is of its last write: an heir on another machine counts its age from when it first saw it.
   - A traffic effect leaves only when the memory that knows of it is stored (``settled``, a bounded wait). One that does
     not is reported failed, and decided again under the facts of that moment: etcd that does not answer takes the lease
     from us in less than a TTL anyway, and an heir must not find calls moved that it knows nothing of.
@@ -57,8 +58,7 @@ class Heritage(Generic[W]):
         wanted = self._will(world)
         if wanted is None or (self._wanted is not None and wanted.epoch != self._wanted.epoch):
             self._failing_since, self._failure = None, ""
-        if wanted != self._wanted:
-            self._wanted = wanted
+        self._wanted = wanted  # where nothing new was decided, with a new date: what is stored late was not young then
         if self._wanted not in (None, self._stored) and self._storing is None:
             self._storing = asyncio.create_task(self._store(), name="heritage")
 

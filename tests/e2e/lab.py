@@ -39,11 +39,19 @@ EVERY_S = 1.0
 class Lab:
     """Devices of two halls and a daemon that watches them; ``edges`` are what it commands.
 
-    Its route moves in one step unless ``stages`` says otherwise.
+    Its route moves in one step unless ``stages`` says otherwise. ``on`` is what runs a command on its machine.
     """
 
-    def __init__(self, folder: Path, edges: list[EdgeSettings], stages: Sequence[int] = (100,), **more: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        edges: list[EdgeSettings],
+        stages: Sequence[int] = (100,),
+        on: Sequence[str] = (),
+        **more: Any,
+    ) -> None:
         self.folder = folder
+        self.on = on
         self.stages = list(stages)
         self.edges = edges
         self.state = folder / "state"
@@ -179,7 +187,7 @@ class Lab:
         code = f"import sys\n{script}\nfrom envmon.cli.main import main\nsys.exit(main({command}))"
         with (self.folder / "daemon.log").open("ab") as log:
             self.daemon = subprocess.Popen(
-                [*before, sys.executable, "-c", code],
+                [*self.on, *before, sys.executable, "-c", code],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -210,7 +218,7 @@ class Lab:
 
     async def order(self, command: str, *arguments: str) -> tuple[int, str]:
         """Give an order as an operator does; exit code and what was printed."""
-        command_line = [sys.executable, "-m", "envmon.cli.main", command, "--socket", str(self.socket)]
+        command_line = [*self.on, sys.executable, "-m", "envmon.cli.main", command, "--socket", str(self.socket)]
         done = await asyncio.to_thread(
             subprocess.run,
             [*command_line, "--reason", "test", *arguments],

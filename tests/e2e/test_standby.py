@@ -1,20 +1,25 @@
-"""Two daemons, three members of etcd, real edges: who follows goes on from what the other had decided."""
+"""Two daemons, three members of etcd, real edges: who follows goes on from what the other had decided.
+
+The second daemon stands on another machine where ``apart``: its boot, and its clocks, are not those of the first.
+"""
 
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from envmon.actuators.kamailio import KamailioEdge
 from envmon.config.edge_settings import EdgeSettings
 from tests.e2e.lab import COMMUNITY, Lab, exchange, position
+from tests.e2e.machine import machine
 from tests.leases.etcd_cluster import NAMES, Cluster
 from tests.telephony.rig import Rig
 
 TTL_S = 6.0
 SLACK_S = 4.0  # two busy cores
+MAX_CALL_S, VERIFY_S, MARGIN_S = 12.0, 30.0, 900.0  # of the lab's route
 FREEZE = """
 import os, signal
 from envmon.actuators.kamailio import KamailioEdge
@@ -30,17 +35,17 @@ KamailioEdge.set_percent = frozen
 
 @asynccontextmanager
 async def pair(
-    folder: Path, edges: list[EdgeSettings], stages: Sequence[int] = (100,)
+    folder: Path, edges: list[EdgeSettings], stages: Sequence[int] = (100,), *, apart: bool = True
 ) -> AsyncIterator[tuple[Lab, Lab, Cluster]]:
     """Two hosts of one site that share plant, edges and etcd; neither runs yet."""
     etcd, other = folder / "etcd", folder / "other"
     etcd.mkdir()
     other.mkdir()
-    async with Cluster(etcd) as cluster:
+    async with Cluster(etcd) as cluster, machine(other) if apart else nullcontext(()) as on:
         members = {each.id: {"url": each.url, "zone": "outside"} for each in cluster.settings().members}
         lease = {"kind": "etcd", "endpoints": members, "ttl": f"{TTL_S:g}s"}
         async with Lab(folder, edges, stages, lease=lease) as first:
-            second = Lab(other, edges, stages, lease=lease)
+            second = Lab(other, edges, stages, on, lease=lease)
             second.devices, second.on_call, second._ports = first.devices, first.on_call, first._ports
             (other / "community").write_text(COMMUNITY)
             second.configure()
@@ -57,6 +62,19 @@ def holds(status: dict[str, Any]) -> bool:
 
 def could_follow(status: dict[str, Any]) -> bool:
     return bool(status["standby"] and status["standby"]["inherits"])
+
+
+def ends(status: dict[str, Any]) -> dict[str, float]:
+    """When what ends by itself does, in Unix seconds, by the seconds that are said to be left."""
+    lasting = {**status["requests"], **({"hold": status["hold"]} if status["hold"] else {})}
+    return {name: status["time"] + each["left_s"] for name, each in lasting.items()}
+
+
+def same_moments(heirs: dict[str, Any], holders: dict[str, Any]) -> None:
+    """What the holder let end, ends at the heir: then, and never later."""
+    assert ends(heirs).keys() == ends(holders).keys() != set()
+    for name, end in ends(heirs).items():
+        assert -TTL_S <= end - ends(holders)[name] <= 2.0, (name, heirs, holders)
 
 
 async def start_both(first: Lab, second: Lab, **how: Any) -> int:
@@ -92,22 +110,28 @@ async def test_a_failover_its_latch_and_a_hold_outlive_whoever_decided_them(tmp_
         code, said = await second.order("hold")
         assert code == 2 and "O02" in said, "orders are given to the holder"
 
+        code, said = await first.order("disarm")
+        assert code == 3 and "P20" in said, "it waits for a second person"
+        left = await first.status()
         await first.end(signal.SIGKILL)
         assert await taken_over(second, epoch) <= 2 * TTL_S + SLACK_S
-        await second.until(lambda s: s["armed"]["now"], 60, "an heir that is armed")
+        same_moments(await second.until(lambda s: s["armed"]["now"], 60, "an heir that is armed"), left)
         assert "M53" in second.rules() and "M52" not in second.rules()
 
         first.start()
         await first.until(could_follow, 60, "the old holder standing by")
         second.lose_the_cooling()
         await first.until(lambda s: position("backup")(s) and s["routes"]["outbound"]["latched"], 90, "the failover")
-        code, said = await second.order("hold")
+        code, said = await second.order("hold", "--for", "20min")
         assert code == 0, said
         await first.until(lambda s: s["mode"] == "held", 30, "the hold to be kept")
+        left = await second.status()
+        assert "hold" in ends(left)
 
         await second.end(signal.SIGKILL)
         assert await taken_over(first, epoch + 1) <= 2 * TTL_S + SLACK_S
         status = await first.status()
+        same_moments(status, left)
         assert (status["mode"], status["routes"]["outbound"]["position"]) == ("held", "backup")
         assert status["routes"]["outbound"]["latched"], "the one failover of the episode stays spent"
         await first.until(lambda s: s["routes"]["outbound"]["edges_say"] == "agree", 30, "edges that agree")
@@ -146,8 +170,10 @@ async def test_a_move_cut_short_by_kill_9_is_carried_on_to_its_proof_by_the_stan
             for edge in edges:
                 await shows(edge, (100, epoch + 1, epoch + 1))
             rules = second.rules()
+            evacuate_s = (await second.status())["routes"]["outbound"]["time_to_evacuate_s"]
             await second.end()
     assert "T20" in rules, "proven"
+    assert evacuate_s < MAX_CALL_S + 2 * VERIFY_S + MARGIN_S, "the move took seconds, whichever clock began it"
     assert not {"O17", "O10", "M50", "M52", "T03"} & set(rules)
     stamp, *rest = [line.record for line in second.lines() if line.record.effect]
     assert stamp.rule == "L10", "the epoch is shown before anything else is written"
@@ -155,7 +181,7 @@ async def test_a_move_cut_short_by_kill_9_is_carried_on_to_its_proof_by_the_stan
 
 
 async def test_a_holder_frozen_at_its_write_is_refused_by_the_edge_when_it_thaws(tmp_path: Path) -> None:
-    async with Rig(tmp_path) as rig, pair(tmp_path, [rig.edge()]) as (first, second, _):
+    async with Rig(tmp_path) as rig, pair(tmp_path, [rig.edge()], apart=False) as (first, second, _):
         epoch = await start_both(first, second, script=FREEZE)
         order = asyncio.create_task(first.order("shift"))
         await taken_over(second, epoch)  # the first stands still between its look at the lease and its write

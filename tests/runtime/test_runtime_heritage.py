@@ -1,6 +1,7 @@
 """What an heir must know: kept before a call is moved, never in the way of anything else."""
 
 import asyncio
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -45,6 +46,16 @@ class Store(MemoryLease):
 class Said:
     epoch: int
     text: str
+
+
+@dataclass(frozen=True)
+class Dated:
+    epoch: int
+    at: int = field(compare=False)
+
+    @property
+    def text(self) -> str:
+        return f"decided before {self.at}"
 
 
 def will(world: TinyWorld) -> Said | None:
@@ -151,6 +162,22 @@ async def test_one_write_at_a_time_and_the_newest_last() -> None:
     heritage.look(TinyWorld(effects=5))
     assert await heritage.settled() == ""
     assert len(lease.texts) == 2, "what is stored is not stored again"
+
+
+async def test_what_is_stored_late_has_the_date_of_then() -> None:
+    """An heir on another machine takes what it sees for new: a hold would last longer there by what etcd was late."""
+    lease = Store(ttl_s=60.0)
+    date = itertools.count(1)
+    heritage = Heritage(lease, lambda _: Dated(7, next(date)))
+    lease.fault = "etcd: no leader"
+    heritage.look(TinyWorld())
+    assert "no leader" in await heritage.settled()
+    lease.fault = ""
+    heritage.look(TinyWorld())
+    assert await heritage.settled() == ""
+    heritage.look(TinyWorld())
+    assert await heritage.settled() == ""
+    assert lease.texts == ["decided before 2"], "and it is not stored again for its date alone"
 
 
 async def test_nothing_is_kept_where_nobody_can_follow() -> None:
