@@ -43,7 +43,8 @@ def verify(path: Path, head: str | None) -> int:
     except (JournalError, ValueError) as error:
         print(f"envmon: {error}", file=sys.stderr)
         return 1
-    print(verdict(found))
+    held = f"; the published head is its line {published.seq}" if found.ok and published else ""
+    print(f"{verdict(found)}{held}")
     return 0 if found.ok else 1
 
 

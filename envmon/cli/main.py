@@ -204,7 +204,7 @@ def _journal(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--json", action="store_true", help="one JSON object a line")
     show.add_argument("--since", type=int, default=0, help="first line number")
     verify = what.add_parser("verify", help="check the hash chain")
-    verify.add_argument("--head", help="a head published earlier, NUMBER:HASH")
+    verify.add_argument("--head", help="NUMBER:HASH, from a page, the MQTT status or a metric")
     export = what.add_parser("export", help="write all of it to a file that can be verified elsewhere")
     export.add_argument("-o", "--output", type=Path, required=True, help="a new file, JSON Lines")
     for each in (show, verify, export):

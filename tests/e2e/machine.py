@@ -31,7 +31,7 @@ async def machine(folder: Path) -> AsyncIterator[tuple[str, ...]]:
         inside = (await keeper.stdout.readline()).decode().strip()
         assert inside, f"no other machine: {(await keeper.stderr.read()).decode()}"
         entered = ("--user", "--preserve-credentials") if rooted else ()
-        yield "nsenter", "--target", inside, *entered, "--mount", "--time", "--"
+        yield "nsenter", "--target", inside, *entered, "--mount", "--time", "--", "env", f"--chdir={Path.cwd()}"
     finally:
         keeper.stdin.close()
         await keeper.wait()

@@ -358,7 +358,8 @@ async def test_the_journal_is_read_while_the_daemon_writes_it(tmp_path: Path) ->
     assert "(M10)" in shown.out
     numbers = [json.loads(line)["seq"] for line in told.out.splitlines()]
     assert numbers == list(range(2, len(shown.out.splitlines())))
-    assert re.fullmatch(r"\d+ lines, unbroken; head \d+:[0-9a-f]{64}\n", good.out)
+    assert re.fullmatch(r"\d+ lines, unbroken; head \d+:[0-9a-f]{64}; the published head is its line \d+\n", good.out)
+    assert good.out.endswith(f" {number}\n")
     assert rebuilt.code == 1
     assert "the chain was rebuilt" in rebuilt.out
     assert cut.code == 1

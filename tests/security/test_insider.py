@@ -4,17 +4,24 @@ import asyncio
 import json
 import os
 import pwd
+import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from envmon.journal import schema
+from envmon.journal.chain import Head, seal
+from envmon.journal.reader import JournalReader
 from tests.e2e.lab import Lab, exchange
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can speak as other users; CI runs as root")
@@ -168,8 +175,11 @@ async def test_a_looser_policy_takes_force_by_two_people_only(site: Site) -> Non
 
 
 async def test_an_edited_journal_is_found_at_the_next_start(site: Site) -> None:
+    assert (await site.order(VIEWER, "shift"))[0] == ["P10"]
+    await site.paged("P10", VIEWER)
     before = (await site.lab.status())["daemon"]["journal"]["head"]
     assert await site.lab.end() == 0
+    await a_rewritten_journal_is_found_by_a_page(site)
     with sqlite3.connect(site.lab.journal) as journal:
         (seq,) = journal.execute("SELECT max(seq) FROM line WHERE rule = 'M10'").fetchone()
         journal.execute("UPDATE line SET who = 'nobody' WHERE seq = ?", (seq,))
@@ -180,3 +190,46 @@ async def test_an_edited_journal_is_found_at_the_next_start(site: Site) -> None:
     assert status["daemon"]["counters"]["journal_broken"] is True
     assert site.lab.on_call.pages[-1]["detail"].rpartition("journal ")[2].count(":") == 1, "pages carry the head"
     assert int(before.partition(":")[0]) < status["daemon"]["journal"]["seq"]
+
+
+async def a_rewritten_journal_is_found_by_a_page(site: Site) -> None:
+    """Root can seal every line anew: the chain is whole again, but it is not the one that pages have told of."""
+    told = [page["detail"].rpartition("journal ")[2] for page in site.lab.on_call.pages]
+    head = max(told, key=lambda each: int(each.partition(":")[0]))
+    number = int(head.partition(":")[0])
+    copy = site.lab.folder / "copy.db"
+    shutil.copy(site.lab.journal, copy)
+    assert await verify(copy, "--head", head) == (0, f"{whole(copy)}; the published head is its line {number}")
+
+    rewrite(copy, at=2)
+    assert await verify(copy) == (0, whole(copy)), "the chain alone cannot tell"
+    found = f"BROKEN after {number} good lines: line {number} is not the line of the published head"
+    assert await verify(copy, "--head", head) == (1, f"{found}: the chain was rebuilt")
+
+
+def whole(journal: Path) -> str:
+    with JournalReader.open(journal) as reader:
+        head = reader.stored_head()
+    return f"{head.seq + 1} lines, unbroken; head {head}"
+
+
+def rewrite(journal: Path, at: int) -> None:
+    """Change who stands behind a line, and seal it and all that follow as the daemon does."""
+    with JournalReader.open(journal) as reader:
+        before, *after = reader.records(at - 1)
+    with sqlite3.connect(journal) as database:
+        database.execute("DELETE FROM line WHERE seq >= ?", (at,))
+        head = Head(before.seq, before.hash)
+        for line in after:
+            sealed = seal(replace(line.record, who="nobody") if line.seq == at else line.record, head)
+            head = Head(sealed.seq, sealed.hash)
+            database.execute(schema.INSERT, schema.to_row(sealed))
+        database.execute("UPDATE head SET (seq, hash) = (?, ?)", (head.seq, head.hash))
+    database.close()
+
+
+async def verify(journal: Path, *arguments: str) -> tuple[int, str]:
+    """The exit code of ``envmon journal verify``, and its one line."""
+    command = [sys.executable, "-m", "envmon.cli.main", "journal", "verify", "--path", str(journal), *arguments]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, (done.stdout + done.stderr).rstrip("\n")
