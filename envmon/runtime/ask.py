@@ -9,8 +9,10 @@ Rules
 import json
 import os
 import socket
+import struct
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +27,19 @@ class AskError(Exception):
 def ask(path: Path, request: Mapping[str, Any], wait_s: float = WAIT_S) -> dict[str, Any]:
     """Send one request, ``{"command", "route", "reason"}``, and return the answer. Raises AskError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(wait_s)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(wait_s), 0))
         try:
-            connection.connect(os.fspath(path))
+            connection.connect(os.fspath(path))  # blocking: in the queue of those who wait to be let in (connect(2))
+            connection.settimeout(wait_s)
             deadline = time.clock_gettime(time.CLOCK_BOOTTIME) + wait_s
-            connection.sendall(json.dumps({**request, "deadline": deadline}).encode() + b"\n")
+            with suppress(BrokenPipeError):  # turned away: the answer is there
+                connection.sendall(json.dumps({**request, "deadline": deadline}).encode() + b"\n")
             line = _read_line(connection)
         except (FileNotFoundError, ConnectionRefusedError):
             raise AskError(f"{path}: no daemon answers there; is envmon running?") from None
         except PermissionError:
             raise AskError(f"{path}: permission denied; you must be in the socket's group") from None
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             raise AskError(f"{path}: no answer within {wait_s:g} s; look at the daemon's log") from None
         except OSError as fault:
             raise AskError(f"{path}: {fault.strerror or fault}") from None

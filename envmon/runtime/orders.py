@@ -3,7 +3,8 @@
 Rules
   - The socket is mode 0660 from its first moment: its owner and group may order, nobody else.
   - A stale socket is removed; a living one belongs to another daemon and is an error; anything else is left alone.
-  - Lines, clients and idle times are bounded; garbage gets one clear error line.
+  - Lines and idle times are bounded, and what one person may have (``crowd``); garbage gets one clear error line.
+  - Between any two clients, and any two requests, the loop turns for everything else.
   - An order counts for as long as its client waits, a minute at most, and not at all when the client has left: a daemon
     that was frozen finds yesterday's orders in its socket.
 """
@@ -15,6 +16,7 @@ import socket
 import stat
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from envmon.config.settings import PeopleSettings
 from envmon.model.event import Order
 from envmon.runtime.ask import WAIT_S
 from envmon.runtime.counters import Counters
+from envmon.runtime.crowd import Crowd
 from envmon.runtime.engine import Answer
 from envmon.runtime.order_in import Asking, order_of
 from envmon.runtime.order_line import LINE, RequestError, answer, encode, error, parse
@@ -29,9 +32,9 @@ from envmon.runtime.people import Peer, access, name, peer
 
 IDLE_S = 30.0
 COUNTS_S = 60.0  # the longest a client can make an order count
-CLIENTS = 16
+PAUSE_S = 0.001  # after somebody was turned away, so that a flood of clients costs little
 EVERYBODY = PeopleSettings()
-BACKLOG = 128  # more than are served: the rest is told so instead of being cut off
+BACKLOG = 128
 
 
 class DeskError(Exception):
@@ -59,7 +62,7 @@ class OrderDesk:
         self._counters = counters
         self._people = people
         self._idle_s = idle_s
-        self._clients = 0
+        self._crowd = Crowd()
         self._socket: socket.socket | None = None
 
     def open(self) -> None:
@@ -92,27 +95,29 @@ class OrderDesk:
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as clients:
             while True:
-                connection, _ = await loop.sock_accept(self._socket)
-                clients.create_task(self._serve(connection))
+                connection, _ = await loop.sock_accept(self._socket)  # while others wait, at once
+                who = peer(connection)
+                if refused := self._crowd.enter(who):
+                    self._turn_away(connection, refused)
+                    await asyncio.sleep(PAUSE_S)
+                else:
+                    clients.create_task(self._serve(connection, who))
+                    await asyncio.sleep(0)
 
-    async def _serve(self, connection: socket.socket) -> None:
+    def _turn_away(self, connection: socket.socket, why: str) -> None:
+        with connection, suppress(OSError):
+            connection.send(encode(self._refused(why)))
+
+    async def _serve(self, connection: socket.socket, who: Peer) -> None:
+        writer = None
         try:
-            who = peer(connection)
             reader, writer = await asyncio.open_unix_connection(sock=connection, limit=LINE)
-        except OSError:
-            connection.close()
-            return
-        self._clients += 1
-        try:
-            if self._clients > CLIENTS:
-                await self._send(writer, error(f"{CLIENTS} clients are connected already; try again"))
-            else:
-                await self._converse(reader, writer, who)
+            await self._converse(reader, writer, who)
         except OSError:
             return  # the client left; an order it gave is answered in the journal
         finally:
-            self._clients -= 1
-            writer.close()
+            self._crowd.leave(who)
+            (writer or connection).close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: Peer) -> None:
         while True:
@@ -129,18 +134,28 @@ class OrderDesk:
                 if rest.partial:
                     await self._send(writer, error("the request has no end of line"))
                 return
+            if refused := self._crowd.ask(who):
+                await self._send(writer, self._refused(refused))
+                return
             await self._send(writer, await self._answer(line, who, writer))
+            await asyncio.sleep(0)  # the next line may be here already
 
     async def _answer(self, line: bytes, who: Peer, client: asyncio.StreamWriter) -> Mapping[str, Any]:
         try:
             request = parse(line)
         except RequestError as fault:
-            self._counters.refused_requests += 1
-            return error(str(fault))
+            return self._refused(str(fault))
         if request.command is None:
             return {"ok": True, "status": self._status()}
-        order = order_of(request.command, request, Asking(who.who, who.person, access(self._people, who)))
+        may = access(self._people, who)
+        if refused := self._crowd.order(who, may):
+            return self._refused(refused)
+        order = order_of(request.command, request, Asking(who.who, who.person, may))
         return answer(await self._submit(order, _wanted(client, request.deadline)), order.id)
+
+    def _refused(self, why: str) -> Mapping[str, Any]:
+        self._counters.refused_requests += 1
+        return error(why)
 
     async def _send(self, writer: asyncio.StreamWriter, fields: Mapping[str, Any]) -> None:
         writer.write(encode(fields))

@@ -24,11 +24,11 @@ from aiohttp import web
 
 from envmon.config.settings import OrdersSettings
 from envmon.model.event import Access, Order
+from envmon.runtime.bucket import Buckets
 from envmon.runtime.counters import Counters
 from envmon.runtime.engine import Answer
 from envmon.runtime.order_in import Asking, order_of
 from envmon.runtime.order_line import LINE, Request, RequestError, answer, encode, error, parse
-from envmon.web.bucket import Buckets
 from envmon.web.certificates import Renewable, names
 from envmon.web.fresh import Fresh, StaleError
 from envmon.web.server import ListenError

@@ -745,7 +745,9 @@ async def test_rude_clients_of_the_order_socket(tmp_path: Path) -> None:
             answers = [asyncio.create_task(reader.readline()) for reader, _ in crowd]
             await until(lambda: sum(answer.done() for answer in answers) >= 34, 20, "34 refusals")
             assert all(
-                b"16 clients are connected already; try again" in answer.result() for answer in answers if answer.done()
+                b"16 clients of yours are connected already; try again" in answer.result()
+                for answer in answers
+                if answer.done()
             )
             for answer in answers:
                 answer.cancel()

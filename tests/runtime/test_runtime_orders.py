@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pwd
+import select
 import socket
 import stat
 import time
@@ -21,9 +22,10 @@ from envmon.model.effect import Decision
 from envmon.model.event import Command, Order
 from envmon.runtime.ask import AskError, ask
 from envmon.runtime.counters import Counters
+from envmon.runtime.crowd import EACH
 from envmon.runtime.engine import Answer
 from envmon.runtime.order_line import Request, RequestError, parse
-from envmon.runtime.orders import CLIENTS, DeskError, OrderDesk
+from envmon.runtime.orders import DeskError, OrderDesk
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -153,15 +155,51 @@ async def test_several_requests_on_one_connection_and_a_torn_one(tmp_path: Path)
 async def test_idlers_cannot_lock_others_out_for_ever(tmp_path: Path) -> None:
     path = tmp_path / "s"
     async with open_desk(path, idle_s=2.0):
-        idlers = [await asyncio.open_unix_connection(path) for _ in range(CLIENTS)]
+        idlers = [await asyncio.open_unix_connection(path) for _ in range(EACH)]
         await asyncio.sleep(0.2)
         answer = await raw(path, b"")
-        assert answer == {"ok": False, "error": f"{CLIENTS} clients are connected already; try again"}
+        assert answer == {"ok": False, "error": f"{EACH} clients of yours are connected already; try again"}
         for reader, writer in idlers:
             assert b"no request" in await asyncio.wait_for(reader.readline(), 20)
             writer.close()
             await writer.wait_closed()
         assert (await asyncio.to_thread(ask, path, {"command": "status"}))["ok"]
+
+
+async def test_the_loop_turns_between_any_two_clients_and_any_two_requests(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    turns = 0
+    seen: list[int] = []
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    served = OrderDesk(path, Submitted(), lambda: seen.append(turns) or {}, Counters())
+    served.open()
+    crowd = [socket.socket(socket.AF_UNIX) for _ in range(EACH + 20)]
+    for each in crowd:
+        each.connect(os.fspath(path))
+        each.setblocking(False)
+    crowd[0].sendall(b'{"command": "status"}\n' * 50)
+    tasks = [asyncio.create_task(served.run()), asyncio.create_task(turn())]
+
+    def turned_away() -> int:
+        return sum(bool(select.select([each], [], [], 0)[0]) for each in crowd[1:])
+
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert turned_away() == 0, "one at a time"
+    await until(lambda: turned_away() == 20 and len(seen) == 50, "all of them")
+    assert len(set(seen)) == 50
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    served.close()
+    for each in crowd:
+        each.close()
 
 
 async def test_a_client_that_leaves_harms_nobody(tmp_path: Path) -> None:

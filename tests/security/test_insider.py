@@ -1,6 +1,7 @@
 """What one person with a login can do alone: nothing silently. The real daemon, real users, the real socket."""
 
 import asyncio
+import contextlib
 import json
 import os
 import pwd
@@ -11,7 +12,9 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,16 +25,20 @@ import yaml
 from envmon.journal import schema
 from envmon.journal.chain import Head, seal
 from envmon.journal.reader import JournalReader
-from tests.e2e.lab import Lab, exchange
+from envmon.runtime.ask import ask
+from envmon.runtime.crowd import CLIENTS, EACH, TOO_MANY
+from tests.e2e.lab import EVERY_S, Lab, exchange
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can speak as other users; CI runs as root")
 
 VIEWER, OPERATOR, APPROVER, SECOND = "games", "daemon", "bin", "sys"
+FLOOD_S = 5.0
+SLACK_S = 3.0  # two busy cores
 PEOPLE = {"operators": [OPERATOR], "approvers": [APPROVER, SECOND]}
 
 
-def speak(user: str, path: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """One request to the socket from a process of another user."""
+def by(user: str, act: Callable[[], object]) -> dict[str, Any]:
+    """What a process of another user finds, in JSON."""
     told, tell = os.pipe()
     child = os.fork()
     if child == 0:
@@ -40,12 +47,7 @@ def speak(user: str, path: Path, request: dict[str, Any]) -> dict[str, Any]:
             os.setgroups([])
             os.setgid(entry.pw_gid)
             os.setuid(entry.pw_uid)
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(30)
-                connection.connect(os.fspath(path))
-                connection.sendall(json.dumps(request).encode() + b"\n")
-                with connection.makefile("rb") as answer:
-                    os.write(tell, answer.readline())
+            os.write(tell, json.dumps(act()).encode())
         finally:
             os._exit(0)
     os.close(tell)
@@ -54,6 +56,24 @@ def speak(user: str, path: Path, request: dict[str, Any]) -> dict[str, Any]:
     os.waitpid(child, 0)
     found: dict[str, Any] = json.loads(line)
     return found
+
+
+def flood(path: Path, seconds: float) -> dict[str, int]:
+    """Hold all the connections there are, ask and order without end; how many were answered, and how often."""
+    until = time.monotonic() + seconds
+    held: list[socket.socket] = []
+    told: Counter[str] = Counter()
+    while time.monotonic() < until:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(seconds)
+        with contextlib.suppress(OSError):
+            connection.connect(os.fspath(path))
+            connection.sendall(b'{"command": "shift", "reason": "mine"}\n{"command": "status"}\n' * 10)
+            told.update([json.loads(connection.recv(65536).partition(b"\n")[0]).get("error", "answered")])
+        held.append(connection)
+        if len(held) > CLIENTS:
+            held.pop(0).close()
+    return dict(told)
 
 
 class Site:
@@ -65,7 +85,7 @@ class Site:
     async def order(self, user: str, command: str, **more: Any) -> tuple[list[str], dict[str, Any]]:
         """The ids of the rules that answered, and the whole answer."""
         request = {"command": command, "reason": "mine", **more}
-        answer = await asyncio.to_thread(speak, user, self.lab.socket, request)
+        answer = await asyncio.to_thread(by, user, lambda: ask(self.lab.socket, request))
         return [decision["rule"] for decision in answer.get("decisions", ())], answer
 
     def journalled(self, who: str) -> set[str]:
@@ -126,6 +146,20 @@ async def test_alone_nobody_gets_past_the_second_person(site: Site) -> None:
     assert site.journalled(OPERATOR) == {"P20", "P31"}
     approved = [line.record for line in site.lab.lines() if line.record.rule == "P34"]
     assert [record.approvals for record in approved] == [(APPROVER, SECOND)]
+
+
+async def test_a_flood_delays_nobodys_order_and_no_poll(site: Site) -> None:
+    start = asyncio.get_running_loop().time()
+    flooding = asyncio.create_task(asyncio.to_thread(by, VIEWER, lambda: flood(site.lab.socket, FLOOD_S)))
+    given = [await site.order(OPERATOR, command) for command in ("hold", "resume") * 3]
+    told = await flooding
+    assert [rules for rules, _ in given] == [["M30"], ["M40"]] * 3
+    assert told.keys() - {"answered"} <= {TOO_MANY, f"{EACH} clients of yours are connected already; try again"}
+    assert sum(told.values()) - told.get("answered", 0) > 100, told
+    vain = [line for line in site.lab.lines() if line.record.entry == "order" and line.record.who.startswith(VIEWER)]
+    assert 0 < len(vain) <= 6, "each is journalled and paged: a flood of orders would be one of pages"
+    assert {name: gap for name, gap in site.lab.gaps(start).items() if gap > EVERY_S + SLACK_S} == {}
+    assert "asks too much of the order socket" in site.lab.log()
 
 
 async def test_what_one_person_may_do_is_never_silent(site: Site) -> None:

@@ -22,7 +22,6 @@ from envmon.runtime.ask import AskError
 from envmon.runtime.ask_https import Remote, ask_https
 from envmon.runtime.counters import Counters
 from envmon.runtime.engine import Answer
-from envmon.web.bucket import Buckets
 from envmon.web.certificates import CertificateError, context
 from envmon.web.fresh import Fresh, StaleError
 from envmon.web.orders import CLIENTS, OrderServer
@@ -355,14 +354,3 @@ def test_an_order_sent_by_a_wrong_clock_is_not_new_and_numbers_are_forgotten_in_
     with pytest.raises(StaleError, match=r"\+31 s ago"):
         fresh.admit("ann", 1_000.0, "12345678")
     fresh.admit("ann", 1_031.0, "12345678")
-
-
-def test_a_bucket_fills_and_is_bounded() -> None:
-    now = 0.0
-    buckets = Buckets({}, (2, 0.5), lambda: now)
-    assert [buckets.take("ann") for _ in range(3)] == [True, True, False]
-    now = 2.0
-    assert [buckets.take("ann") for _ in range(2)] == [True, False]
-    assert all(buckets.take(str(n)) for n in range(999))
-    now = 60.0
-    assert buckets.take("somebody else"), "full buckets were forgotten"
