@@ -20,6 +20,7 @@ from envmon.cli.configured import configured, place_of
 from envmon.cli.door import OrderDoor
 from envmon.cli.logs import Narrator, both
 from envmon.cli.places import JOURNAL
+from envmon.cli.remembered import guarded, remembered
 from envmon.config import ConfigError
 from envmon.config.edge_settings import EdgeSettings
 from envmon.config.settings import DeviceSettings, Settings
@@ -29,7 +30,6 @@ from envmon.core.explain import explain_now, plain
 from envmon.core.guard import objections
 from envmon.core.memory import will
 from envmon.core.status import status
-from envmon.core.world import World, initial
 from envmon.drivers import longest_poll_s, open_driver
 from envmon.drivers.modbus_line import Lines
 from envmon.journal.reader import JournalReader
@@ -89,7 +89,8 @@ class Assembly:
         journal: Journal,
         profiles: Mapping[str, Profile],
     ) -> None:
-        self.settings = settings
+        world = remembered(journal, clock.stamp())
+        self.settings = settings = guarded(settings, world, clock.stamp())
         self.counters = Counters()
         self.recorder = self._new_recorder(settings, clock)
         self._config = config
@@ -105,7 +106,7 @@ class Assembly:
         parts.in_force()
         self.daemon = Daemon(
             mind=Mind(advance, snapshot.dump, status, objections, lambda world: plain(explain_now(world)), will),
-            world=remembered(journal, clock),
+            world=world,
             frame=self._frame(),
             parts=parts,
             reload=self._reload,
@@ -301,19 +302,6 @@ def _probe_target(route: str, edge: EdgeSettings, target: Target) -> ProbeTarget
         return ProbeTarget(route, edge.id, target, edge.sip_host, edge.sip_port, PRIMARY_PROBE)
     there = (edge.sip_backup_host, edge.sip_backup_port) if edge.sip_backup_host else (edge.sip_host, edge.sip_port)
     return ProbeTarget(route, edge.id, target, *there, edge.probe_user)
-
-
-def remembered(journal: Journal, clock: Clock) -> World:
-    """The world as the journal remembers it; without a memory the daemon observes and adopts what it reads."""
-    text = journal.latest_snapshot()
-    if text is None:
-        log.warning("the journal holds no memory: starting in observe, the position is read from the edges")
-        return initial()
-    try:
-        return snapshot.load(text, clock.stamp())
-    except ValueError as error:
-        log.error("starting in observe, the position is read from the edges: %s", error)  # noqa: TRY400 - no bug
-        return initial()
 
 
 async def serve(assembly: Assembly) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+from envmon.config.compile_people import certified, groups, orders, pagers, people, reached
 from envmon.config.edge_settings import (
     DispatcherSettings,
     DispatcherTargets,
@@ -14,16 +15,12 @@ from envmon.config.edge_settings import (
 )
 from envmon.config.lever_entries import ALL_OR_NOTHING
 from envmon.config.settings import (
-    Certified,
     DaemonSettings,
     DeviceSettings,
     HttpSettings,
     LeaseMember,
     LeaseSettings,
     MqttSettings,
-    OrdersSettings,
-    PagerSettings,
-    PeopleSettings,
     ProofSettings,
     SerialSettings,
     Settings,
@@ -35,7 +32,6 @@ from envmon.config.settings import (
 from envmon.config.shape import (
     LimitsEntry,
     MqttEntry,
-    PagerEntry,
     RouteEntry,
     SiteFile,
     ZoneEntry,
@@ -44,9 +40,7 @@ from envmon.config.shape_devices import DeviceEntry, SerialEntry, SnmpEntry, Tra
 from envmon.config.shape_levers import DispatcherEntry, DnsEntry, EdgeEntry, LeaseEntry, ProbeEntry, ProofEntry
 from envmon.config.shape_parts import BrokerEntry
 from envmon.config.shape_weather import WeatherEntry
-from envmon.config.shape_web import OrdersEntry
 from envmon.config.values import Address
-from envmon.model.event import Access
 from envmon.model.policy import FeedPolicy, Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
 from envmon.model.reading import Role
 from envmon.model.verdict import Mode
@@ -68,7 +62,7 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
         ),
         devices=tuple(_device(name, entry) for name, entry in site.devices.items()),
         edges=tuple(_edge(name, entry, Path(site.daemon.state_dir)) for name, entry in site.edges.items()),
-        pagers=tuple(_pager(name, entry) for name, entry in site.pagers.items()),
+        pagers=pagers(site),
         mqtt=_mqtt(site.publish.mqtt) if site.publish.mqtt else None,
         http=HttpSettings(http.listen.host, http.listen.port) if http else None,
         text=text,
@@ -79,9 +73,9 @@ def compile_settings(site: SiteFile, text: str, placement_faults: tuple[str, ...
         lease=_lease(site.lease),
         proofs=tuple(_proof(route, *proof) for route, each in site.routes.items() for proof in each.proofs.items()),
         weather=tuple(_weather(name, entry) for name, entry in site.weather.items()),
-        people=PeopleSettings(tuple(site.people.operators), tuple(site.people.approvers)),
+        people=people(site),
         probe_every_s=site.judgement.probe_every,
-        orders=_orders(site.web.orders) if site.web.orders else None,
+        orders=orders(site),
     )
 
 
@@ -102,6 +96,9 @@ def _policy(site: SiteFile, placement_faults: tuple[str, ...]) -> Policy:
         start_automatic=site.mode == "automatic",
         placement_faults=placement_faults,
         feeds=tuple(FeedPolicy(name, entry.every) for name, entry in site.weather.items()),
+        pagers=reached(pagers(site)),
+        groups=groups(people(site)),
+        certified=certified(orders(site)),
     )
 
 
@@ -190,17 +187,6 @@ def _snmp(entry: SnmpEntry) -> SnmpSettings:
         privacy_protocol=entry.privacy,
         privacy_password=entry.privacy_password,
         context=entry.context or "",
-    )
-
-
-def _orders(entry: OrdersEntry) -> OrdersSettings:
-    return OrdersSettings(
-        host=entry.listen.host,
-        port=entry.listen.port,
-        cert=Path(entry.cert),
-        key=Path(entry.key),
-        client_ca=Path(entry.client_ca),
-        people=tuple(Certified(name, each.user, Access(each.role)) for name, each in entry.people.items()),
     )
 
 
@@ -301,11 +287,6 @@ def _lease(entry: LeaseEntry) -> LeaseSettings:
         tls_cert=_path(entry.tls.cert) if entry.tls else None,
         tls_key=_path(entry.tls.key) if entry.tls else None,
     )
-
-
-def _pager(name: str, entry: PagerEntry) -> PagerSettings:
-    argv, only = tuple(entry.command or ()), tuple(entry.only or ())
-    return PagerSettings(name, entry.kind, entry.zone, entry.url or "", entry.token, entry.deadline, argv, only)
 
 
 def _mqtt(entry: MqttEntry) -> MqttSettings:

@@ -4,6 +4,7 @@ Rules
   - Looser is what lets calls stay longer in a room that is being lost, or lets them move on less evidence or into a
     place less proven. Whatever disappears (a zone, a unit, an edge, a device) is looser too.
   - While envmon may act, a looser policy takes force only by an order of two people; until then the old one rules.
+  - So is whoever was paged and is not any more, or not as before, and whoever may give orders and might not before.
   - In observe nothing moves, so a policy may take any form: an engineer is writing it.
 
 Theory of operation
@@ -32,6 +33,8 @@ class Looser(StrEnum):
     LESS = "less"
     OTHER = "other"  # any change
     GONE = "gone"  # something that was named is not any more
+    CHANGED = "changed"  # something is not as it was, or not any more
+    NEW = "new"  # something is named that was not
     PARTS = "parts"  # has a table of its own
     NEVER = "never"  # names it, or is judged elsewhere
 
@@ -42,7 +45,7 @@ GUARD_RULES: Mapping[str, str] = {
     ACCEPTED: "Accepted: the looser policy takes force.",
     NOTHING_WAITS: "Refused: no policy waits to be accepted.",
 }
-MORE, LESS, OTHER, GONE, PARTS, NEVER = Looser
+MORE, LESS, OTHER, GONE, CHANGED, NEW, PARTS, NEVER = Looser
 TABLES: Mapping[type, Mapping[str, Looser]] = {
     Policy: {
         "site": OTHER, "zones": PARTS, "routes": PARTS, "devices": GONE, "stale_s": MORE, "quorum_kinds": LESS,
@@ -50,6 +53,7 @@ TABLES: Mapping[type, Mapping[str, Looser]] = {
         "hold_s": MORE,
         "start_automatic": NEVER, "placement_faults": NEVER,  # M11 and M60 judge it
         "feeds": NEVER,  # a warning moves nothing
+        "pagers": CHANGED, "groups": NEW, "certified": NEW,
     },
     ZonePolicy: {
         "id": NEVER, "here": OTHER, "it_load_kw": LESS, "limits": PARTS, "units": PARTS, "needed": LESS,
@@ -68,7 +72,12 @@ TABLES: Mapping[type, Mapping[str, Looser]] = {
 
 def loosened(old: Policy, new: Policy) -> tuple[str, ...]:
     """Everything in which ``new`` is looser than ``old``, a phrase each; empty when nothing is."""
-    return tuple(_looser(old, new, ""))
+    return tuple(_looser(_named(old, new), _named(new, old), ""))
+
+
+def _named(policy: Policy, other: Policy) -> Policy:
+    """A policy that names who gives orders: where no group is, everybody, the groups of the other policy among them."""
+    return policy if policy.groups else replace(policy, groups=("everybody", *other.groups))
 
 
 def objections(world: World, event: PolicyLoaded) -> tuple[str, ...]:
@@ -123,6 +132,10 @@ def _looser(old: Any, new: Any, where: str) -> Iterator[str]:
                 yield f"{where}{name} {before} -> {after}"
             case Looser.GONE:
                 yield from (f"{where}{name}: {each} is gone" for each in before if each not in after)
+            case Looser.CHANGED:
+                yield from (f"{where}{name}: {_first(each)} is gone or changed" for each in before if each not in after)
+            case Looser.NEW:
+                yield from (f"{where}{name}: {each} is new" for each in after if each not in before)
             case Looser.PARTS if isinstance(before, tuple):
                 yield from _parts(before, {each.id: each for each in after}, where, name)
             case Looser.PARTS:
@@ -137,6 +150,10 @@ def _parts(before: tuple[Any, ...], after: Mapping[str, Any], where: str, name: 
             yield from _looser(each, after[each.id], f"{where}{each.id}.")
         else:
             yield f"{where}{name}: {each.id} is gone"
+
+
+def _first(text: str) -> str:
+    return text.partition(" ")[0]
 
 
 def _say(value: Any) -> str:

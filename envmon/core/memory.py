@@ -4,7 +4,9 @@ Rules
   - Kept is what was decided and why (mode, positions, latches, orders, what is set aside, what moves took, which pages
     are open), never what was measured: an heir reads devices, edges and probe calls itself. ``OWN`` names the rest.
   - The text is canonical (see ``snapshot``) and carries the hash of the policy it was decided under. The hash is over
-    the compiled policy without what the place of the daemon itself changes: two hosts have two configurations.
+    the compiled policy without what the place of the daemon itself changes: two hosts have two configurations. Who is
+    paged and who gives orders there is no business of the other's; a looser policy that waits here and changes these,
+    too, is not the one that was accepted there.
   - Text that is not a memory, whatever it holds, is a ValueError that says so; nothing of it is used.
   - A moment is never younger here than it was there. On the same boot it is the same moment. Elsewhere the memory is
     as old as our own clock can tell from having looked before, else as old as the wall clocks say.
@@ -87,7 +89,8 @@ def will(world: World) -> Will | None:
 @lru_cache(maxsize=4)
 def policy_hash(policy: Policy) -> str:
     """The SHA-256 of a policy, the same on every host whose configuration says the same of the site."""
-    return sha256(canonical(replace(policy, placement_faults=(), start_automatic=False)).encode()).hexdigest()
+    alike = replace(policy, placement_faults=(), start_automatic=False, pagers=(), groups=(), certified=())
+    return sha256(canonical(alike).encode()).hexdigest()
 
 
 @lru_cache(maxsize=4)
@@ -123,8 +126,12 @@ def wanting(world: World, policy: Policy, latest: int) -> str:
 
 
 def proposed(world: World) -> str:
-    """The hash of the looser policy that waits here to be accepted; "" where none does."""
-    return policy_hash(world.proposal.policy) if world.proposal is not None else ""
+    """The hash of the looser policy that waits here and could have been accepted elsewhere; "" where none does."""
+    if world.policy is None or world.proposal is None:
+        return ""
+    old, new = world.policy, world.proposal.policy
+    own = (old.pagers, old.groups, old.certified) == (new.pagers, new.groups, new.certified)
+    return policy_hash(new) if own else ""
 
 
 def found(world: World) -> Memory | None:

@@ -96,7 +96,11 @@ class FeedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Everything the core may know of the configuration."""
+    """Everything the core may know of the configuration.
+
+    ``pagers``, ``groups`` and ``certified`` say who is paged and who gives orders, a text each: the core only compares
+    them with those of the policy in force. A pager's begins with its name; without ``groups`` everybody gives orders.
+    """
 
     site: str
     zones: tuple[ZonePolicy, ...]
@@ -112,3 +116,6 @@ class Policy:
     placement_faults: tuple[str, ...] = ()
     hold_s: float = 28_800.0  # how long a hold lasts that was ordered without an end
     feeds: tuple[FeedPolicy, ...] = ()
+    pagers: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    certified: tuple[str, ...] = ()

@@ -144,7 +144,9 @@ class Daemon(Generic[W]):
         why = "cancelled"
         try:
             await self._engine.begin(self._frame.version)
-            self._engine.post(self._policy_of(self._parts, "envmon"))
+            policy = self._policy_of(self._parts, "envmon")
+            self._wanted = policy.digest if self._engine.objections(policy) else ""
+            self._engine.post(policy)
             self._start()
             await self._serve()
             why = "told to"

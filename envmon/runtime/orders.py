@@ -117,7 +117,7 @@ class OrderDesk:
             return  # the client left; an order it gave is answered in the journal
         finally:
             self._crowd.leave(who)
-            (writer or connection).close()
+            (connection if writer is None else writer).close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: Peer) -> None:
         while True:

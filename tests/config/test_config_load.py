@@ -13,10 +13,11 @@ from config_samples import EXAMPLE, HERE, PROFILES, changed, faults_of, loaded
 from envmon.actuators import ACTUATORS
 from envmon.cli.check import check
 from envmon.config import load
+from envmon.config.compile_people import groups, pagers_of, people_of
 from envmon.config.reference import REFERENCE, reference_text
 from envmon.config.schema import schema_text
 from envmon.config.secret import Secret
-from envmon.config.settings import DeviceSettings, HttpSettings, SnmpSettings
+from envmon.config.settings import DeviceSettings, HttpSettings, PeopleSettings, SnmpSettings
 from envmon.config.shape import EdgeEntry, PagerEntry
 from envmon.model.policy import Limits, RoutePolicy, UnitPolicy, ZonePolicy
 from envmon.model.reading import Role
@@ -35,6 +36,17 @@ def test_the_example_is_sound_and_starts_by_observing(example):
     assert example.policy.start_automatic is False
     assert example.policy.placement_faults == ()
     assert (example.policy.site, example.backup_site) == ("dallas", "houston")
+
+
+def test_a_policy_tells_who_is_paged_and_who_gives_orders_and_is_read_back(example):
+    assert pagers_of(example.policy.pagers) == example.pagers != ()
+    assert [each.partition(" ")[0] for each in example.policy.pagers] == [each.id for each in example.pagers]
+    people = PeopleSettings(("noc", "night shift"), ("leads",))
+    assert groups(people) == ("operator noc", "operator night shift", "approver leads")
+    assert people_of(groups(people)) == people
+    assert people_of(groups(PeopleSettings())) == PeopleSettings()
+    with pytest.raises(ValueError, match="the pagers in force cannot be read"):
+        pagers_of(('oncall {"id":"oncall"}',))
 
 
 def test_zones_carry_the_numbers_of_the_file(example):

@@ -59,6 +59,29 @@ def test_each_number_is_looser_one_way_and_not_the_other(kind, name, way):
     assert loosened(changed, base) == (), name
 
 
+ON_CALL, MOVED, BOSS = 'on_call {"url":"https://a"}', 'on_call {"url":"https://b"}', 'boss {"url":"https://b"}'
+ANN, BOB = "operator ann", "approver bob"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ({"pagers": (ON_CALL, BOSS)}, {"pagers": (BOSS,)}, ["pagers: on_call is gone or changed"]),
+        ({"pagers": (ON_CALL,)}, {"pagers": (MOVED, BOSS)}, ["pagers: on_call is gone or changed"]),
+        ({"pagers": (ON_CALL,)}, {"pagers": (BOSS, ON_CALL)}, []),
+        ({"groups": (ANN,)}, {"groups": (ANN, BOB)}, ["groups: approver bob is new"]),
+        ({"groups": (ANN, BOB)}, {"groups": (BOB,)}, []),
+        ({"groups": (ANN, BOB)}, {"groups": ()}, ["groups: everybody is new"]),
+        ({"groups": ()}, {"groups": (ANN, BOB)}, []),
+        ({"groups": ()}, {"groups": ()}, []),
+        ({"certified": ("authority a",)}, {"certified": ("authority b",)}, ["certified: authority b is new"]),
+        ({"certified": ("authority a", ANN)}, {"certified": ("authority a",)}, []),
+    ],
+)  # fmt: skip
+def test_whoever_is_paged_no_more_and_whoever_may_order_from_now_on_is_looser(before, after, says):
+    assert list(loosened(replace(policy(), **before), replace(policy(), **after))) == says
+
+
 def test_what_disappears_is_looser_and_what_is_added_is_not():
     base = policy()
     zone, route = base.zones[0], base.routes[0]

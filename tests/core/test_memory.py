@@ -228,7 +228,20 @@ def test_another_policy_is_not_gone_on_with_and_an_accepted_one_takes_force():
     assert (second.world.digest, second.world.proposal) == ("digest-b", None)
 
 
+@pytest.mark.parametrize("changed", [{"pagers": ("mine {}",)}, {"groups": ("approver me",)}, {"certified": ("me",)}])
+def test_what_was_accepted_elsewhere_does_not_bring_others_to_the_pagers_or_the_orders_here(changed):
+    first, second = rooms()
+    second.world = replace(second.world, mode=Mode.AUTOMATIC)
+    looser = policy(routes=(replace(policy().routes[0], margin_s=1.0),))
+    second.tell(PolicyLoaded(second.at, replace(looser, **changed), "digest-b", "test"))
+    first.tell(PolicyLoaded(first.at, looser, "digest-a", "test", approvals=("alice", "bob")))
+    take_over(second, first)
+    assert second.rules == ["M52"]
+    assert second.world.policy == policy()
+
+
 def test_a_policy_is_the_same_on_two_hosts_with_two_places():
+    assert policy_hash(replace(policy(), pagers=("here {}",), groups=("operator a",))) == policy_hash(policy())
     here, there = policy(placement_faults=("x",), start_automatic=True), policy()
     assert policy_hash(here) == policy_hash(there)
     assert policy_hash(replace(here, stale_s=31.0)) != policy_hash(there)

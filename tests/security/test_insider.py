@@ -175,16 +175,40 @@ async def test_what_one_person_may_do_is_never_silent(site: Site) -> None:
     assert site.journalled(OPERATOR) == {"M30", "M40", "O10", "P20", "P21", "M20"}
 
 
-async def test_roles_do_not_change_under_a_running_daemon(site: Site) -> None:
-    """Who can edit the file still needs a restart, which is in the journal."""
+async def test_nobody_names_themselves_or_silences_the_pagers_by_editing_the_file(site: Site) -> None:
     path = site.lab.folder / "envmon.yaml"
     config = yaml.safe_load(path.read_text())
-    config["people"]["approvers"].append(OPERATOR)
+    config["people"]["approvers"] += [OPERATOR, VIEWER]
+    config["pagers"] = {"mine": {"kind": "command", "zone": "outside", "command": ["/bin/true"]}}
     path.write_text(yaml.safe_dump(config))
     assert site.lab.daemon is not None
     site.lab.daemon.send_signal(signal.SIGHUP)
     status = await site.lab.until(lambda s: s["daemon"]["reload_error"], 10, "a refused reload")
     assert "people" in status["daemon"]["reload_error"]
+
+    await restarted(site)
+    wanted = [f"groups: approver {OPERATOR} is new", f"groups: approver {VIEWER} is new"]
+    await site.paged("policy/looser", "pagers: oncall is gone or changed", *wanted)
+    assert (await site.lab.status())["mode"] == "automatic"
+    assert (await site.order(OPERATOR, "accept"))[0] == ["P20"]
+    (request,) = (await site.lab.status())["requests"]
+    assert (await site.order(VIEWER, "approve", request=request))[1]["refused"], "not yet an approver"
+    assert (await site.order(APPROVER, "approve", request=request))[0] == ["P34", "G30"]
+    await site.lab.until(lambda s: "only a restart" in s["daemon"]["reload_error"], 10, "word that a restart is due")
+
+    await restarted(site)
+    assert (await site.order(VIEWER, "hold"))[0] == ["M30"]
+    told = len(site.lab.on_call.pages)
+    await site.lab.until(lambda s: "envmon/dallas/mode/held" in s["pages"], 10, "the page of the hold")
+    assert len(site.lab.on_call.pages) == told, "the file's pagers are in force, for two have accepted them"
+    assert {line.record.rule for line in site.lab.lines()} >= {"G20", "P20", "P34", "G30"}
+
+
+async def restarted(site: Site) -> None:
+    assert await site.lab.end() == 0
+    site.lab.start()
+    await site.lab.until(lambda s: s["lease"]["held"], 30, "the daemon again")
+    site.lab.socket.chmod(0o666)
 
 
 async def test_a_looser_policy_takes_force_by_two_people_only(site: Site) -> None:
