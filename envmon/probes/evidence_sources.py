@@ -2,15 +2,12 @@
 
 Rules
   - Nothing is followed, cached or kept: no redirects, no cookies, no session at the broker.
-  - A program is ended with everything it started; it inherits the environment, but for what only the daemon may use.
   - Every fault is one ``EvidenceError``; the caller sets the deadline.
 """
 
 import asyncio
 import json
 import logging
-import os
-import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -21,11 +18,11 @@ import aiomqtt
 from envmon.config.secret import SecretError
 from envmon.config.settings import MqttSettings, ProofSettings
 from envmon.config.tls import client_context
+from envmon.programs.run import StartError, run
 
 LARGEST = 2 * 2**20  # bytes of an answer
 DIAL_S = 5.0
 KEEPALIVE_S = 10
-_KEPT_BACK = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")  # sd_notify(3): only the daemon speaks for the daemon
 
 _WIRE = logging.getLogger(f"{__name__}.wire")
 _WIRE.setLevel(logging.CRITICAL)  # paho logs what is raised here anyway
@@ -61,27 +58,12 @@ async def over_http(settings: ProofSettings) -> Mapping[str, Any]:
 async def by_program(argv: tuple[str, ...], more: Mapping[str, str]) -> Mapping[str, Any]:
     """Run the program, with ``more`` in its environment."""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-            env={name: value for name, value in os.environ.items() if name not in _KEPT_BACK} | dict(more),
-        )
-    except OSError as error:
-        raise EvidenceError(f"it cannot be started: {error.strerror or error}") from None
-    try:
-        assert process.stdout is not None  # noqa: S101 - asked for above
-        body = await process.stdout.read(LARGEST)
-        code = await process.wait()
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-    if code:
-        raise EvidenceError(f"it ended with {code}")
-    return read_object(body)
+        ended = await run(argv, b"", LARGEST, more)
+    except StartError as error:
+        raise EvidenceError(f"it {error}") from None
+    if ended.code:
+        raise EvidenceError(f"it ended with {ended.code}")
+    return read_object(ended.out)
 
 
 async def over_mqtt(broker: MqttSettings, topic: str) -> AsyncGenerator[tuple[bytes, bool], None]:

@@ -9,9 +9,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "envmon"
 FLOORS = {
-    "model": 1, "core": 2, "config": 3, "profiles": 3, "wire": 3, "drivers": 4, "actuators": 4, "probes": 4,
-    "publishers": 4, "pagers": 4, "leases": 4, "journal": 4, "recordings": 4, "sim": 4, "weather": 4, "runtime": 5,
-    "web": 6, "cli": 7,
+    "model": 1, "core": 2, "config": 3, "profiles": 3, "programs": 3, "wire": 3, "drivers": 4, "actuators": 4,
+    "probes": 4, "publishers": 4, "pagers": 4, "leases": 4, "journal": 4, "recordings": 4, "sim": 4, "weather": 4,
+    "runtime": 5, "web": 6, "cli": 7,
 }  # fmt: skip
 IMPURE = {
     "time", "random", "os", "asyncio", "logging", "socket", "datetime", "pathlib", "threading", "subprocess",

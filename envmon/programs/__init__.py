@@ -1,0 +1,1 @@
+"""Programs of the operator's, and how they are run."""
