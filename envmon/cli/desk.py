@@ -37,6 +37,13 @@ class Desk:
         remote = Remote(self.url, Path(self.cert), Path(self.key), Path(self.ca) if self.ca else None)
         return ask_https(remote, request)
 
+    def status(self) -> dict[str, Any]:
+        """Ask for the status. Raises AskError."""
+        answer = self.ask({"command": "status"})
+        if "status" not in answer:
+            raise AskError(str(answer.get("error", "no status was told")))
+        return dict(answer["status"])
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add where to send a command's request."""

@@ -30,14 +30,10 @@ def explain(asked: argparse.Namespace) -> int:
 def now(desk: Desk, *, as_json: bool) -> int:
     """Print why the daemon behind ``desk`` judges and decides as it does."""
     try:
-        answer = desk.ask({"command": "status"})
+        parts = desk.status()["explain"]
     except AskError as error:
         print(f"envmon: {error}", file=sys.stderr)
         return 1
-    if "status" not in answer:
-        print(f"envmon: {answer.get('error', 'no status was told')}", file=sys.stderr)
-        return 1
-    parts = answer["status"]["explain"]
     _show([Part(part["title"], tuple(part["lines"])) for part in parts], as_json=as_json)
     return 0
 

@@ -20,14 +20,10 @@ FIELDS = ("command", "route", "reason", "request", "override", "break_glass", "t
 def status(desk: Desk, *, as_json: bool) -> int:
     """Print the status of the daemon behind ``desk``."""
     try:
-        answer = desk.ask({"command": "status"})
+        told = desk.status()
     except AskError as error:
         print(f"envmon: {error}", file=sys.stderr)
         return 1
-    if "status" not in answer:
-        print(f"envmon: {answer.get('error', 'no status was told')}", file=sys.stderr)
-        return 1
-    told = answer["status"]
     print(json.dumps(told, indent=2, sort_keys=True) if as_json else "\n".join(lines(told)))
     return 0
 

@@ -43,12 +43,17 @@ def ask(path: Path, request: Mapping[str, Any], wait_s: float = WAIT_S) -> dict[
             raise AskError(f"{path}: no answer within {wait_s:g} s; look at the daemon's log") from None
         except OSError as fault:
             raise AskError(f"{path}: {fault.strerror or fault}") from None
+    return read_answer(line, str(path), "envmon's socket")
+
+
+def read_answer(line: bytes, where: str, wanted: str) -> dict[str, Any]:
+    """The JSON object that was answered by what should be ``wanted``. Raises AskError."""
     try:
         answer = json.loads(line)
     except ValueError:
-        raise AskError(f"{path}: the answer is no JSON; is that envmon's socket?") from None
+        raise AskError(f"{where}: the answer is no JSON; is that {wanted}?") from None
     if not isinstance(answer, dict):
-        raise AskError(f"{path}: the answer is no JSON object; is that envmon's socket?")
+        raise AskError(f"{where}: the answer is no JSON object; is that {wanted}?")
     return answer
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from envmon.runtime.ask import LARGEST, WAIT_S, AskError
+from envmon.runtime.ask import LARGEST, WAIT_S, AskError, read_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def ask_https(remote: Remote, request: Mapping[str, Any], wait_s: float = WAIT_S
     except (OSError, http.client.HTTPException, ValueError) as fault:
         reason = os.strerror(fault.errno) if isinstance(fault, OSError) and fault.errno else str(fault)
         raise AskError(f"{remote.url}: cannot be asked: {reason or type(fault).__name__}") from None
-    return _read(remote, body)
+    return read_answer(body, remote.url, "envmon's port for orders")
 
 
 def _context(remote: Remote) -> ssl.SSLContext:
@@ -71,13 +71,3 @@ def _context(remote: Remote) -> ssl.SSLContext:
         text = f"{remote.cert}, {remote.key} and {remote.ca or 'no authority'} are no certificates and key"
         raise AskError(f"{text}: {getattr(fault, 'reason', None) or fault}") from None
     return context
-
-
-def _read(remote: Remote, body: bytes) -> dict[str, Any]:
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        raise AskError(f"{remote.url}: the answer is no JSON; is that envmon's port for orders?") from None
-    if not isinstance(answer, dict):
-        raise AskError(f"{remote.url}: the answer is no JSON object; is that envmon's port for orders?")
-    return answer

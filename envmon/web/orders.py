@@ -13,7 +13,6 @@ Rules
 import asyncio
 import json
 import logging
-import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -31,7 +30,7 @@ from envmon.runtime.order_in import Asking, order_of
 from envmon.runtime.order_line import LINE, Request, RequestError, answer, encode, error, parse
 from envmon.web.certificates import Renewable, names
 from envmon.web.fresh import Fresh, StaleError
-from envmon.web.server import ListenError
+from envmon.web.server import CANNOT_LISTEN, listen_error
 
 HANDSHAKE_S = 5.0
 READ_S = 5.0
@@ -96,13 +95,9 @@ class OrderServer:
             self._server = await asyncio.get_running_loop().create_server(
                 self._runner.server, host, port, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_S, backlog=CLIENTS
             )
-        except (OSError, OverflowError, UnicodeError) as fault:
+        except CANNOT_LISTEN as fault:
             await self._runner.cleanup()
-            errno = fault.errno if isinstance(fault, OSError) else None
-            reason = os.strerror(errno) if errno and errno > 0 else str(fault)
-            raise ListenError(
-                f"web.orders: cannot listen on {host} port {port}: {reason}; stop the other program or change listen"
-            ) from None
+            raise listen_error("web.orders", f"{host} port {port}", fault, "listen") from None
         _LOG.info("orders over https: listening on %s port %d", host, self.port)
         return self
 

@@ -23,6 +23,8 @@ SEND_S = 10.0
 CHUNK = 1 << 17  # bytes of a body handed to the transport at once
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+CANNOT_LISTEN = (OSError, OverflowError, UnicodeError)  # what an address that will not do raises
+
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -36,6 +38,13 @@ _LOG = logging.getLogger(__name__)
 
 class ListenError(Exception):
     """The address cannot be listened on; the text says which, why, and what to do."""
+
+
+def listen_error(what: str, where: str, fault: Exception, key: str) -> ListenError:
+    """Say that ``what`` cannot listen, why, and which ``key`` would change it."""
+    errno = fault.errno if isinstance(fault, OSError) else None
+    reason = os.strerror(errno) if errno and errno > 0 else str(fault)
+    return ListenError(f"{what}: cannot listen on {where}: {reason}; stop the other program or change {key}")
 
 
 class WebServer:
@@ -75,13 +84,9 @@ class WebServer:
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, host, port).start()
-        except (OSError, OverflowError, UnicodeError) as error:
+        except CANNOT_LISTEN as fault:
             await self._runner.cleanup()
-            errno = error.errno if isinstance(error, OSError) else None
-            reason = os.strerror(errno) if errno and errno > 0 else str(error)
-            raise ListenError(
-                f"http: cannot listen on {host} port {port}: {reason}; stop the other program or change http.port"
-            ) from None
+            raise listen_error("http", f"{host} port {port}", fault, "http.port") from None
         _LOG.info("http: listening on %s port %d", host, self.port)
         return self
 

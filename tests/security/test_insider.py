@@ -11,10 +11,9 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,14 +100,6 @@ class Site:
             20,
             f"a page that says {words}",
         )
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A directory other users can enter, which pytest's own is not."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
 
 
 @pytest.fixture

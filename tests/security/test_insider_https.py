@@ -7,8 +7,7 @@ import pwd
 import re
 import signal
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +68,6 @@ EVERYBODY = {
     "email:app@example.com": {"user": "bin", "role": "approver"},
     "email:me@example.com": {"user": ME, "role": "approver"},
 }
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A directory other users can enter, which pytest's own is not."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
 
 
 @pytest.fixture
