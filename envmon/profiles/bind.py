@@ -152,31 +152,6 @@ def place(
     return Place(site, device, path, zone, serves, units or {}, votes, roles or {}, compared)
 
 
-def bind(
-    profile: Profile,
-    *,
-    site: str,
-    device: str,
-    path: str,
-    zone: str | None,
-    serves: str = "",
-    units: Mapping[str, tuple[str, str]] | None = None,
-    commissioned: bool = False,
-) -> tuple[BoundPoint, ...]:
-    """Resolve every point that has a fixed address for one device, without its tables."""
-    at = place(
-        profile,
-        site=site,
-        device=device,
-        path=path,
-        zone=zone,
-        serves=serves,
-        units=units,
-        commissioned=commissioned,
-    )
-    return bind_at(profile, at)
-
-
 def bind_at(profile: Profile, at: Place) -> tuple[BoundPoint, ...]:
     """Resolve every point of ``profile`` that has a fixed address, in profile order; tables are the driver's."""
     own = [at.bind(spec) for spec in profile.points]

@@ -16,12 +16,12 @@ from envmon.journal.chain import Line
 from envmon.journal.record import Entry, Record
 from envmon.model.event import DeviceBatch, PolicyLoaded, Stamp, Tick
 from envmon.model.reading import Reading
-from envmon.profiles.bind import bind
 from envmon.profiles.loader import load_builtin
 from envmon.runtime.clock import ScaledClock
 from envmon.sim.site import Score, SimulatedSite
 from envmon.sim.storm import load
 from envmon.sim.telephony import BACKUP, PRIMARY
+from tests.bound import bind
 
 JUNE = load("june-2015")
 STARTS = 1432887900.0  # 2015-05-29 03:25:00 -05:00

@@ -20,7 +20,6 @@ from envmon.config.settings import DeviceSettings, SnmpSettings
 from envmon.drivers import open_driver
 from envmon.drivers.contract import Driver
 from envmon.model.reading import Reading, Role, Severity
-from envmon.profiles.bind import bind
 from envmon.profiles.schema import (
     Address,
     CrossCheck,
@@ -40,6 +39,7 @@ from envmon.profiles.units import Scaling
 from envmon.wire.ber import parse_oid
 from envmon.wire.modbus import FrameBuffer, Request, decode_request
 from envmon.wire.snmp import Message, PduType, Tag, Value, VarBind, Version, decode_message, encode_message
+from tests.bound import bind
 from tests.ports import free_port
 
 BASE = "1.3.6.1.4.1.99999.1"

@@ -22,9 +22,9 @@ from envmon.drivers.modbus_framing import RtuFraming
 from envmon.drivers.modbus_line import Lines
 from envmon.drivers.modbus_serial import control_flags, gap_s
 from envmon.model.reading import Reason
-from envmon.profiles.bind import bind
 from envmon.profiles.schema import ModbusLimits, Profile, RegisterType
 from envmon.wire.modbus import Request, encode_response
+from tests.bound import bind
 from tests.ports import free_port
 
 RTU = pytest.mark.parametrize("opened", [over_tcp, over_pty], ids=["gateway", "serial"])

@@ -5,10 +5,10 @@ import pytest
 from envmon.config.settings import DeviceSettings
 from envmon.drivers import open_driver
 from envmon.model.reading import Quality
-from envmon.profiles.bind import bind
 from envmon.profiles.loader import load_text
 from envmon.sim.modbus_server import ModbusServer
 from envmon.sim.registers import SimulatedDevice
+from tests.bound import bind
 
 TEXT = """profile: made-up
 vendor: nobody

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -426,15 +426,23 @@ def test_the_console_script_is_installed() -> None:
 # --- systemd -----------------------------------------------------------------------------------------------------
 
 
-async def test_systemd_is_told_of_every_step(tmp_path: Path) -> None:
+@asynccontextmanager
+async def managed(folder: Path) -> AsyncIterator[tuple[Lab, list[str]]]:
+    """A lab with a service manager at ``folder``/notify, and what that is told (sd_notify(3))."""
     told: list[str] = []
-    async with AsyncExitStack() as stack:
-        manager = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
-        manager.bind(str(tmp_path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(folder / "notify"))
         manager.setblocking(False)
         listening = asyncio.create_task(_listen(manager, told))
-        stack.callback(listening.cancel)
-        lab = await stack.enter_async_context(site(tmp_path))
+        try:
+            async with site(folder) as lab:
+                yield lab, told
+        finally:
+            listening.cancel()
+
+
+async def test_systemd_is_told_of_every_step(tmp_path: Path) -> None:
+    async with managed(tmp_path) as (lab, told):
         lab.start(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="2000000")
         await _told(told, lambda: "READY=1\nSTATUS=watching" in told)
         await _told(told, lambda: told.count("WATCHDOG=1") >= 3)
@@ -465,14 +473,7 @@ signal.signal(signal.SIGUSR1, lambda *_: stuck.append(True))
 
 async def test_an_engine_that_hangs_is_not_covered_up(tmp_path: Path) -> None:
     """Every other task lives on, and the watchdog still goes hungry: systemd restarts it, calls stay."""
-    told: list[str] = []
-    async with AsyncExitStack() as stack:
-        manager = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
-        manager.bind(str(tmp_path / "notify"))
-        manager.setblocking(False)
-        listening = asyncio.create_task(_listen(manager, told))
-        stack.callback(listening.cancel)
-        lab = await stack.enter_async_context(site(tmp_path))
+    async with managed(tmp_path) as (lab, told):
         lab.start(script=STICK, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="1000000")
         await _told(told, lambda: told.count("WATCHDOG=1") >= 3)
         assert lab.daemon is not None

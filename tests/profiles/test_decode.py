@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envmon.model.reading import Quality, Reading, Reason, Role, Severity
-from envmon.profiles.bind import BoundPoint, bind
+from envmon.profiles.bind import BoundPoint
 from envmon.profiles.decode import Beside, Raw, decode, decode_modbus, decode_snmp, missing
 from envmon.profiles.loader import load_text
 from envmon.profiles.registers import reader, registers_value
 from envmon.profiles.schema import Register
 from envmon.profiles.short_way import short_way
+from tests.bound import bind
 
 
 def bound(point: str, protocol: str = "snmp", extra: str = "") -> BoundPoint:

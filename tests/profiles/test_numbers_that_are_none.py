@@ -3,9 +3,10 @@
 import pytest
 
 from envmon.model.reading import Quality, Reason
-from envmon.profiles.bind import BoundPoint, bind
+from envmon.profiles.bind import BoundPoint
 from envmon.profiles.decode import decode_snmp
 from envmon.profiles.loader import load_text
+from tests.bound import bind
 
 HEAD = """
 profile: made-up

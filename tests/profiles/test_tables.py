@@ -5,12 +5,13 @@ from collections.abc import Mapping
 import pytest
 
 from envmon.model.reading import Quality, Reason, Role, Severity
-from envmon.profiles.bind import BoundPoint, Place, bind, place
+from envmon.profiles.bind import BoundPoint, Place, place
 from envmon.profiles.conditions import bind_conditions, summarise, unread
 from envmon.profiles.decode import Beside, decode
 from envmon.profiles.expand import expand, wanted
 from envmon.profiles.loader import ProfileError, load_builtin, load_text
 from envmon.profiles.schema import Oid, Profile
+from tests.bound import bind
 
 HEAD = """profile: made-up
 vendor: nobody
