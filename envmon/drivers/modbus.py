@@ -97,7 +97,7 @@ class ModbusDriver:
             if not visit.waiting:
                 self._backoff.failed(fault, visit.held_s * self._line.others)
                 await self._line.gave_up()
-            raise fault
+            raise fault.anew()
         self._backoff.succeeded()
         left = fault.reason if fault is not None else Reason.TIMEOUT
         readings = self._decoding.readings(self._blocks, answers, left)
