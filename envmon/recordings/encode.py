@@ -133,10 +133,10 @@ class Encoder:
             changes.append(f"{index},{self._grades[grade]},{shown}")
         return changes
 
-    def _shape(self, device: str, points: tuple[Point, ...]) -> str:
+    def _shape(self, device: str, points: Sequence[Point]) -> str:
         self._devices[device] = self._shapes
         self._shapes += 1
-        return _ascii(f'["D",{_compact(device)},{canonical(points)}]')
+        return _ascii(f'["D",{_compact(device)},{canonical(tuple(points))}]')
 
 
 def _plain_changes(before: Sequence[float | None], after: Sequence[float | None], grade: int) -> list[str]:
