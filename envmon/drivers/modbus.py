@@ -35,6 +35,8 @@ from envmon.wire.modbus import ExceptionCode, Refusal
 
 _planned = lru_cache(maxsize=1 << 8)(plan)  # devices of one profile share their blocks
 
+_NOTHING: frozenset[Span] = frozenset()  # every call would make one more
+
 _GATEWAY = {
     ExceptionCode.GATEWAY_PATH_UNAVAILABLE: Reason.UNREACHABLE,
     ExceptionCode.GATEWAY_TARGET_FAILED_TO_RESPOND: Reason.TIMEOUT,
@@ -71,7 +73,7 @@ class ModbusDriver:
         self._patience_s = max(device.interval_s, device.deadline_s)
         self._where = name_of(device, self._limits)
         self._backoff = Backoff(clock, jitter)
-        self._refused: frozenset[Span] = frozenset()
+        self._refused = _NOTHING
         self._blocks = _planned(self._decoding.spans, self._limits, self._refused)
         self._line = lines.at(device, self._limits)
 
