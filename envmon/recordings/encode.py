@@ -152,7 +152,7 @@ def _changed(before: Readings, after: Readings) -> Iterator[int]:
     """The positions at which something changed."""
     for index, (then, now) in enumerate(zip(before.numbers, after.numbers, strict=True)):
         if then is None or now is None:
-            if not _same(before[index], after[index]):
+            if then is not now or not _same(before.others[index], after.others[index]):
                 yield index
         elif then is not now and (then != now or (not now and repr(then) != repr(now))):
             yield index
