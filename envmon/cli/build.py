@@ -38,6 +38,7 @@ from envmon.journal.store import Journal
 from envmon.leases import LEASES
 from envmon.model.effect import Page
 from envmon.model.event import Event, Target
+from envmon.model.points import points_of
 from envmon.pagers import open_pager
 from envmon.pagers.queue import PageQueue
 from envmon.probes.evidence import Evidence
@@ -269,7 +270,7 @@ def _device(settings: Settings, device: DeviceSettings, profile: Profile, lines:
         zone=device.zone,
         interval_s=device.interval_s,
         deadline_s=longest_poll_s(device, profile),
-        points=tuple(bound.point for bound in points),
+        points=points_of([bound.point for bound in points]),
         driver=open_driver(device, profile, points, at=at, lines=lines),
     )
 

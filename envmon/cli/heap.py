@@ -15,7 +15,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-YOUNG = 500_000  # containers made and, as the collector counts, not freed; it misses most of those that were
+YOUNG = 100_000  # containers made and, as the collector counts, not freed: so much garbage may wait, 15 MB at most
 RATIOS = (20, 20)  # looks at the young for one at the older ones, and of these for one at everything not frozen
 
 LARGE = 1 << 20  # bytes

@@ -22,7 +22,12 @@ class Entry(BaseModel):
     """A mapping of the file: every key is known, every value is of its own kind, nothing is converted."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+        defer_build=True,
     )
 
 

@@ -35,7 +35,7 @@ class Backoff:
         longest = min(_LONGEST_S, _FIRST_S * 2.0 ** min(self._failures, 10))
         self._failures += 1
         self._until = self.clock() + max(longest * (0.5 + self.jitter() / 2), least_s)
-        self._last = DeviceError(error.reason, str(error))  # without the frames of its traceback
+        self._last = error.anew()
 
     def succeeded(self) -> None:
         """Forget every failure."""

@@ -20,6 +20,14 @@ class DeviceError(Exception):
         super().__init__(text)
         self.reason = reason
 
+    def anew(self) -> "DeviceError":
+        """Return the same fault without the frames that this one has passed through, and keeps.
+
+        Whoever raises a fault that a variable of its own names raises it anew: the two would keep each other, and all
+        that the poll has held, until the garbage collector looks; a fleet with dead devices makes megabytes of that.
+        """
+        return DeviceError(self.reason, str(self))
+
 
 class Driver(Protocol):
     """An async context manager around one device; entering opens nothing that can fail, polling connects."""

@@ -35,6 +35,8 @@ from envmon.wire.modbus import ExceptionCode, Refusal
 
 _planned = lru_cache(maxsize=1 << 8)(plan)  # devices of one profile share their blocks
 
+_NOTHING: frozenset[Span] = frozenset()  # every call would make one more
+
 _GATEWAY = {
     ExceptionCode.GATEWAY_PATH_UNAVAILABLE: Reason.UNREACHABLE,
     ExceptionCode.GATEWAY_TARGET_FAILED_TO_RESPOND: Reason.TIMEOUT,
@@ -71,7 +73,7 @@ class ModbusDriver:
         self._patience_s = max(device.interval_s, device.deadline_s)
         self._where = name_of(device, self._limits)
         self._backoff = Backoff(clock, jitter)
-        self._refused: frozenset[Span] = frozenset()
+        self._refused = _NOTHING
         self._blocks = _planned(self._decoding.spans, self._limits, self._refused)
         self._line = lines.at(device, self._limits)
 
@@ -97,7 +99,7 @@ class ModbusDriver:
             if not visit.waiting:
                 self._backoff.failed(fault, visit.held_s * self._line.others)
                 await self._line.gave_up()
-            raise fault
+            raise fault.anew()
         self._backoff.succeeded()
         left = fault.reason if fault is not None else Reason.TIMEOUT
         readings = self._decoding.readings(self._blocks, answers, left)

@@ -108,9 +108,8 @@ class Link(asyncio.Protocol):
             self._answer.set_exception(self._told())
 
     def _told(self) -> DeviceError:
-        """Return the fault anew for everybody who meets it: an exception keeps the frames it passed through."""
-        fault = self._fault or DeviceError(Reason.UNREACHABLE, "not connected")
-        return DeviceError(fault.reason, str(fault))
+        """Return the fault, anew for everybody who meets it."""
+        return (self._fault or DeviceError(Reason.UNREACHABLE, "not connected")).anew()
 
 
 async def connect(host: str, port: int, framing: Framing) -> Link:

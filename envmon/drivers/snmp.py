@@ -92,7 +92,7 @@ class SnmpDriver:
         self._deaf = fault is not None and not values and fault.reason is Reason.TIMEOUT
         if fault is not None and not values:
             self._backoff.failed(fault)
-            raise fault
+            raise fault.anew()
         self._backoff.succeeded()
         left = fault.reason if fault is not None else Reason.ABSENT
         return self._known().readings(values, left, self._alarms.readings(conditions, left))
@@ -114,7 +114,7 @@ class SnmpDriver:
             hint = "" if values else "; a wrong community, context or privacy password looks like this, too"
             return DeviceError(Reason.TIMEOUT, f"{self._agent.where}: no answer within {self._deadline_s:g} s{hint}")
         except DeviceError as fault:
-            return DeviceError(fault.reason, str(fault))  # a new one: the frames of this one hold the socket open
+            return fault.anew()  # the frames of this one hold the socket open
         return None
 
     async def _read_all(self, values: Values, conditions: list[Reading], deadline: float) -> None:

@@ -58,13 +58,14 @@ class SnmpSocket:
         Raises what ``read`` raises, TimeoutError, ConnectionRefusedError where nothing listens, and other OSErrors.
         """
         self._read = read
-        self._answer = answer = self._loop.create_future()
-        timer = None if self.deadline is None else self._loop.call_at(self.deadline, _expire, answer)
+        self._answer = self._loop.create_future()  # no variable names it: its error keeps this frame
+        timer = None if self.deadline is None else self._loop.call_at(self.deadline, _expire, self._answer)
         try:
             self._socket.send(request)
-            return await answer  # type: ignore[no-any-return]  # what the reader returns
+            return await self._answer  # type: ignore[no-any-return]  # what the reader returns
         finally:
             self._answer = None
+            del self._read  # and all that it knows
             if timer is not None:
                 timer.cancel()
 
@@ -85,6 +86,7 @@ class SnmpSocket:
             return
         except Exception as error:  # noqa: BLE001 - whoever asked is told
             answer.set_exception(error)
+            del answer  # the error keeps this frame
 
 
 def _expire(answer: asyncio.Future[Any]) -> None:

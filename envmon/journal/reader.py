@@ -117,10 +117,15 @@ def _immutable(path: Path) -> sqlite3.Connection:
 
 
 def connect(path: Path, options: str) -> sqlite3.Connection:
-    """A connection in autocommit mode. Raises JournalError."""
+    """A connection in autocommit mode. Raises JournalError.
+
+    Its statements are not kept: each would keep a copy of what it wrote last, megabytes where that was a snapshot.
+    """
     uri = f"{path.absolute().as_uri()}?{options}"
     try:
-        return sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        return sqlite3.connect(
+            uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=0
+        )
     except sqlite3.Error as error:
         raise explain(path, error) from None
 

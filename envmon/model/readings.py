@@ -19,6 +19,7 @@ from math import isfinite
 from types import MappingProxyType
 from typing import overload
 
+from envmon.model.points import Points
 from envmon.model.reading import Point, Quality, Reading, Reason, Severity
 
 _NO_OTHERS: Mapping[int, Reading] = MappingProxyType({})
@@ -28,7 +29,7 @@ _NO_OTHERS: Mapping[int, Reading] = MappingProxyType({})
 class Sheet:
     """The points of a device in the order of its readings, and the positions of those a zone is judged by."""
 
-    points: tuple[Point, ...]
+    points: Sequence[Point]
     judged: tuple[int, ...]
 
 
@@ -56,7 +57,8 @@ class Readings(Sequence[Reading]):
         return self.others[at % len(self.numbers)] if number is None else Reading(self.sheet.points[at], number)
 
     def __iter__(self) -> Iterator[Reading]:
-        return map(self.__getitem__, range(len(self.numbers)))
+        for at, (point, number) in enumerate(zip(self.sheet.points, self.numbers, strict=True)):
+            yield self.others[at] if number is None else Reading(point, number)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or len(other) != len(self):
@@ -69,7 +71,7 @@ class Readings(Sequence[Reading]):
 def sheet_of(points: Sequence[Point]) -> Sheet:
     """Describe the points of a device."""
     judged = [at for at, point in enumerate(points) if point.role is not None and point.zone is not None]
-    return Sheet(tuple(points), tuple(judged))
+    return Sheet(points if isinstance(points, Points) else tuple(points), tuple(judged))
 
 
 def arrange(sheet: Sheet, numbers: Sequence[float | None], whole: Callable[[int], Reading]) -> Readings:

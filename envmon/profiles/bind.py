@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import overload
 
+from envmon.model.points import points_of
 from envmon.model.reading import Point, Role
 from envmon.model.readings import Sheet, sheet_of
 from envmon.profiles.roles import fills
@@ -49,17 +50,22 @@ class BoundPoints(Sequence[BoundPoint]):
             return tuple(self)[at]
         return BoundPoint(self.sheet.points[at], self.specs[at], at not in self.mute)
 
+    def __iter__(self) -> Iterator[BoundPoint]:
+        for at, (point, spec) in enumerate(zip(self.sheet.points, self.specs, strict=True)):
+            yield BoundPoint(point, spec, at not in self.mute)
+
 
 def bound_points(bounds: Sequence[BoundPoint]) -> BoundPoints:
     """Arrange single bound points."""
     mute = frozenset(at for at, bound in enumerate(bounds) if not bound.votes)
-    return BoundPoints(sheet_of([bound.point for bound in bounds]), _same(tuple(bound.spec for bound in bounds)), mute)
+    sheet = sheet_of(points_of([bound.point for bound in bounds]))
+    return BoundPoints(sheet, *_same(tuple(bound.spec for bound in bounds), mute))
 
 
 @lru_cache(maxsize=1 << 8)
-def _same(specs: tuple[ProfilePoint, ...]) -> tuple[ProfilePoint, ...]:
-    """The tuple that devices of one profile share."""
-    return specs
+def _same(specs: tuple[ProfilePoint, ...], mute: frozenset[int]) -> tuple[tuple[ProfilePoint, ...], frozenset[int]]:
+    """What devices of one profile share."""
+    return specs, mute
 
 
 @dataclass(frozen=True, slots=True)

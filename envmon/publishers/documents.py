@@ -63,15 +63,15 @@ class Poll:
 
 def parts_of(sheet: Sheet, prefix: str, site: str) -> tuple[Part, ...]:
     """Sort the points of a device by the units they speak of; most devices speak of one only."""
-    units: dict[tuple[str | None, str], list[int]] = {}
+    units: dict[tuple[str | None, str], list[tuple[int, Point]]] = {}
     for at, point in enumerate(sheet.points):
-        units.setdefault((point.zone, point.unit or point.device), []).append(at)
+        units.setdefault((point.zone, point.unit or point.device), []).append((at, point))
     return tuple(
         Part(
-            topic_of(sheet.points[positions[0]], prefix, site),
-            _entries(tuple((at, sheet.points[at].name, sheet.points[at].measure) for at in positions)),
+            topic_of(points[0][1], prefix, site),
+            _entries(tuple((at, point.name, point.measure) for at, point in points)),
         )
-        for positions in units.values()
+        for points in units.values()
     )
 
 

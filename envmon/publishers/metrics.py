@@ -69,7 +69,7 @@ class MetricsPublisher:
         self._devices = {name: device for name, device in self._devices.items() if name in wanted}
         self._text.keep_only(wanted)
 
-    def scrape(self) -> bytes:
+    def scrape(self) -> bytearray:
         """The page in text exposition format 0.0.4, without timestamps."""
         oldest = time.monotonic() - self._stale_s
         blocks: list[Block] = []
@@ -80,7 +80,11 @@ class MetricsPublisher:
                 blocks.append(device_block(device.where, up=False, last_success=device.last_success))
         if self._status and self._status[0] >= oldest:
             blocks.append(self._status[1])
-        return b"".join([*(text.encode() for text in join(blocks)), self._daemon.render()])
+        page = bytearray()  # of megabytes: joining its pieces would need them twice
+        for text in join(blocks):
+            page += text.encode()
+        page += self._daemon.render()
+        return page
 
     async def run(self) -> None:
         """Nothing to deliver: readers come and fetch."""

@@ -133,10 +133,10 @@ class Encoder:
             changes.append(f"{index},{self._grades[grade]},{shown}")
         return changes
 
-    def _shape(self, device: str, points: tuple[Point, ...]) -> str:
+    def _shape(self, device: str, points: Sequence[Point]) -> str:
         self._devices[device] = self._shapes
         self._shapes += 1
-        return _ascii(f'["D",{_compact(device)},{canonical(points)}]')
+        return _ascii(f'["D",{_compact(device)},{canonical(tuple(points))}]')
 
 
 def _plain_changes(before: Sequence[float | None], after: Sequence[float | None], grade: int) -> list[str]:
@@ -152,7 +152,7 @@ def _changed(before: Readings, after: Readings) -> Iterator[int]:
     """The positions at which something changed."""
     for index, (then, now) in enumerate(zip(before.numbers, after.numbers, strict=True)):
         if then is None or now is None:
-            if not _same(before[index], after[index]):
+            if then is not now or not _same(before.others[index], after.others[index]):
                 yield index
         elif then is not now and (then != now or (not now and repr(then) != repr(now))):
             yield index

@@ -42,7 +42,7 @@ class PolledDevice:
     zone: str
     interval_s: float
     deadline_s: float
-    points: tuple[Point, ...]
+    points: Sequence[Point]
     driver: Driver
 
 

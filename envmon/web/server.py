@@ -57,7 +57,7 @@ class WebServer:
     def __init__(
         self,
         settings: HttpSettings,
-        metrics: Callable[[], bytes],
+        metrics: Callable[[], bytes | bytearray],
         status: Callable[[], Mapping[str, Any]],
         health: Callable[[], Mapping[str, str]],
     ) -> None:
@@ -119,7 +119,9 @@ def _json(document: Mapping[str, Any]) -> bytes:
     return (json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n").encode()
 
 
-async def _send(request: web.Request, body: bytes, content_type: str, status: int = 200) -> web.StreamResponse:
+async def _send(
+    request: web.Request, body: bytes | bytearray, content_type: str, status: int = 200
+) -> web.StreamResponse:
     response = web.StreamResponse(status=status, headers=_HEADERS | {"Content-Type": content_type})
     response.content_length = len(body)
     try:

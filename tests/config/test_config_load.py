@@ -19,6 +19,7 @@ from envmon.config.schema import schema_text
 from envmon.config.secret import Secret
 from envmon.config.settings import DeviceSettings, HttpSettings, PeopleSettings, SnmpSettings
 from envmon.config.shape import EdgeEntry, PagerEntry
+from envmon.config.shape_parts import Entry
 from envmon.model.policy import Limits, RoutePolicy, UnitPolicy, ZonePolicy
 from envmon.model.reading import Role
 from envmon.model.verdict import Mode
@@ -465,3 +466,14 @@ def test_every_role_can_be_given():
     from envmon.config.shape_devices import RoleWord
 
     assert set(get_args(RoleWord)) == set(Role)
+
+
+def test_a_shape_is_compiled_when_it_is_first_used():
+    """A compiled shape holds those inside it once more; all of them, compiled as they load, were megabytes."""
+
+    class Leaf(Entry):
+        key: int
+
+    assert not Leaf.__pydantic_complete__
+    assert Leaf.model_validate({"key": 1}).key == 1
+    assert Leaf.__pydantic_complete__

@@ -1,5 +1,7 @@
 """The journal on disk: round trips, all or nothing, one writer, readers beside it, clear errors."""
 
+import _sqlite3
+import ctypes
 import os
 import sqlite3
 import subprocess
@@ -109,6 +111,16 @@ def test_the_newest_three_snapshots_are_kept_and_a_damaged_one_is_skipped(
     with JournalReader.open(path) as reader:
         assert reader.latest_snapshot() == "memory 4"
     assert "snapshot 6 is damaged; taking the one before it" in caplog.text
+
+
+def test_a_snapshot_that_was_written_is_not_kept_in_memory(path: Path) -> None:
+    """SQLite itself says what it has; up to 2 MB of it is its cache of pages."""
+    used = ctypes.CDLL(_sqlite3.__file__).sqlite3_memory_used
+    used.restype = ctypes.c_int64
+    with Journal.open(path, room=ROOM) as journal:
+        before = used()
+        journal.save_snapshot(f'"{"x" * 8_000_000}"')
+        assert used() - before < 4_000_000
 
 
 def test_reading_works_while_the_daemon_writes(path: Path) -> None:

@@ -13,7 +13,9 @@ from envmon.core.advance import advance
 from envmon.core.snapshot import dump
 from envmon.core.world import World, initial
 from envmon.model.event import Command, DeviceBatch, Event, PolicyLoaded
+from envmon.model.points import Points, points_of
 from envmon.model.reading import Point, Quality, Reading, Reason, Severity
+from envmon.model.readings import Readings, sheet_of
 from envmon.recordings.decode import Start, files, read
 from envmon.recordings.encode import Encoder, header
 from envmon.recordings.replay import Replay, replay
@@ -211,6 +213,19 @@ def test_every_batch_comes_back_to_the_last_sign(tmp_path, batches):
         lines += encoder.event(event, (), ())
     came = [item.event for item in read(write(tmp_path / "x.jsonl.gz", lines)) if not isinstance(item, Start)]
     assert list(map(signs, came)) == list(map(signs, told))
+
+
+def test_a_device_that_was_lost_does_not_keep_its_points_for_the_recording():
+    now = Room().world.now
+    points = points_of([Point(f"s.d.p{at}", f"p{at}", "d", "path", None, None, None, "kW") for at in range(3)])
+    assert isinstance(points, Points)
+    sheet = sheet_of(points)
+    lost = {at: Reading(point, None, Quality.MISSING, Reason.TIMEOUT) for at, point in enumerate(points)}
+    encoder = Encoder(now.boot_id, now.mono_ns)
+    for polled in (Readings(sheet, (1.0,) * 3), Readings(sheet, (None,) * 3, lost), Readings(sheet, (1.0,) * 3)):
+        *_, line = encoder.event(DeviceBatch(now, "d", polled), (), ())
+        assert line.count(",") == 4 + 3 * 3  # all three have changed
+    assert not points._made
 
 
 @pytest.mark.parametrize("by", [-2.0, -0.5, 3.0])
