@@ -32,6 +32,7 @@ from envmon.core.status import status
 from envmon.core.world import World, initial
 from envmon.drivers import longest_poll_s, open_driver
 from envmon.drivers.modbus_line import Lines
+from envmon.host.threads import spread_names
 from envmon.journal.reader import JournalReader
 from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
@@ -318,6 +319,7 @@ def remembered(journal: Journal, clock: Clock) -> World:
 
 async def serve(assembly: Assembly) -> None:
     """Run a daemon with its HTTP server until it is told to stop."""
+    spread_names()
     async with assembly.web() or nullcontext(), assembly.door():
         with assembly.recorder:
             await assembly.daemon.run()

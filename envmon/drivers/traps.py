@@ -25,6 +25,7 @@ from envmon.config.settings import DeviceSettings, SnmpSettings, TrapSettings
 from envmon.drivers.contract import DeviceError
 from envmon.drivers.trap_engine import TrapEngine
 from envmon.drivers.trap_gate import Allowance, Gate, Outcome
+from envmon.host.threads import aside
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ class TrapListener:
         for login in wanted:
             if login not in self._engines or self._engines[login].worn:
                 try:
-                    self._engines[login] = await asyncio.to_thread(self._engine, login)
+                    self._engines[login] = await aside(self._engine, login)
                 except DeviceError as error:
                     self._engines.pop(login, None)
                     self._tell(f"login:{login.user}", f"some traps cannot be accepted: {error}")

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from envmon.host.threads import aside
 from envmon.model.effect import Page
 from envmon.pagers.contract import Envelope, Pager
 from envmon.pagers.delivery import Delivery, Retry
@@ -114,7 +115,7 @@ class PageQueue:
                 await asyncio.Event().wait()
         finally:
             self._spool = None
-            await asyncio.to_thread(spool.close)
+            await aside(spool.close)
 
     def _begin(self, spool: Spool) -> None:
         """Take up what an earlier run left, then what was offered since."""

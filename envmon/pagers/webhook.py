@@ -12,7 +12,6 @@ The object: ``site``, ``dedup_key`` (<= 255 characters), ``event_action`` (``tri
 are those of the PagerDuty Events API v2, so that a relay has nothing to translate.
 """
 
-import asyncio
 import hashlib
 from datetime import UTC, datetime
 from typing import Self
@@ -22,6 +21,7 @@ import aiohttp
 
 from envmon.config.secret import SecretError
 from envmon.config.settings import PagerSettings
+from envmon.host.threads import aside
 from envmon.pagers.contract import Envelope, PagerError
 from envmon.wire.http_socket import Revocable
 
@@ -77,7 +77,7 @@ class WebhookPager:
         if self._settings.token is None:
             return ""
         try:
-            token = await asyncio.to_thread(self._settings.token.reveal)
+            token = await aside(self._settings.token.reveal)
         except SecretError as error:
             raise PagerError(str(error), retry=True) from None
         if not (token and token.isascii() and token.isprintable()):

@@ -21,6 +21,7 @@ import aiomqtt
 from envmon.config.secret import SecretError
 from envmon.config.settings import MqttSettings, ProofSettings
 from envmon.config.tls import client_context
+from envmon.host.threads import aside
 
 LARGEST = 2 * 2**20  # bytes of an answer
 DIAL_S = 5.0
@@ -112,7 +113,7 @@ def read_object(body: bytes) -> Mapping[str, Any]:
 @asynccontextmanager
 async def _connected(broker: MqttSettings) -> AsyncIterator[aiomqtt.Client]:
     """Connect. paho dials in a thread that cannot be cancelled: who gives up leaves it to end by itself."""
-    client = aiomqtt.Client(**await asyncio.to_thread(_arguments, broker))
+    client = aiomqtt.Client(**await aside(_arguments, broker))
     client._client.connect_timeout = DIAL_S  # noqa: SLF001 - paho's own setting, which aiomqtt does not pass on
     entering = asyncio.create_task(client.__aenter__())
     try:
