@@ -7,19 +7,15 @@ Rules
   - It and what it started in its session are killed at the deadline.
 """
 
-import asyncio
 import json
-import os
-import signal
-from contextlib import suppress
 from typing import Self
 
 from envmon.config.settings import PagerSettings
+from envmon.host.program import StartError, run
 from envmon.pagers.contract import Envelope, PagerError
 from envmon.pagers.webhook import body
 
 EX_TEMPFAIL = 75
-_KEPT_BACK = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")  # sd_notify(3): only the daemon speaks for the daemon
 
 
 class CommandPager:
@@ -37,27 +33,12 @@ class CommandPager:
     async def send(self, envelope: Envelope) -> None:
         """Deliver once. Raises PagerError."""
         program = self._settings.argv[0]
+        told, deadline_s = json.dumps(body(envelope)).encode() + b"\n", self._settings.deadline_s
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._settings.argv,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-                env={name: value for name, value in os.environ.items() if name not in _KEPT_BACK},
-            )
-        except OSError as error:
-            raise PagerError(f"{program}: cannot be started: {error.strerror or error}", retry=True) from None
-        try:
-            async with asyncio.timeout(self._settings.deadline_s):
-                with suppress(ConnectionError):  # it need not read its page to take it
-                    await process.communicate(json.dumps(body(envelope)).encode() + b"\n")
-                code = await process.wait()
+            ended = await run(self._settings.argv, told, deadline_s=deadline_s)
+        except StartError as error:
+            raise PagerError(f"{program}: {error}", retry=True) from None
         except TimeoutError:
-            raise PagerError(f"{program}: no end in {self._settings.deadline_s:g} s; killed", retry=True) from None
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-        if code:
-            raise PagerError(f"{program}: ended with {code}", retry=code == EX_TEMPFAIL)
+            raise PagerError(f"{program}: no end in {deadline_s:g} s; killed", retry=True) from None
+        if ended.code:
+            raise PagerError(f"{program}: ended with {ended.code}", retry=ended.code == EX_TEMPFAIL)

@@ -2,15 +2,12 @@
 
 Rules
   - Nothing is followed, cached or kept: no redirects, no cookies, no session at the broker.
-  - A program is ended with everything it started; it inherits the environment, but for what only the daemon may use.
-  - Every fault is one ``EvidenceError``; the caller sets the deadline.
+  - Every fault is one ``EvidenceError``, but for the deadline, which the caller sets: TimeoutError.
 """
 
 import asyncio
 import json
 import logging
-import os
-import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -21,12 +18,12 @@ import aiomqtt
 from envmon.config.secret import SecretError
 from envmon.config.settings import MqttSettings, ProofSettings
 from envmon.config.tls import client_context
+from envmon.host.program import StartError, run
 from envmon.host.threads import aside
 
 LARGEST = 2 * 2**20  # bytes of an answer
 DIAL_S = 5.0
 KEEPALIVE_S = 10
-_KEPT_BACK = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")  # sd_notify(3): only the daemon speaks for the daemon
 
 _WIRE = logging.getLogger(f"{__name__}.wire")
 _WIRE.setLevel(logging.CRITICAL)  # paho logs what is raised here anyway
@@ -59,30 +56,17 @@ async def over_http(settings: ProofSettings) -> Mapping[str, Any]:
     return read_object(body)
 
 
-async def by_program(argv: tuple[str, ...], more: Mapping[str, str]) -> Mapping[str, Any]:
-    """Run the program, with ``more`` in its environment."""
+async def by_program(argv: tuple[str, ...], deadline_s: float, more: Mapping[str, str]) -> Mapping[str, Any]:
+    """Run the program, with ``more`` in its environment. Raises TimeoutError as well."""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-            env={name: value for name, value in os.environ.items() if name not in _KEPT_BACK} | dict(more),
-        )
-    except OSError as error:
-        raise EvidenceError(f"it cannot be started: {error.strerror or error}") from None
-    try:
-        assert process.stdout is not None  # noqa: S101 - asked for above
-        body = await process.stdout.read(LARGEST)
-        code = await process.wait()
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-    if code:
-        raise EvidenceError(f"it ended with {code}")
-    return read_object(body)
+        ended = await run(argv, deadline_s=deadline_s, most=LARGEST, more=more)
+    except StartError as error:
+        raise EvidenceError(str(error)) from None
+    if ended.code:
+        raise EvidenceError(f"it ended with {ended.code}")
+    if len(ended.answer) > LARGEST:
+        raise EvidenceError(f"its answer is longer than {LARGEST} bytes")
+    return read_object(ended.answer)
 
 
 async def over_mqtt(broker: MqttSettings, topic: str) -> AsyncGenerator[tuple[bytes, bool], None]:

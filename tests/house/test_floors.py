@@ -105,6 +105,11 @@ def test_nothing_of_ours_runs_in_the_threads_that_resolve_names(path):
             assert not shared, f"line {node.lineno}: name an executor"
 
 
+def test_programs_are_started_in_one_place():
+    starts = [p for p in MODULES if "create_subprocess" in p.read_text() and floor_of(p) not in {"cli", "sim"}]
+    assert starts == [PACKAGE / "host" / "program.py"]
+
+
 def test_there_is_no_import_cycle():
     graph = {}
     for path in MODULES:
