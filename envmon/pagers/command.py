@@ -1,9 +1,11 @@
-"""Pages given to a program of the operator's, as one JSON object on standard input: the webhook's object.
+"""Pages given to a program of the operator's, as one JSON object on standard input: see deploy/pagers.md.
 
 Rules
   - The program is started with its arguments as configured; no shell reads them, and nothing of ours is added.
-  - Exit code 0 is delivered. 75 (EX_TEMPFAIL, sysexits.h), no end in time and a program that cannot be started
-    are worth another try; any other exit code is not.
+  - Exit code 0 is delivered. 75 (EX_TEMPFAIL, sysexits.h), no end in time and a program that cannot be started:
+    nobody took it, it is tried again soon.
+  - 110 (as HTTP's 410, and used by nothing a script is likely to end with) is the one code for "never again"; any other
+    (curl's 7 is "no connection", the shell's 127 "not found") may be mended, and is tried again slowly.
   - It and what it started in its session are killed at the deadline.
 """
 
@@ -12,10 +14,10 @@ from typing import Self
 
 from envmon.config.settings import PagerSettings
 from envmon.host.program import StartError, run
-from envmon.pagers.contract import Envelope, PagerError
+from envmon.pagers.contract import Again, Envelope, PagerError
 from envmon.pagers.webhook import body
 
-EX_TEMPFAIL = 75
+AGAIN = {75: Again.SOON, 110: Again.NEVER}
 
 
 class CommandPager:
@@ -37,8 +39,8 @@ class CommandPager:
         try:
             ended = await run(self._settings.argv, told, deadline_s=deadline_s)
         except StartError as error:
-            raise PagerError(f"{program}: {error}", retry=True) from None
+            raise PagerError(f"{program}: {error}") from None
         except TimeoutError:
-            raise PagerError(f"{program}: no end in {deadline_s:g} s; killed", retry=True) from None
+            raise PagerError(f"{program}: no end in {deadline_s:g} s; killed") from None
         if ended.code:
-            raise PagerError(f"{program}: ended with {ended.code}", retry=ended.code == EX_TEMPFAIL)
+            raise PagerError(f"{program}: ended with {ended.code}", AGAIN.get(ended.code, Again.SLOWLY))

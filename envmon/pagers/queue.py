@@ -61,8 +61,18 @@ class PageQueue:
         return {name: delivery.retried for name, delivery in self._deliveries.items()}
 
     @property
+    def refused(self) -> dict[str, int]:
+        """Pages that wait although they were refused, by pager."""
+        return {name: delivery.lane.refused for name, delivery in self._deliveries.items()}
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """Why pages wait, for pagers where some do."""
+        return {name: delivery.trouble for name, delivery in self._deliveries.items() if delivery.trouble}
+
+    @property
     def failures(self) -> dict[str, int]:
-        """Pages refused for good, by pager."""
+        """Pages given up, by pager: refused for a day, or for ever."""
         return {name: delivery.failures for name, delivery in self._deliveries.items()}
 
     @property
