@@ -6,7 +6,8 @@ Rules
 
 Theory of operation
   asyncio resolves every name in the loop's default threads, a handful of them, and a resolver that is dead holds each
-  for 20 s or so. Whoever polls devices by name then fills them all: the disk must be reached beside them.
+  for 20 s or so: the disk must be reached beside them. The names of devices, which are many, are looked up elsewhere
+  (``names``), so that those of edges, pagers and the lease do not wait behind them.
 """
 
 import asyncio

@@ -1,8 +1,10 @@
 """A resolver that never answers holds every thread names are looked up in: what needs no name goes on beside it."""
 
 import asyncio
+import itertools
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,13 @@ import pytest
 from envmon.actuators.dns_update import DnsEdge
 from envmon.config.edge_settings import DnsRecord, DnsSettings, EdgeSettings
 from envmon.config.secret import Secret
-from envmon.config.settings import PagerSettings
+from envmon.config.settings import PagerSettings, SnmpSettings
+from envmon.drivers.contract import DeviceError
+from envmon.drivers.modbus_framing import TcpFraming
+from envmon.drivers.modbus_link import connect
+from envmon.drivers.snmp_session import open_session
+from envmon.drivers.traps import _addresses as addresses_that_may_send
+from envmon.host.names import addresses
 from envmon.host.threads import NAMES, aside, spread_names
 from envmon.leases.local import LocalLease
 from envmon.model.effect import Page, Urgency
@@ -95,6 +103,49 @@ async def test_names_that_hang_leave_room_for_names_that_do_not(dead_resolver: l
     async with asyncio.timeout(WITHIN_S):
         assert await loop.getaddrinfo("localhost", 1)
     dead_resolver.extend(hanging)
+
+
+async def snmp_polls(number: int) -> None:
+    with suppress(DeviceError):
+        await open_session(f"crac-{number}.example", 161, SnmpSettings(version="2c"), "it")
+
+
+async def modbus_polls(number: int) -> None:
+    with suppress(DeviceError):
+        await connect(f"pump-{number}.example", 502, TcpFraming(itertools.count(1)))
+
+
+async def device_traps(number: int) -> None:
+    assert await addresses_that_may_send(f"crac-{number}.example") == ()
+
+
+@pytest.mark.parametrize("ask", [snmp_polls, modbus_polls, device_traps])
+async def test_names_of_devices_hold_up_no_other_name(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many devices there are: edges, pagers and the lease find their names."""
+    over, real = threading.Event(), socket.getaddrinfo
+
+    def hang(host: Any, *args: Any, **more: Any) -> Any:
+        if str(host).endswith(".example"):
+            over.wait(120)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return real(host, *args, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    asking = [asyncio.ensure_future(ask(number)) for number in range(200)]
+    await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            assert await asyncio.get_running_loop().getaddrinfo("localhost", 1)
+        assert not any(each.done() for each in asking)
+    finally:
+        over.set()
+        await asyncio.gather(*asking)
+
+
+async def test_a_device_named_by_its_address_waits_for_no_name() -> None:
+    assert await addresses("192.0.2.7") == ("192.0.2.7",)
+    assert await addresses("2001:DB8::7") == ("2001:db8::7",)
+    assert "127.0.0.1" in await addresses("localhost")
 
 
 async def test_what_runs_aside_answers_and_fails_as_it_would_here() -> None:
