@@ -1,22 +1,22 @@
 """An edge commanded by a program of the operator's: JSON in, JSON out, described in deploy/actuators.md.
 
 Rules
+  - The program is started with its arguments as configured; no shell reads them, and nothing of ours is added.
   - It gets one JSON object on standard input and answers with its whole status on standard output, exit code 0.
   - It and all it started are killed at the deadline; what it writes to standard error is shown only when it fails.
   - It keeps the fence. A program on two hosts keeps two: this kind is for sites without a standby.
 """
 
-import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any, Self
 
 from envmon.actuators.told import Voice, statuses
 from envmon.config.edge_settings import EdgeSettings
+from envmon.host.program import Ended, StartError, run
 from envmon.model.event import EdgeStatus
-from envmon.programs.run import Ended, StartError, run
 
-LARGEST = 65_536  # bytes of an answer
+_MAX_ANSWER = 65_536  # bytes
 
 
 class CommandEdge:
@@ -52,23 +52,23 @@ class CommandEdge:
     async def _ask(self, order: Mapping[str, Any], epoch: int | None = None) -> tuple[EdgeStatus, ...]:
         """Run the program once; with ``epoch``, a newer fence in its answer is a refusal."""
         told = json.dumps({"edge": self._settings.id, **order}).encode() + b"\n"
+        deadline_s = self._settings.deadline_s
         try:
-            async with asyncio.timeout(self._settings.deadline_s):
-                ended = await run(self._settings.argv, told, LARGEST)
+            ended = await run(self._settings.argv, told, deadline_s=deadline_s, most=_MAX_ANSWER)
         except StartError as error:
-            raise self._voice.error(f"it {error}") from None
+            raise self._voice.error(str(error)) from None
         except TimeoutError:
-            raise self._voice.error(f"no answer within {self._settings.deadline_s:g} s; it was killed") from None
+            raise self._voice.error(f"no answer within {deadline_s:g} s; it was killed") from None
         return self._read(ended, epoch)
 
     def _read(self, ended: Ended, epoch: int | None) -> tuple[EdgeStatus, ...]:
         if ended.code != 0:
             said = ended.errors.decode(errors="replace").strip().rpartition("\n")[2][-200:]
-            raise self._voice.error(f"it ended with {ended.code}{f': {said!r}' if said else ''}")
-        if len(ended.out) > LARGEST:
-            raise self._voice.error(f"its answer is longer than {LARGEST} bytes")
+            raise self._voice.error(f"it ended with {ended.code}: {said!r}" if said else f"it ended with {ended.code}")
+        if len(ended.answer) > _MAX_ANSWER:
+            raise self._voice.error(f"its answer is longer than {_MAX_ANSWER} bytes")
         try:
-            found = statuses(self._settings.id, json.loads(ended.out), counts_needed=False)
+            found = statuses(self._settings.id, json.loads(ended.answer), counts_needed=False)
         except (ValueError, RecursionError) as error:
             raise self._voice.error(f"its answer is not a status: {str(error)[:200]}") from None
         if epoch is not None and found[0].fence > epoch:

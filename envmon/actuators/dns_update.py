@@ -18,8 +18,9 @@ import asyncio
 import binascii
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Self
 
 import dns.asyncbackend
@@ -238,7 +239,9 @@ class DnsEdge:
             raise self._voice.error("its answer is signed with another key") from None
 
     async def _address(self) -> str:
-        """Find the server's address; a name is looked up anew each time."""
+        """Find the server's address; a name is looked up anew each time, and an address waits for no name."""
+        with suppress(ValueError):
+            return str(ip_address(self._dns.host))
         found = await asyncio.get_running_loop().getaddrinfo(self._dns.host, self._dns.port, type=socket.SOCK_STREAM)
         return str(found[0][4][0])
 

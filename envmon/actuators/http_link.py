@@ -17,7 +17,7 @@ from yarl import URL
 
 from envmon.actuators.contract import EdgeError
 from envmon.actuators.told import Voice
-from envmon.wire.http_socket import Revocable
+from envmon.host.http_socket import Revocable
 
 _MAX_ANSWER = 65_536  # bytes; one route is 150
 

@@ -18,6 +18,7 @@ from envmon import __version__
 from envmon.actuators import ACTUATORS
 from envmon.cli.configured import configured, place_of
 from envmon.cli.door import OrderDoor
+from envmon.cli.health import faults
 from envmon.cli.logs import Narrator, both
 from envmon.cli.places import JOURNAL
 from envmon.cli.remembered import guarded, remembered
@@ -32,6 +33,7 @@ from envmon.core.memory import will
 from envmon.core.status import status
 from envmon.drivers import longest_poll_s, open_driver
 from envmon.drivers.modbus_line import Lines
+from envmon.host.threads import spread_names
 from envmon.journal.reader import JournalReader
 from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
@@ -69,7 +71,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PRIMARY_PROBE = "envmon-probe-primary"
-SLOW_TICK_S = 10.0  # without a tick: the engine is stuck
 PAGES = "pages.db"
 RECORDINGS = "recordings"
 MB = 1_000_000
@@ -233,7 +234,7 @@ class Assembly:
 
     def _journal_numbers(self) -> Mapping[str, Any]:
         head = self._journal.head
-        return {"seq": head.seq, "head": {head.hash: head.seq}}
+        return {"seq": head.seq, "head": {head.hash: head.seq}, "room": self._journal.has_room}
 
     def _trap_numbers(self) -> Mapping[str, Any]:
         if self._traps is None:
@@ -243,23 +244,8 @@ class Assembly:
 
     def _health(self) -> Mapping[str, str]:
         """What is wrong, by part; empty when healthy."""
-        told: dict[str, Any] = self.daemon.status()["daemon"]
-        found: dict[str, str] = {}
-        if told["engine_silence_s"] > SLOW_TICK_S:
-            found["engine"] = f"it has taken no tick for {told['engine_silence_s']:.0f} s"
-        if told["journal"]["failure"]:
-            found["journal"] = told["journal"]["failure"]
-        elif not told["journal"]["has_room"]:
-            found["journal"] = "the disk has no room for the lines of one whole episode"
-        if self._pages is not None and not self._pages.durable:
-            found["pages"] = "undelivered pages are kept in memory only"
-        if self._traps is not None and self._traps.failure:
-            found["traps"] = f"no notifications are received, polling goes on: {self._traps.failure}"
-        if self.recorder.failure:
-            found["recorder"] = f"nothing is recorded, all else goes on: {self.recorder.failure}"
-        if told["reload_error"]:
-            found["reload"] = told["reload_error"]
-        return found
+        traps = self._traps.failure if self._traps else ""
+        return faults(self.daemon.status()["daemon"], self._pages, traps, self.recorder.failure)
 
 
 def _device(settings: Settings, device: DeviceSettings, profile: Profile, lines: Lines) -> PolledDevice:
@@ -307,6 +293,7 @@ def _probe_target(route: str, edge: EdgeSettings, target: Target) -> ProbeTarget
 
 async def serve(assembly: Assembly) -> None:
     """Run a daemon with its HTTP server until it is told to stop."""
+    spread_names()
     async with assembly.web() or nullcontext(), assembly.door():
         with assembly.recorder:
             await assembly.daemon.run()

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from envmon.cli.configured import configured
+from envmon.cli.open_files import shortage
 from envmon.config import ConfigError
 from envmon.config.schema import schema_text
 from envmon.config.settings import MqttSettings, Settings
 from envmon.config.values import duration_text
+from envmon.host.files import most
 from envmon.model.policy import RoutePolicy, ZonePolicy
 
 
@@ -77,6 +79,7 @@ def _notes(settings: Settings) -> Iterator[str]:
     for zone in zones.values():
         if zone.needed == len(zone.units):
             yield f"zone {zone.id} needs every unit it has: losing one is losing the room"
+    yield from shortage(settings, most())
     for route in settings.policy.routes:
         yield from (_hurry(route, zones[zone]) for zone in route.zones if _warming_s(zones[zone]) < route.evacuate_s)
     if settings.mqtt and _in_clear(settings.mqtt):

@@ -13,8 +13,10 @@ from envmon.cli import heap, logs
 from envmon.cli.build import Assembly, open_journal, run_forever
 from envmon.cli.configured import configured
 from envmon.cli.credentials import unreadable
+from envmon.cli.open_files import shortage
 from envmon.config import ConfigError
 from envmon.config.secret import SecretError
+from envmon.host import files
 from envmon.journal.record import JournalError
 from envmon.runtime.clock import SystemClock
 from envmon.runtime.orders import DeskError
@@ -38,7 +40,8 @@ def run(config: Path) -> int:
         for fault in error.faults:
             print(fault, file=sys.stderr)
         return 1
-    for told in [*unreadable(site.settings), *site.notes]:
+    files.allow_most()
+    for told in [*unreadable(site.settings), *shortage(site.settings, files.most()), *site.notes]:
         log.warning("%s", told)
     try:
         with open_journal(site.settings) as journal:

@@ -171,9 +171,9 @@ class PagerEntry(Entry):
     zone: Name
     """The zone or place its path starts in."""
     url: Url | None = None
-    """Where pages are posted; a webhook needs it."""
+    """Where pages are posted; a webhook needs it. 410 gives a page up, any other refusal is tried again for a day."""
     command: Annotated[list[Text], Field(min_length=1, max_length=64)] | None = None
-    """Program and arguments that take a page on standard input, as JSON; kind command needs it."""
+    """Program and arguments that take a page as JSON; 110 gives it up, other codes but 0 are tried again for a day."""
     only: Annotated[list[Text], Field(min_length=1, max_length=64)] | None = None
     """The kinds of pages it gets: ids of rules, as T23 (power may go), or the last word of a key; all without."""
     token: SecretRef | None = None

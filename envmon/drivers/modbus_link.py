@@ -9,11 +9,13 @@ A bare asyncio protocol: per poll it costs a half to a fifth of what a client li
 """
 
 import asyncio
+from contextlib import suppress
 from typing import cast
 
 from envmon.drivers.contract import DeviceError
 from envmon.drivers.modbus_framing import Framing
 from envmon.drivers.modbus_plan import Span
+from envmon.host.names import addresses
 from envmon.model.reading import Reason
 from envmon.wire.frame import FrameError
 from envmon.wire.modbus import Refusal
@@ -114,8 +116,12 @@ class Link(asyncio.Protocol):
 
 async def connect(host: str, port: int, framing: Framing) -> Link:
     """Open a connection. Raises DeviceError; how long it may take is the caller's deadline."""
+    loop = asyncio.get_running_loop()
     try:
-        _, link = await asyncio.get_running_loop().create_connection(lambda: Link(framing), host, port)
+        *others, last = await addresses(host)
+        for address in others:
+            with suppress(OSError):
+                return (await loop.create_connection(lambda: Link(framing), address, port))[1]
+        return (await loop.create_connection(lambda: Link(framing), last, port))[1]
     except OSError as error:
         raise DeviceError(Reason.UNREACHABLE, f"cannot connect: {error.strerror or error}") from None
-    return link

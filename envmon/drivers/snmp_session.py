@@ -6,18 +6,15 @@ Rules
   - Every request has an identifier that cannot be guessed, and only an answer that repeats it counts.
 """
 
-import asyncio
-import socket
 from collections.abc import Callable
-from contextlib import suppress
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Protocol, TypeVar
 
 from envmon.config.settings import SnmpSettings
 from envmon.drivers.contract import DeviceError
 from envmon.drivers.snmp_login import peer
 from envmon.drivers.snmp_socket import SnmpSocket, identifiers
+from envmon.host.names import addresses
 from envmon.model.reading import Reason
 from envmon.wire import ber
 from envmon.wire.ber import Oid
@@ -149,7 +146,7 @@ class Walk:
 
 async def open_session(host: str, port: int, settings: SnmpSettings, where: str) -> Session:
     """Resolve the name, log in, and for v3 learn the agent's engine. Raises DeviceError."""
-    address = await _resolve(host, port, where)
+    address = await _resolve(host, where)
     try:
         asks = peer(address, port, settings, where)
     except OSError as error:
@@ -165,15 +162,11 @@ async def open_session(host: str, port: int, settings: SnmpSettings, where: str)
     return Session(asks, where)
 
 
-async def _resolve(host: str, port: int, where: str) -> str:
-    """Find the address of a name. IPv4 wins, which every card serves."""
-    with suppress(ValueError):
-        return str(ip_address(host))
+async def _resolve(host: str, where: str) -> str:
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        return (await addresses(host))[0]
     except OSError as error:
         raise DeviceError(Reason.UNREACHABLE, f"{where}: cannot resolve the name: {error.strerror or error}") from None
-    return str(min(found, key=lambda entry: entry[0] != socket.AF_INET)[4][0])
 
 
 def _is_below(oid: Oid, column: Oid, tag: int) -> bool:

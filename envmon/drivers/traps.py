@@ -25,6 +25,8 @@ from envmon.config.settings import DeviceSettings, SnmpSettings, TrapSettings
 from envmon.drivers.contract import DeviceError
 from envmon.drivers.trap_engine import TrapEngine
 from envmon.drivers.trap_gate import Allowance, Gate, Outcome
+from envmon.host.names import addresses
+from envmon.host.threads import aside
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +153,7 @@ class TrapListener:
         for login in wanted:
             if login not in self._engines or self._engines[login].worn:
                 try:
-                    self._engines[login] = await asyncio.to_thread(self._engine, login)
+                    self._engines[login] = await aside(self._engine, login)
                 except DeviceError as error:
                     self._engines.pop(login, None)
                     self._tell(f"login:{login.user}", f"some traps cannot be accepted: {error}")
@@ -204,14 +206,9 @@ async def _senders(
 
 async def _addresses(host: str) -> Iterable[str]:
     try:
-        return (_plain(str(ip_address(host))),)
-    except ValueError:
-        pass
-    try:
-        entries = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+        return {_plain(address) for address in await addresses(host)}
     except OSError:
         return ()
-    return {_plain(str(entry[4][0])) for entry in entries}
 
 
 def _plain(address: str) -> str:

@@ -21,6 +21,7 @@ from yarl import URL
 
 from envmon.config.secret import SecretError
 from envmon.config.settings import LeaseMember, LeaseSettings
+from envmon.host.threads import aside
 
 _MAX_ANSWER = 2_000_000  # bytes; ours are a few hundred, and a memory of a few thousand
 _UNAUTHENTICATED = 16  # gRPC status codes
@@ -136,7 +137,7 @@ class Gateway:
         """Connect lazily: a TLS file that is not there yet is an error now and none later."""
         if self._session is None:
             try:
-                context = await asyncio.to_thread(_tls, self._settings)
+                context = await aside(_tls, self._settings)
             except (OSError, ssl.SSLError) as error:
                 raise GatewayError(str(error)) from None
             self._session = aiohttp.ClientSession(

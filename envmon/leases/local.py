@@ -4,6 +4,7 @@ Rules
   - The epoch is on disk (file and directory synced) before ``acquire`` returns it; it is never given twice.
   - ``held`` is False as soon as the lock file is not the one we locked: removed, replaced, its directory gone.
   - A full disk does not keep us from the lease once: the space for the next epoch is on disk already.
+  - Its thread is its own: nothing but the disk keeps us from asking the kernel whether the lease is ours.
   - On a local file system only: flock(2) over NFS is another promise.
 
 Theory of operation
@@ -15,6 +16,7 @@ Theory of operation
 import asyncio
 import fcntl
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -41,6 +43,7 @@ class LocalLease:
         self._epoch = directory / "lease.epoch"
         self._next_file = directory / "lease.epoch.new"
         self._descriptor = -1
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lease")
 
     async def __aenter__(self) -> Self:
         return self
@@ -50,11 +53,11 @@ class LocalLease:
 
     async def acquire(self, above: int) -> int:
         """Take the lease; a holder that asks again gets a new epoch. Raises LeaseError."""
-        return await asyncio.to_thread(self._acquire, above)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._acquire, above)
 
     async def held(self) -> bool:
         """Whether the file we locked is still the one behind the path."""
-        return await asyncio.to_thread(self._is_ours)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._is_ours)
 
     async def keep(self, epoch: int, text: str) -> None:
         """Keep nothing: the journal beside us does."""

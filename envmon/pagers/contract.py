@@ -1,17 +1,26 @@
 """What every pager promises: one page in, delivered or not; the queue above it does the rest."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol, Self
 
 from envmon.model.effect import Page
 
 
-class PagerError(Exception):
-    """The page was not accepted. ``retry`` says whether trying again makes sense (a 400 does not)."""
+class Again(StrEnum):
+    """Whether a page that was not accepted is tried again."""
 
-    def __init__(self, text: str, *, retry: bool) -> None:
+    SOON = "soon"  # nobody took it: for ever, at most a minute apart
+    SLOWLY = "slowly"  # refused, by what somebody may mend (a token, an address, a script): minutes apart, for a day
+    NEVER = "never"  # the receiver says in so many words that it is not to be sent again
+
+
+class PagerError(Exception):
+    """The page was not accepted."""
+
+    def __init__(self, text: str, again: Again = Again.SOON) -> None:
         super().__init__(text)
-        self.retry = retry
+        self.again = again
 
 
 @dataclass(frozen=True, slots=True)

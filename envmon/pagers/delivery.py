@@ -1,8 +1,10 @@
 """One pager's pages on their way: the lane, and the task that empties it through the pager.
 
 Rules
-  - A failure worth another try is tried for ever, ever less often, with jitter; one that is not is given up, counted
-    and logged.
+  - A page that nobody took is tried for ever, ever less often, with jitter. One that is refused is tried ever less
+    often too, minutes apart in the end, and given up a day after its first refusal: the core raises a page once, so it
+    must not be lost by a token that is renewed an hour later. A restart begins that day anew.
+  - What its receiver never wants again is given up at once. What is given up is counted and logged.
   - Whatever a pager does (raise what it may not, hang, refuse to open), the next page gets its turn.
 """
 
@@ -12,7 +14,7 @@ import random
 from contextlib import suppress
 from dataclasses import dataclass
 
-from envmon.pagers.contract import Envelope, Pager, PagerError
+from envmon.pagers.contract import Again, Envelope, Pager, PagerError
 from envmon.pagers.lane import Lane, Waiting
 from envmon.pagers.spool import Spool
 
@@ -23,14 +25,17 @@ SEND_MOST_S = 60.0  # for a pager that forgets its own deadline
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Seconds between attempts: ``first_s``, then twice as long each time, up to ``most_s``."""
+    """Seconds between attempts: ``first_s``, then twice as long each time, up to ``most_s``, or ``refused_most_s``."""
 
     first_s: float = 1.0
     most_s: float = 60.0
+    refused_most_s: float = 300.0
+    give_up_s: float = 86_400.0  # after the first refusal
 
-    def after(self, attempts: int) -> float:
+    def after(self, attempts: int, *, refused: bool = False) -> float:
         """Return a time between half and all of what that many failures cost."""
-        longest = min(self.most_s, self.first_s * 2.0 ** min(attempts - 1, 30))
+        most_s = self.refused_most_s if refused else self.most_s
+        longest = min(most_s, self.first_s * 2.0 ** min(attempts - 1, 30))
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, keeps no secret
 
 
@@ -50,6 +55,14 @@ class Delivery:
         self.retried = 0
         self.failures = 0
         self.last_error = ""
+        self._refusal = ""  # the last one of a page that still waits
+
+    @property
+    def trouble(self) -> str:
+        """Why pages wait, "" when none does or nothing was tried yet."""
+        if self.lane.refused:
+            return f"refuses {self.lane.refused} of {len(self.lane)} waiting pages: {self._refusal}"
+        return f"takes no pages: {self.last_error}" if len(self.lane) and self.last_error else ""
 
     def take(self, envelope: Envelope, spool: Spool) -> None:
         """Deliver a page once it is its turn, and keep it on disk until then."""
@@ -100,12 +113,12 @@ class Delivery:
         envelope = waiting.envelope
         self.lane.start(envelope.number)
         error = await self._send(pager, envelope)
-        if error is not None and error.retry:
+        now = asyncio.get_running_loop().time()
+        if error is not None and not self._is_over(waiting, error, now):
             self.retried += 1
-            due = asyncio.get_running_loop().time() + self._retry.after(waiting.attempts + 1)
+            due = now + self._retry.after(waiting.attempts + 1, refused=error.again is Again.SLOWLY)
             for needless in self.lane.failed(envelope.number, due):
                 spool.remove(self._name, needless)
-            self._trouble(str(error))
             return
         self.lane.done(envelope.number)
         spool.remove(self._name, envelope.number)
@@ -114,6 +127,17 @@ class Delivery:
         else:
             self._given_up(envelope, error)
 
+    def _is_over(self, waiting: Waiting, error: PagerError, now: float) -> bool:
+        """Note why a page was not taken; whether it is given up."""
+        match error.again:
+            case Again.SOON:
+                self._trouble(str(error))
+                return False
+            case Again.SLOWLY:
+                return now - self._refused(waiting, error, now) >= self._retry.give_up_s
+            case Again.NEVER:
+                return True
+
     async def _send(self, pager: Pager, envelope: Envelope) -> PagerError | None:
         try:
             async with asyncio.timeout(SEND_MOST_S):
@@ -121,23 +145,36 @@ class Delivery:
         except PagerError as error:
             return error
         except TimeoutError:
-            return PagerError(f"no answer in {SEND_MOST_S:g} s", retry=True)
+            return PagerError(f"no answer in {SEND_MOST_S:g} s")
         except Exception as error:
             log.exception("pager %s has a fault of its own", self._name)
-            return PagerError(f"fault in the pager: {type(error).__name__}", retry=True)
+            return PagerError(f"fault in the pager: {type(error).__name__}")
         return None
 
     def _delivered(self) -> None:
         self.delivered += 1
-        if self.last_error:
+        if self.last_error and not self.lane.refused:
             log.info("pager %s takes pages again", self._name)
         self.last_error = ""
+
+    def _refused(self, waiting: Waiting, error: PagerError, now: float) -> float:
+        """Return since when the page is refused; the first time is told."""
+        self._refusal = self.last_error = str(error)
+        if waiting.refused_at is not None:
+            return waiting.refused_at
+        waiting.refused_at = now
+        number, page, hours = waiting.envelope.number, waiting.envelope.page, self._retry.give_up_s / 3600
+        text = "pager %s refuses page %d (%s: %s), it is offered again and again for %g h: %s"
+        log.error(text, self._name, number, page.key, page.summary, hours, error)
+        return now
 
     def _given_up(self, envelope: Envelope, error: PagerError) -> None:
         self.failures += 1
         self.last_error = str(error)
         number, page = envelope.number, envelope.page
-        log.error("pager %s refused page %d (%s: %s) for good: %s", self._name, number, page.key, page.summary, error)
+        log.error(
+            "pager %s: page %d (%s: %s) is given up for good: %s", self._name, number, page.key, page.summary, error
+        )
 
     def _trouble(self, text: str) -> None:
         if not self.last_error:

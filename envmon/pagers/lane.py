@@ -21,11 +21,12 @@ RANK = {Urgency.CRITICAL: 0, Urgency.ERROR: 1, Urgency.WARNING: 2, Urgency.INFO:
 
 @dataclass(slots=True)
 class Waiting:
-    """A page on its way: how often it was tried, and from when on it may be tried again."""
+    """A page on its way: how often it was tried, from when on it may be tried again, and since when it is refused."""
 
     envelope: Envelope
     attempts: int = 0
     due: float = 0.0
+    refused_at: float | None = None
 
 
 class Lane:
@@ -42,6 +43,11 @@ class Lane:
 
     def __iter__(self) -> Iterator[Envelope]:
         return (row.envelope for row in self._rows.values())
+
+    @property
+    def refused(self) -> int:
+        """Pages that wait although their receiver has refused them."""
+        return sum(row.refused_at is not None for row in self._rows.values())
 
     def offer(self, envelope: Envelope) -> tuple[int, ...]:
         """Take a page in; returns the numbers that no longer wait (its own when it is not needed)."""

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from envmon.host.threads import aside
 from envmon.model.effect import Page
 from envmon.pagers.contract import Envelope, Pager
 from envmon.pagers.delivery import Delivery, Retry
@@ -60,8 +61,18 @@ class PageQueue:
         return {name: delivery.retried for name, delivery in self._deliveries.items()}
 
     @property
+    def refused(self) -> dict[str, int]:
+        """Pages that wait although they were refused, by pager."""
+        return {name: delivery.lane.refused for name, delivery in self._deliveries.items()}
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """Why pages wait, for pagers where some do."""
+        return {name: delivery.trouble for name, delivery in self._deliveries.items() if delivery.trouble}
+
+    @property
     def failures(self) -> dict[str, int]:
-        """Pages refused for good, by pager."""
+        """Pages given up, by pager: refused for a day, or for ever."""
         return {name: delivery.failures for name, delivery in self._deliveries.items()}
 
     @property
@@ -114,7 +125,7 @@ class PageQueue:
                 await asyncio.Event().wait()
         finally:
             self._spool = None
-            await asyncio.to_thread(spool.close)
+            await aside(spool.close)
 
     def _begin(self, spool: Spool) -> None:
         """Take up what an earlier run left, then what was offered since."""

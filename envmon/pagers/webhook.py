@@ -1,7 +1,9 @@
 """Pages as an HTTP POST of one JSON object: what a paging service's own endpoint, or a small relay, takes.
 
 Rules
-  - 2xx is delivered. 408, 429, 5xx, no answer in time and no connection are worth another try; anything else is not.
+  - 2xx is delivered. 408, 429, 5xx, no answer in time and no connection: nobody took it, it is tried again soon.
+  - 410 (Gone) is the one answer for "never again"; any other refusal (a token that has expired, another URL) may be
+    mended, and is tried again slowly.
   - A page that got no answer in time is taken back from the network: it must not arrive behind its own resolve.
   - TLS certificates are verified, redirects are not followed: the token goes to the host that was configured.
   - The token and the URL's path (which may be a secret) appear in no error and no log.
@@ -12,7 +14,6 @@ The object: ``site``, ``dedup_key`` (<= 255 characters), ``event_action`` (``tri
 are those of the PagerDuty Events API v2, so that a relay has nothing to translate.
 """
 
-import asyncio
 import hashlib
 from datetime import UTC, datetime
 from typing import Self
@@ -22,14 +23,16 @@ import aiohttp
 
 from envmon.config.secret import SecretError
 from envmon.config.settings import PagerSettings
-from envmon.pagers.contract import Envelope, PagerError
-from envmon.wire.http_socket import Revocable
+from envmon.host.http_socket import Revocable
+from envmon.host.threads import aside
+from envmon.pagers.contract import Again, Envelope, PagerError
 
 KEY = 255  # characters
 SUMMARY = 1024
 DETAIL = 100_000  # the service takes 512 KB for the whole body
 ANSWER = 200  # characters of a refusal's text that help to understand it
-AGAIN = frozenset({408, 429})
+BUSY = frozenset({408, 429})
+GONE = 410
 
 
 class WebhookPager:
@@ -55,7 +58,7 @@ class WebhookPager:
     async def send(self, envelope: Envelope) -> None:
         """Deliver once. Raises PagerError."""
         if self._session is None:
-            raise PagerError(f"{self._host}: the pager is closed", retry=True)
+            raise PagerError(f"{self._host}: the pager is closed")
         token = await self._token()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
@@ -66,23 +69,23 @@ class WebhookPager:
                     if response.status >= 300:
                         raise self._refusal(response.status, await _start_of(response), token)
         except TimeoutError:
-            raise PagerError(f"{self._host}: no answer in {self._settings.deadline_s:g} s", retry=True) from None
+            raise PagerError(f"{self._host}: no answer in {self._settings.deadline_s:g} s") from None
         except aiohttp.InvalidURL:
-            raise PagerError(f"{self._host}: the configured URL is not one", retry=False) from None
+            raise PagerError(f"{self._host}: the configured URL is not one", Again.SLOWLY) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise PagerError(f"{self._host}: {_reason(error)}", retry=True) from None
+            raise PagerError(f"{self._host}: {_reason(error)}") from None
 
     async def _token(self) -> str:
         """Read anew for every page, so that a changed credential needs no restart. Raises PagerError."""
         if self._settings.token is None:
             return ""
         try:
-            token = await asyncio.to_thread(self._settings.token.reveal)
+            token = await aside(self._settings.token.reveal)
         except SecretError as error:
-            raise PagerError(str(error), retry=True) from None
+            raise PagerError(str(error)) from None
         if not (token and token.isascii() and token.isprintable()):
             text = f"{self._settings.token.reference}: not a token: it is empty or holds characters a header cannot"
-            raise PagerError(text, retry=True)
+            raise PagerError(text)
         return token
 
     def _refusal(self, status: int, answer: str, token: str) -> PagerError:
@@ -91,7 +94,9 @@ class WebhookPager:
         text = f"{self._host} answered {status}" + (f": {answer}" if answer else "")
         if 300 <= status < 400:
             text = f"{self._host} answered {status}: it wants another URL; configure that one"
-        return PagerError(text, retry=status in AGAIN or status >= 500)
+        if status == GONE:
+            return PagerError(text, Again.NEVER)
+        return PagerError(text, Again.SOON if status in BUSY or status >= 500 else Again.SLOWLY)
 
 
 def body(envelope: Envelope) -> dict[str, str | int]:

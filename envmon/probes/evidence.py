@@ -54,7 +54,7 @@ class Evidence:
                 if settings.sip is not None:
                     return await self._called(settings.sip)
                 if settings.argv:
-                    return self._read(await by_program(settings.argv, {}))
+                    return self._read(await by_program(settings.argv, settings.deadline_s, {}))
                 if settings.broker is not None:
                     return await self._heard(settings.broker)
                 told = await over_http(settings)
@@ -71,7 +71,8 @@ class Evidence:
         call = await SipProbe(hold_s=CANARY_S, way=to.way).call(to.host, to.port, to.user)
         if not call.answered:
             return Finding(False, f"the canary call failed: {call.detail}")
-        return self._read(await by_program(self._settings.argv, {CALL_ID: call.call_id}))
+        settings, more = self._settings, {CALL_ID: call.call_id}
+        return self._read(await by_program(settings.argv, settings.deadline_s, more))
 
     async def _heard(self, broker: MqttSettings) -> Finding:
         """Wait for a message that its source sends now."""

@@ -2,7 +2,7 @@
 
 Rules
   - Nothing is followed, cached or kept: no redirects, no cookies, no session at the broker.
-  - Every fault is one ``EvidenceError``; the caller sets the deadline.
+  - Every fault is one ``EvidenceError``, but for the deadline, which the caller sets: TimeoutError.
 """
 
 import asyncio
@@ -18,7 +18,8 @@ import aiomqtt
 from envmon.config.secret import SecretError
 from envmon.config.settings import MqttSettings, ProofSettings
 from envmon.config.tls import client_context
-from envmon.programs.run import StartError, run
+from envmon.host.program import StartError, run
+from envmon.host.threads import aside
 
 LARGEST = 2 * 2**20  # bytes of an answer
 DIAL_S = 5.0
@@ -55,15 +56,17 @@ async def over_http(settings: ProofSettings) -> Mapping[str, Any]:
     return read_object(body)
 
 
-async def by_program(argv: tuple[str, ...], more: Mapping[str, str]) -> Mapping[str, Any]:
-    """Run the program, with ``more`` in its environment."""
+async def by_program(argv: tuple[str, ...], deadline_s: float, more: Mapping[str, str]) -> Mapping[str, Any]:
+    """Run the program, with ``more`` in its environment. Raises TimeoutError as well."""
     try:
-        ended = await run(argv, b"", LARGEST, more)
+        ended = await run(argv, deadline_s=deadline_s, most=LARGEST, more=more)
     except StartError as error:
-        raise EvidenceError(f"it {error}") from None
+        raise EvidenceError(str(error)) from None
     if ended.code:
         raise EvidenceError(f"it ended with {ended.code}")
-    return read_object(ended.out)
+    if len(ended.answer) > LARGEST:
+        raise EvidenceError(f"its answer is longer than {LARGEST} bytes")
+    return read_object(ended.answer)
 
 
 async def over_mqtt(broker: MqttSettings, topic: str) -> AsyncGenerator[tuple[bytes, bool], None]:
@@ -94,7 +97,7 @@ def read_object(body: bytes) -> Mapping[str, Any]:
 @asynccontextmanager
 async def _connected(broker: MqttSettings) -> AsyncIterator[aiomqtt.Client]:
     """Connect. paho dials in a thread that cannot be cancelled: who gives up leaves it to end by itself."""
-    client = aiomqtt.Client(**await asyncio.to_thread(_arguments, broker))
+    client = aiomqtt.Client(**await aside(_arguments, broker))
     client._client.connect_timeout = DIAL_S  # noqa: SLF001 - paho's own setting, which aiomqtt does not pass on
     entering = asyncio.create_task(client.__aenter__())
     try:

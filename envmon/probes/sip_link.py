@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from envmon.config.edge_settings import SipSettings
 from envmon.config.tls import client_context
+from envmon.host.threads import aside
 from envmon.wire.sip_stream import PING, PONG, Stream
 from envmon.wire.sip_values import SipError
 
@@ -50,7 +51,7 @@ async def open_link(way: SipSettings, host: str, port: int, inbox: Inbox) -> Lin
         return datagrams
     more: dict[str, Any] = {}
     if way.transport == "tls":
-        context = await asyncio.to_thread(client_context, "probe.tls", way.tls_ca, way.tls_cert, way.tls_key)
+        context = await aside(client_context, "probe.tls", way.tls_ca, way.tls_cert, way.tls_key)
         more = {"ssl": context, "server_hostname": way.tls_name or host, "ssl_shutdown_timeout": GOODBYE_S / 2}
     _, stream = await loop.create_connection(lambda: StreamLink(inbox, way.transport.upper()), host, port, **more)
     return stream

@@ -74,7 +74,8 @@ PAGES: Mapping[str, Row] = {
     "depth": Row("envmon_page_queue_depth", "Pages not yet taken by a pager.", "pager", gauge=True),
     "delivered": Row("envmon_pages_delivered", "Pages a pager took.", "pager"),
     "retried": Row("envmon_page_retries", "Attempts to page that failed and are made again.", "pager"),
-    "failures": Row("envmon_page_failures", "Pages a pager refused for good.", "pager"),
+    "failures": Row("envmon_page_failures", "Pages given up: refused for a day, or for ever.", "pager"),
+    "refused": Row("envmon_pages_refused", "Pages that wait although the pager has refused them.", "pager", gauge=True),
     "dropped": Row("envmon_pages_dropped", "Pages given up because too many waited.", "pager"),
 }
 """By the name the page queue gives the number."""
@@ -90,6 +91,7 @@ TRAPS: Mapping[str, Row] = {
 JOURNAL: Mapping[str, Row] = {
     "seq": Row("envmon_journal_seq", "The number of the newest line in the journal.", gauge=True),
     "head": Row("envmon_journal_head", "The same by the line's hash: the head a journal is verified by.", "hash", True),
+    "room": Row("envmon_journal_has_room", "1 while a full disk would still allow one whole episode.", gauge=True),
 }
 """By the name ``watch_journal`` is given the number."""
 

@@ -28,6 +28,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from envmon.config.settings import MqttSettings
 from envmon.config.tls import client_context
+from envmon.host.threads import aside
 
 WINDOW = 20  # messages ahead of their answers: the Receive Maximum a mosquitto grants by default (MQTT 5, 3.3.4)
 BURST = 1_000  # messages at QoS 0 that may wait for one write; the broker grants nothing there
@@ -194,7 +195,7 @@ async def connect(
     Raises LinkError (unreachable, refused, lost), OSError (a TLS file cannot be read or is not valid) and
     SecretError (the password cannot be read).
     """
-    link = Link(settings, await asyncio.to_thread(_arguments, settings, client_id, will), listener)
+    link = Link(settings, await aside(_arguments, settings, client_id, will), listener)
     entering = asyncio.create_task(link.__aenter__())
     try:
         await asyncio.shield(entering)

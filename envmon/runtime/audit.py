@@ -8,6 +8,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from envmon.host.threads import aside
+
 log = logging.getLogger(__name__)
 
 EVERY_S = 86_400.0
@@ -24,7 +26,7 @@ class Audit:
     async def run(self) -> None:
         """Verify until cancelled."""
         while True:
-            fault = await asyncio.to_thread(self._verify)
+            fault = await aside(self._verify)
             if fault:
                 log.error("the journal is not what was written: %s", fault)
             self._tell(fault)

@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import Any, Generic
 
+from envmon.host.threads import aside
 from envmon.model.effect import AskProbe, Page, PollFaster, Urgency
 from envmon.model.event import Command, DeviceBatch, EffectReport, Event, Order, PolicyLoaded, Target
 from envmon.runtime.audit import Audit
@@ -205,7 +206,7 @@ class Daemon(Generic[W]):
             self._reload.clear()
             self._notifier.reloading()
             try:
-                parts = await asyncio.to_thread(self._read_new_parts)
+                parts = await aside(self._read_new_parts)
             except Exception as error:  # noqa: BLE001 - whatever it was, the old configuration stays
                 self._refuse_reload(error)
                 continue

@@ -7,7 +7,8 @@ Rules
   - Nothing is tried again here: the core compares what the edges show with what it wants, and decides again.
   - An effect not started within ``EXECUTE_WITHIN_S`` is reported failed, never executed late.
   - A new epoch comes first: no call is moved anywhere while an edge is being shown it, so that whoever held before is
-    fenced on every edge that answers. An edge that hangs is waited for ``STAMP_S`` at most.
+    fenced on every edge that answers. An edge that hangs is waited for ``STAMP_S`` at most, from the moment its
+    stamp was ordered: not anew by each route.
   - Nothing is written without the lease: it is asked right before each write, after all waiting.
 """
 
@@ -66,6 +67,7 @@ class Dispatcher:
         self._stamping: set[tuple[str, str]] = set()
         self._stamped = asyncio.Event()
         self._stamped.set()
+        self._stamp_until = 0.0  # of the loop's clock
 
     def execute(self, effects: Sequence[TrafficEffect]) -> None:
         """Take journalled effects; returns at once."""
@@ -92,6 +94,7 @@ class Dispatcher:
         else:
             self._stamping.add((effect.id, edge))
             self._stamped.clear()
+            self._stamp_until = asyncio.get_running_loop().time() + STAMP_S
         lane.waiting.append(_Job(effect, self._clock.now() + EXECUTE_WITHIN_S))
         lane.filled.set()
 
@@ -113,7 +116,7 @@ class Dispatcher:
     async def _execute(self, edge: str, actuator: Actuator, job: _Job) -> tuple[Outcome, str]:
         if isinstance(job.effect, SetPercent):
             with suppress(TimeoutError):
-                async with asyncio.timeout(STAMP_S):
+                async with asyncio.timeout_at(self._stamp_until):
                     await self._stamped.wait()
         if self._clock.now() > job.until:
             return Outcome.FAILED, f"not started within {EXECUTE_WITHIN_S:g} s: the edge was busy"

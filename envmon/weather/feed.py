@@ -16,6 +16,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import aiohttp
 
 from envmon.config.settings import WeatherSettings
+from envmon.host.threads import aside
 from envmon.weather.cap import parse as parse_cap
 from envmon.weather.contract import Look
 from envmon.weather.fetch import FetchError, Page, fetch
@@ -108,7 +109,7 @@ class WeatherFeed:
         """Read the configured document again if it has changed."""
         page = await self._get(self._url, self._page)
         if page is not self._page:
-            self._document = await asyncio.to_thread(self._parse, page.body)
+            self._document = await aside(self._parse, page.body)
             self._page = Page(b"", page.etag, page.modified)
 
     async def _follow(self, links: Iterable[str]) -> list[str]:
@@ -136,7 +137,7 @@ class WeatherFeed:
         if there.scheme not in ("http", "https") or not known & {there.netloc, host}:
             raise MessageError(f"on a host that is not configured; add it to hosts: [{host}]")
         page = await self._get(url, None)
-        document = await asyncio.to_thread(parse_cap, page.body)
+        document = await aside(parse_cap, page.body)
         if document.links:
             raise MessageError("an index within an index")
         return document.messages

@@ -100,6 +100,11 @@ def test_the_unit_speaks_what_the_daemon_speaks(files: Path) -> None:
     assert "WatchdogSec" in unit
 
 
+def test_every_device_may_have_its_socket(files: Path) -> None:
+    unit = settings((files / "envmon.service").read_text())
+    assert unit["LimitNOFILE"] == ["65536"]  # soft and hard
+
+
 def test_every_credential_of_the_example_is_loaded(files: Path) -> None:
     loaded = settings((files / "credentials.conf").read_text())["LoadCredential"]
     example = (files.parents[1] / "config" / "envmon.example.yaml").read_text()

@@ -33,4 +33,6 @@ async def test_decisions_are_in_the_log_and_a_dead_recorder_is_not_healthy(tmp_p
         assert "nothing is recorded" in told[1]["why"]["recorder"]
         assert 'envmon_hold_end_timestamp_seconds{site="dallas"}' in metrics
         assert 'envmon_posture{site="dallas",posture="calm"}' in metrics
+        assert "envmon_journal_has_room 1.0" in metrics
+        assert "envmon_recorder_failing 1.0" in metrics
         assert await lab.end() == 0

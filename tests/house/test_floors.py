@@ -9,9 +9,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "envmon"
 FLOORS = {
-    "model": 1, "core": 2, "config": 3, "profiles": 3, "programs": 3, "wire": 3, "drivers": 4, "actuators": 4,
-    "probes": 4, "publishers": 4, "pagers": 4, "leases": 4, "journal": 4, "recordings": 4, "sim": 4, "weather": 4,
-    "runtime": 5, "web": 6, "cli": 7,
+    "model": 1, "core": 2, "config": 3, "host": 3, "profiles": 3, "wire": 3, "drivers": 4, "actuators": 4, "probes": 4,
+    "publishers": 4, "pagers": 4, "leases": 4, "journal": 4, "recordings": 4, "sim": 4, "weather": 4, "runtime": 5,
+    "web": 6, "cli": 7,
 }  # fmt: skip
 IMPURE = {
     "time", "random", "os", "asyncio", "logging", "socket", "datetime", "pathlib", "threading", "subprocess",
@@ -94,6 +94,20 @@ def test_sizes_names_and_docstrings(path):
             assert length <= FUNCTION_LINES, f"{node.name}: {length} lines"
         if isinstance(node, ast.ClassDef):
             assert not node.name.endswith(BANNED_NAMES), node.name
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if floor_of(p) != "cli"], ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_of_ours_runs_in_the_threads_that_resolve_names(path):
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            assert node.func.attr != "to_thread", f"line {node.lineno}: use envmon.host.threads.aside"
+            shared = node.func.attr == "run_in_executor" and ast.unparse(node.args[0]) == "None"
+            assert not shared, f"line {node.lineno}: name an executor"
+
+
+def test_programs_are_started_in_one_place():
+    starts = [p for p in MODULES if "create_subprocess" in p.read_text() and floor_of(p) not in {"cli", "sim"}]
+    assert starts == [PACKAGE / "host" / "program.py"]
 
 
 def test_there_is_no_import_cycle():

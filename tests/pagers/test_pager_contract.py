@@ -12,7 +12,7 @@ import pytest
 from page_server import PageServer, envelope, page, settings
 
 from envmon.pagers import PAGERS, open_pager
-from envmon.pagers.contract import Pager, PagerError
+from envmon.pagers.contract import Again, Pager, PagerError
 from envmon.pagers.simulated import SimulatedPager
 
 
@@ -21,7 +21,7 @@ class Bench(Protocol):
 
     def numbers(self) -> list[int]: ...
 
-    def refuse(self, *, retry: bool) -> None: ...
+    def refuse(self, again: Again) -> None: ...
 
     def accept(self) -> None: ...
 
@@ -34,8 +34,8 @@ class SimulatedBench:
     def numbers(self) -> list[int]:
         return [item.number for item in self.simulated.delivered]
 
-    def refuse(self, *, retry: bool) -> None:
-        self.simulated.fault = PagerError("refused", retry=retry)
+    def refuse(self, again: Again) -> None:
+        self.simulated.fault = PagerError("refused", again)
 
     def accept(self) -> None:
         self.simulated.fault = None
@@ -49,8 +49,9 @@ class WebhookBench:
     def numbers(self) -> list[int]:
         return [item["number"] for item in self.server.taken]
 
-    def refuse(self, *, retry: bool) -> None:
-        self.server.answer = lambda _: 503 if retry else 400
+    def refuse(self, again: Again) -> None:
+        status = {Again.SOON: 503, Again.SLOWLY: 401, Again.NEVER: 410}[again]
+        self.server.answer = lambda _: status
 
     def accept(self) -> None:
         self.server.answer = lambda _: 202
@@ -70,8 +71,8 @@ class CommandBench:
     def numbers(self) -> list[int]:
         return [json.loads(line)["number"] for line in self.taken.read_text().splitlines()]
 
-    def refuse(self, *, retry: bool) -> None:
-        self.code.write_text("75" if retry else "1")
+    def refuse(self, again: Again) -> None:
+        self.code.write_text({Again.SOON: "75", Again.SLOWLY: "7", Again.NEVER: "110"}[again])
 
     def accept(self) -> None:
         self.code.write_text("0")
@@ -102,13 +103,13 @@ async def test_delivers_in_the_order_given(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(PAGERS))
-@pytest.mark.parametrize("retry", [True, False])
-async def test_a_refusal_says_whether_to_try_again_and_the_pager_goes_on(kind: str, retry: bool) -> None:
+@pytest.mark.parametrize("again", list(Again))
+async def test_a_refusal_says_whether_to_try_again_and_the_pager_goes_on(kind: str, again: Again) -> None:
     async with bench(kind) as it, it.pager as pager:
-        it.refuse(retry=retry)
+        it.refuse(again)
         with pytest.raises(PagerError) as caught:
             await pager.send(envelope(1))
-        assert caught.value.retry is retry
+        assert caught.value.again is again
         assert it.numbers() == []
         it.accept()
         await pager.send(envelope(1))
@@ -139,4 +140,4 @@ async def test_a_program_that_hangs_or_is_missing_is_tried_again(tmp_path: Path)
         pager = PAGERS["command"](replace(settings(""), kind="command", argv=argv, deadline_s=0.3))
         with pytest.raises(PagerError) as raised:
             await pager.send(envelope(1))
-        assert raised.value.retry
+        assert raised.value.again is Again.SOON

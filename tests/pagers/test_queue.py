@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +16,7 @@ import pytest
 from page_server import CHILD_ENV, PageServer, page, settings, until
 
 from envmon.model.effect import Urgency
+from envmon.pagers.command import CommandPager
 from envmon.pagers.contract import Envelope, Pager
 from envmon.pagers.delivery import Retry
 from envmon.pagers.queue import PageQueue
@@ -79,7 +82,7 @@ async def test_500s_are_tried_until_they_stop(tmp_path: Path) -> None:
 async def test_a_refusal_for_good_is_counted_logged_and_holds_up_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with PageServer(answer=lambda item: 400 if item["dedup_key"] == "bad" else 202) as server:
+    async with PageServer(answer=lambda item: 410 if item["dedup_key"] == "bad" else 202) as server:
         queue = quick(tmp_path, {"a": WebhookPager(settings(server.url))})
         async with running(queue):
             queue.offer(page("bad", summary="cannot be said"), 100.0)
@@ -88,7 +91,67 @@ async def test_a_refusal_for_good_is_counted_logged_and_holds_up_nothing(
         assert keys(server) == ["+good"]
         assert (queue.failures["a"], queue.delivered["a"], queue.retried["a"]) == (1, 1, 0)
     (record,) = [item for item in caplog.records if item.levelno == logging.ERROR]
-    assert "(bad: cannot be said) for good: 127.0.0.1" in record.getMessage()
+    assert "(bad: cannot be said) is given up for good: 127.0.0.1" in record.getMessage()
+
+
+async def test_a_page_refused_for_a_while_arrives_once_somebody_has_mended_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A token that expired: the core raises the page once, so it must wait here."""
+    status = [401]
+    async with PageServer(answer=lambda _: status[0]) as server:
+        queue = quick(tmp_path, {"a": WebhookPager(settings(server.url))})
+        async with running(queue):
+            queue.offer(page("hot", urgency=Urgency.CRITICAL), 100.0)
+            queue.offer(page("hot", raised=False), 101.0)
+            await until(lambda: queue.retried["a"] >= 3, "tried again and again")
+            assert (queue.refused, queue.depth, queue.failures) == ({"a": 1}, {"a": 2}, {"a": 0})
+            assert queue.troubles["a"].startswith("refuses 1 of 2 waiting pages: 127.0.0.1:")
+            status[0] = 202
+            await until(lambda: queue.depth == {"a": 0}, "delivered at last")
+            assert (queue.refused, queue.troubles) == ({"a": 0}, {})
+    assert keys(server) == ["+hot", "-hot"]
+    (record,) = [item for item in caplog.records if item.levelno >= logging.WARNING]
+    assert "refuses page" in record.getMessage()
+    assert "(hot: hot), it is offered again and again for 24 h: 127.0.0.1" in record.getMessage()
+
+
+async def test_a_page_refused_for_as_long_as_it_may_be_is_given_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with PageServer(answer=lambda item: 400 if item["dedup_key"] == "bad" else 202) as server:
+        retry = Retry(0.02, 0.1, refused_most_s=0.1, give_up_s=0.3)
+        queue = PageQueue(tmp_path / "pages.db", "dallas", {"a": WebhookPager(settings(server.url))}, retry=retry)
+        async with running(queue):
+            queue.offer(page("bad"), 100.0)
+            await until(lambda: queue.failures["a"] == 1, "given up")
+            assert queue.retried["a"] >= 1
+            queue.offer(page("bad", raised=False), 101.0)
+            await until(lambda: queue.failures["a"] == 2, "what follows has its own time")
+            await until(lambda: queue.saved, "forgotten")
+    assert rows(tmp_path) == []
+    errors = [item.getMessage() for item in caplog.records if item.levelno == logging.ERROR]
+    assert [("given up" in text) for text in errors] == [False, True, False, True]
+
+
+def test_what_is_refused_is_tried_minutes_apart() -> None:
+    retry = Retry()
+    assert all(30.0 <= retry.after(20) <= 60.0 for _ in range(100))
+    assert all(150.0 <= retry.after(20, refused=True) <= 300.0 for _ in range(100))
+    assert all(0.5 <= retry.after(1, refused=refused) <= 1.0 for refused in (True, False))
+
+
+async def test_a_program_that_cannot_connect_at_first(tmp_path: Path) -> None:
+    """curl ends with 7."""
+    up, taken = tmp_path / "up", tmp_path / "taken"
+    argv = ("/bin/sh", "-c", 'test -e "$0" || exit 7; cat >> "$1"', str(up), str(taken))
+    queue = quick(tmp_path, {"a": CommandPager(replace(settings(""), kind="command", argv=argv))})
+    async with running(queue):
+        queue.offer(page(), 100.0)
+        await until(lambda: queue.retried["a"] >= 2, "tried again")
+        up.touch()
+        await until(lambda: queue.delivered["a"] == 1, "delivered")
+    assert json.loads(taken.read_text())["dedup_key"] == "k"
 
 
 async def test_a_page_the_server_always_fails_holds_up_its_key_only(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from page_server import PageServer, envelope, page, settings
 
 from envmon.config.secret import Secret
 from envmon.model.effect import Page, Urgency
-from envmon.pagers.contract import Envelope, PagerError
+from envmon.pagers.contract import Again, Envelope, PagerError
 from envmon.pagers.webhook import WebhookPager, body, dedup_key
 from tests.ports import free_port
 
@@ -79,23 +79,24 @@ async def test_2xx_is_delivered(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "retry"),
+    ("status", "again"),
     [
-        *((status, True) for status in (408, 429, 500, 502, 503, 599)),
-        *((status, False) for status in (400, 401, 403, 404, 410, 413, 422)),
+        *((status, Again.SOON) for status in (408, 429, 500, 502, 503, 599)),
+        *((status, Again.SLOWLY) for status in (400, 401, 403, 404, 407, 409, 413, 422)),
+        (410, Again.NEVER),
     ],
 )
-async def test_which_answers_are_worth_another_try(status: int, retry: bool) -> None:
+async def test_which_answers_are_worth_another_try(status: int, again: Again) -> None:
     async with PageServer(answer=lambda _: status) as server:
         error = await refusal(server.url)
-        assert error.retry is retry
+        assert error.again is again
         assert str(error) == f"127.0.0.1:{server.port} answered {status}: answer text"
 
 
 async def test_a_redirect_is_not_followed(token: Secret) -> None:
     async with PageServer(answer=lambda _: 307) as server:
         error = await refusal(server.url, token)
-        assert error.retry is False
+        assert error.again is Again.SLOWLY
         assert str(error).endswith("answered 307: it wants another URL; configure that one")
         assert len(server.seen) == 1
 
@@ -110,14 +111,14 @@ async def test_a_server_that_says_our_token_back(token: Secret) -> None:
 async def test_nobody_listens() -> None:
     port = free_port()
     error = await refusal(f"http://127.0.0.1:{port}/hook/path-secret")
-    assert error.retry
+    assert error.again is Again.SOON
     assert str(error).startswith(f"127.0.0.1:{port}: no connection: ")
 
 
 async def test_a_slow_server_is_left_at_the_deadline() -> None:
     async with PageServer(delay_s=30.0) as server:
         error = await refusal(server.url, deadline_s=0.2)
-        assert (error.retry, str(error)) == (True, f"127.0.0.1:{server.port}: no answer in 0.2 s")
+        assert (error.again, str(error)) == (Again.SOON, f"127.0.0.1:{server.port}: no answer in 0.2 s")
 
 
 async def test_a_server_that_hangs_up() -> None:
@@ -129,7 +130,7 @@ async def test_a_server_that_hangs_up() -> None:
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         error = await refusal(f"http://127.0.0.1:{port}/hook/path-secret")
-    assert (error.retry, str(error)) == (True, f"127.0.0.1:{port}: closed the connection without an answer")
+    assert (error.again, str(error)) == (Again.SOON, f"127.0.0.1:{port}: closed the connection without an answer")
 
 
 async def test_a_server_that_does_not_speak_http() -> None:
@@ -143,7 +144,7 @@ async def test_a_server_that_does_not_speak_http() -> None:
     async with await asyncio.start_server(babble, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         error = await refusal(f"http://127.0.0.1:{port}/hook/path-secret")
-    assert error.retry
+    assert error.again is Again.SOON
 
 
 @pytest.mark.parametrize("text", ["", "two\nlines", "schlüssel", "a\x00b"])
@@ -152,7 +153,7 @@ async def test_a_token_no_header_can_carry(tmp_path: Path, text: str) -> None:
     file.write_text(text)
     async with PageServer() as server:
         error = await refusal(server.url, Secret(f"file:{file}"))
-        assert error.retry
+        assert error.again is Again.SOON
         assert str(error).endswith("not a token: it is empty or holds characters a header cannot")
         assert server.seen == []
 
@@ -160,7 +161,7 @@ async def test_a_token_no_header_can_carry(tmp_path: Path, text: str) -> None:
 async def test_a_missing_token_is_tried_again(tmp_path: Path) -> None:
     async with PageServer() as server:
         error = await refusal(server.url, Secret(f"file:{tmp_path}/absent"))
-        assert error.retry
+        assert error.again is Again.SOON
         assert "cannot read" in str(error)
 
 
@@ -178,7 +179,7 @@ def self_signed(tmp_path: Path) -> ssl.SSLContext:
 async def test_tls_certificates_are_verified(self_signed: ssl.SSLContext, token: Secret) -> None:
     async with PageServer(tls=self_signed) as server:
         error = await refusal(server.url, token)
-        assert error.retry
+        assert error.again is Again.SOON
         assert "its certificate is not trusted: " in str(error)
         assert server.seen == []
 

@@ -152,3 +152,17 @@ async def test_an_edge_that_hangs_while_it_is_stamped_does_not_stop_the_others(m
     async with dispatching({"a": slow, "b": quick}) as (dispatcher, _, _counters):
         dispatcher.execute([StampEpoch("s", ("a", "b"), 7), move(1, 100, "b")])
         await until(lambda: quick.writes == [("outbound", 100, 7)], "the move")
+
+
+async def test_an_edge_that_hangs_is_waited_for_once_and_not_by_each_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envmon.runtime.dispatcher.STAMP_S", 2.0)
+    routes = ("outbound", "inbound", "emergency")
+    slow, quick = SlowStamp("a"), SlowEdge("b", routes)
+    slow.gate.clear()
+    began = asyncio.get_running_loop().time()
+    async with dispatching({"a": slow, "b": quick}) as (dispatcher, _, _counters):
+        moves = [move(number, 100, "b", route=route) for number, route in enumerate(routes)]
+        dispatcher.execute([StampEpoch("s", ("a", "b"), 7), *moves])
+        await until(lambda: len(quick.writes) == 3, "three moves")
+    took = asyncio.get_running_loop().time() - began
+    assert 2.0 <= took < 4.0, "one wait, not two"

@@ -1,1 +1,0 @@
-"""Programs of the operator's, and how they are run."""
