@@ -249,6 +249,7 @@ def _proof(route: str, item: str, entry: ProofEntry) -> ProofSettings:
         token=entry.token,
         argv=tuple(entry.command or ()),
         ours=_path(entry.ours),
+        oldest_s=entry.oldest,
         every_s=entry.every,
         deadline_s=NEXT_MESSAGE_S if waits else entry.deadline,
         broker=_broker(entry.mqtt) if entry.mqtt else None,

@@ -109,6 +109,8 @@ def proof_findings(proof: ProofEntry) -> Iterator[tuple[str, str]]:
         yield "", "is asked by url:, mqtt:, sip: or command:; give one of the four"
     if proof.command is not None and not proof.command[0].startswith("/"):
         yield "command", "the program must be an absolute path, such as /usr/local/bin/spare-calls"
+    if proof.ours is None and "oldest" in proof.model_fields_set:
+        yield "oldest", "belongs to ours, which names the digest it is about; leave it out"
     for key, owner in (("token", "url"), ("probe", "sip")):
         if getattr(proof, key) is not None and owner not in ways:
             yield key, f"belongs to {owner}; leave it out"

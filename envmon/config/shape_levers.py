@@ -153,7 +153,9 @@ class ProofEntry(Entry):
     command: Annotated[list[Text], Field(min_length=1, max_length=64)] | None = None
     """Program and arguments that tell it on standard output, as JSON."""
     ours: AbsolutePath | None = None
-    """File with the digest of our own do-not-record list, for list parity."""
+    """File with the digest of our own do-not-record list, for list parity; made anew as often as the list is."""
+    oldest: Annotated[Duration, AfterValidator(Between(60, 31_536_000))] = default(ProofSettings, "oldest_s")
+    """How long ago either do-not-record list, and our own digest, may have been written anew, for list parity."""
     every: Annotated[Duration, AfterValidator(Between(1, 600))] = default(ProofSettings, "every_s")
     """How often it is asked; an answer stands for four times as long."""
     deadline: Annotated[Duration, AfterValidator(Between(0.1, 60))] = default(ProofSettings, "deadline_s")
