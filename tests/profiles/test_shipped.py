@@ -120,7 +120,7 @@ def test_the_library_holds_every_family_of_cooling_power_and_sensors() -> None:
         avtech-roomalert-3e avtech-roomalert-4e avtech-roomalert-12e
         hwg-poseidon hwg-ste hwg-ste2 hwg-wld sensatronics-it serverscheck-sensorgateway nti-enviromux-micro gude-esb
         raritan-px2 sentry4-pdu socomec-netvision eaton-mge-ups eaton-powerware rfc1628-ups entity-sensor comet-t-modbus
-        comet-p-modbus template-modbus
+        comet-p-modbus template-modbus apc-ats carel-pco
     """
     assert set(families.split()) - set(PROFILES) == set()
 
