@@ -11,6 +11,7 @@ from envmon.actuators.contract import Actuator
 from envmon.actuators.dispatcher import DispatcherEdge
 from envmon.actuators.dns_update import DnsEdge
 from envmon.actuators.kamailio import KamailioEdge
+from envmon.actuators.rest import RestEdge
 from envmon.actuators.simulated import SimulatedEdge
 from envmon.actuators.webhook import WebhookEdge
 from envmon.config.edge_settings import EdgeSettings
@@ -20,6 +21,7 @@ ACTUATORS: dict[str, Callable[[EdgeSettings], Actuator]] = {
     "dispatcher": DispatcherEdge,
     "dns": DnsEdge,
     "webhook": WebhookEdge,
+    "rest": RestEdge,
     "command": CommandEdge,
     "simulated": SimulatedEdge,
 }

@@ -17,12 +17,14 @@ FENCE_KEPT = {
     "dispatcher": "in a file of this host, for Kamailio's dispatcher keeps no epoch",
     "dns": "in the zone, beside the records, and changed with them",
     "webhook": "by the receiver",
+    "rest": "in a file of this host, for a carrier keeps no epoch",
     "command": "by the program, on this host",
     "simulated": "by the simulation",
 }
 WARNINGS = {
     "dispatcher": "no daemon on another host is fenced: no standby; a reload of its list or a restart undoes the state",
     "dns": "callers follow when their TTL has passed; probe calls are the only proof",
+    "rest": "no daemon on another host is fenced: no standby; the carrier's own reading and probe calls are the proof",
     "command": "a daemon on another host is not fenced: no standby",
     "simulated": "it moves no call",
 }

@@ -131,7 +131,7 @@ class Assembly:
         """What a reload replaces. Nothing of ours changes before it takes force."""
         site = settings.policy.site
         lines = Lines()
-        mqtt = MqttPublisher(settings.mqtt, site, self._own.publish_lag.observe) if settings.mqtt else None
+        mqtt = MqttPublisher(settings.mqtt, site, self._own.publish_lag("mqtt")) if settings.mqtt else None
         pagers = {pager.id: open_pager(pager) for pager in settings.pagers}
         traps = self._trap_listener(settings)
         pages = PageQueue(settings.daemon.state_dir / PAGES, site, pagers)
@@ -223,7 +223,7 @@ class Assembly:
             raise ReloadError(str(error)) from None
 
     def _daemon_metrics(self) -> DaemonMetrics:
-        metrics = DaemonMetrics(__version__)
+        metrics = DaemonMetrics(__version__, lambda: self._clock.stamp().mono_ns)
         metrics.watch_runtime(lambda: {name: getattr(self.counters, name) for name in Counters.__slots__})
         metrics.watch_mqtt(lambda: self._mqtt.counts if self._mqtt else None)
         metrics.watch_pages(lambda: {key: getattr(self._pages, key) for key in PAGE_NUMBERS} if self._pages else {})

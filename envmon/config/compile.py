@@ -4,16 +4,15 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+from envmon.config.compile_levers import dispatcher_of, rest_of
 from envmon.config.compile_people import certified, groups, orders, pagers, people, reached
 from envmon.config.edge_settings import (
-    DispatcherSettings,
-    DispatcherTargets,
     DnsRecord,
     DnsSettings,
     EdgeSettings,
     SipSettings,
 )
-from envmon.config.lever_entries import ALL_OR_NOTHING
+from envmon.config.lever_entries import all_or_nothing
 from envmon.config.settings import (
     DaemonSettings,
     DeviceSettings,
@@ -37,7 +36,7 @@ from envmon.config.shape import (
     ZoneEntry,
 )
 from envmon.config.shape_devices import DeviceEntry, SerialEntry, SnmpEntry, TrapsEntry
-from envmon.config.shape_levers import DispatcherEntry, DnsEntry, EdgeEntry, LeaseEntry, ProbeEntry, ProofEntry
+from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry, ProbeEntry, ProofEntry
 from envmon.config.shape_parts import BrokerEntry
 from envmon.config.shape_weather import WeatherEntry
 from envmon.config.values import Address
@@ -122,7 +121,7 @@ def _limits(entry: LimitsEntry) -> Limits:
 
 
 def _route(site: SiteFile, name: str, entry: RouteEntry) -> RoutePolicy:
-    kinds = {site.edges[edge].kind for edge in entry.edges}
+    edges = [site.edges[edge] for edge in entry.edges]
     return RoutePolicy(
         id=name,
         edges=tuple(entry.edges),
@@ -133,11 +132,11 @@ def _route(site: SiteFile, name: str, entry: RouteEntry) -> RoutePolicy:
         margin_s=entry.margin,
         soak_s=entry.soak,
         proof_calls=entry.proof_calls,
-        stages=tuple(entry.stages) if kinds.isdisjoint(ALL_OR_NOTHING) else (100,),
+        stages=(100,) if any(map(all_or_nothing, edges)) else tuple(entry.stages),
         dwell_s=entry.dwell,
         drain_floor_s=entry.drain_floor,
         quiet=entry.drill_window,
-        learns="simulated" not in kinds,
+        learns=all(edge.kind != "simulated" for edge in edges),
         proofs=tuple(entry.proofs),
         proof_stands_s=max((4 * each.every for each in entry.proofs.values()), default=120.0),
         capacity_margin=entry.capacity_margin,
@@ -209,7 +208,8 @@ def _edge(name: str, entry: EdgeEntry, state_dir: Path) -> EdgeSettings:
         sip_backup_host=backup.host if backup else "",
         sip_backup_port=_sip_port(backup, way) if backup else 0,
         dns=_dns(entry.dns) if entry.dns else None,
-        dispatcher=_dispatcher(entry.dispatcher, state_dir / f"edge-{name}.epochs") if entry.dispatcher else None,
+        dispatcher=dispatcher_of(entry.dispatcher, state_dir / f"edge-{name}.epochs") if entry.dispatcher else None,
+        rest=rest_of(entry.rest, state_dir / f"edge-{name}.epochs") if entry.rest else None,
         argv=tuple(entry.command or ()),
         way=way,
     )
@@ -234,11 +234,6 @@ def _target(given: Address) -> tuple[str, int]:
     return given.host.lower(), given.port or 5060
 
 
-def _dispatcher(entry: DispatcherEntry, memory: Path) -> DispatcherSettings:
-    targets = (DispatcherTargets(route, each.set, tuple(each.uris)) for route, each in entry.routes.items())
-    return DispatcherSettings(tuple(targets), memory)
-
-
 def _proof(route: str, item: str, entry: ProofEntry) -> ProofSettings:
     waits = entry.mqtt is not None and "deadline" not in entry.model_fields_set
     way = _way(entry.probe or ProbeEntry())
@@ -249,6 +244,7 @@ def _proof(route: str, item: str, entry: ProofEntry) -> ProofSettings:
         token=entry.token,
         argv=tuple(entry.command or ()),
         ours=_path(entry.ours),
+        oldest_s=entry.oldest,
         every_s=entry.every,
         deadline_s=NEXT_MESSAGE_S if waits else entry.deadline,
         broker=_broker(entry.mqtt) if entry.mqtt else None,

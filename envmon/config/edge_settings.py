@@ -51,6 +51,42 @@ class DispatcherSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RestRoute:
+    """How a carrier's API moves a route: ``fields`` are written to ``url``, ``read`` is where its JSON shows the place.
+
+    ``read_url`` is what is read, "" for ``url``; ``form``: the fields are a form, else JSON. ``primary`` and ``backup``
+    are what the API holds for 0 and for 100 percent; None for both where it holds the percentage. ``expect`` is what
+    else its answer must show, by JSON Pointer.
+    """
+
+    route: str
+    url: str
+    fields: tuple[tuple[str, str | int | bool], ...]
+    read: str
+    method: str = "PUT"
+    form: bool = False
+    read_url: str = ""
+    primary: str | int | bool | None = None
+    backup: str | int | bool | None = None
+    expect: tuple[tuple[str, str | int | bool], ...] = ()
+
+    @property
+    def all_or_nothing(self) -> bool:
+        """Whether only 0 and 100 percent can be held."""
+        return self.primary is not None
+
+
+@dataclass(frozen=True, slots=True)
+class RestSettings:
+    """A carrier's API, and the file of its epochs. ``username`` is for a Basic login, ``header`` carries the token."""
+
+    routes: tuple[RestRoute, ...]
+    memory: Path
+    username: str = ""
+    header: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SipSettings:
     """How a probe call speaks SIP. ``transport`` is "udp", "tcp" or "tls"; ``tls_name`` is whom the certificate names.
 
@@ -90,5 +126,6 @@ class EdgeSettings:
     sip_backup_port: int = 0
     dns: DnsSettings | None = None
     dispatcher: DispatcherSettings | None = None
+    rest: RestSettings | None = None
     argv: tuple[str, ...] = ()
     way: SipSettings = SipSettings()

@@ -25,6 +25,7 @@ from envmon.config.shape import (
 from envmon.config.shape_devices import DeviceEntry, SnmpEntry
 from envmon.config.shape_levers import DnsEntry, EdgeEntry, LeaseEntry, ProbeEntry, ProofEntry
 from envmon.config.shape_parts import BrokerEntry, TlsEntry
+from envmon.config.shape_rest import RestEntry, RestRouteEntry, rest_findings
 from envmon.config.shape_weather import WeatherEntry
 from envmon.config.values import duration_text
 
@@ -83,6 +84,8 @@ def _findings(entry: BaseModel) -> Iterator[Finding]:
             yield from _weather(entry)
         case EdgeEntry() | DnsEntry() | LeaseEntry() | PagerEntry() | ProbeEntry() | ProofEntry():
             yield from lever_findings(entry)
+        case RestEntry() | RestRouteEntry():
+            yield from rest_findings(entry)
         case _:
             return
 

@@ -120,6 +120,10 @@ def _pattern(path: Path, given: str) -> str:
             return "must say what the certificate says, as email:ann@example.com, cn:, dns:, uri: or sha256:FINGERPRINT"
         case (*_, "mqtt", "topic"):
             return "must be one topic such as envmon/v1/houston/state, without # or + and without spaces"
+        case ("edges", _, "rest", "routes", _, "read" | "expect", *_):
+            return "must be a JSON pointer such as /data/percent"
+        case ("edges", _, "rest", "username" | "header"):
+            return "must be plain ASCII without spaces: a user without a colon, a header of letters, digits and -"
         case ("edges", _, "probe_user") | (*_, "call"):
             return "must be letters, digits or . _ + -, at most 64"
         case _:

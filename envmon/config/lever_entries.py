@@ -16,6 +16,7 @@ KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "dispatcher": (("url", "token", "dispatcher"), ()),
     "dns": (("token", "dns"), ()),
     "webhook": (("url", "token"), ()),
+    "rest": (("token", "rest"), ()),
     "command": (("command",), ()),
     "simulated": ((), ("url", "token")),
 }
@@ -24,10 +25,10 @@ _NEEDED = {
     "token": "token: credential:NAME",
     "dns": "dns: {server: ..., zone: ..., key: ..., records: ...}",
     "dispatcher": "dispatcher: {routes: ...}",
+    "rest": "rest: {routes: ...}",
     "command": "command: [/path/to/program]",
 }
 _ETCD_KEYS = ("endpoints", "ttl", "username", "password", "tls")
-
 
 Lever = EdgeEntry | DnsEntry | LeaseEntry | PagerEntry | ProbeEntry | ProofEntry
 
@@ -47,6 +48,12 @@ def lever_findings(entry: Lever) -> Iterator[tuple[str, str]]:
             yield from probe_findings(entry)
         case ProofEntry():
             yield from proof_findings(entry)
+
+
+def all_or_nothing(edge: EdgeEntry) -> bool:
+    """Whether the edge can hold 0 and 100 percent only."""
+    told = edge.rest is not None and any(route.primary is not None for route in edge.rest.routes.values())
+    return told or edge.kind in ALL_OR_NOTHING
 
 
 def edge_findings(edge: EdgeEntry) -> Iterator[tuple[str, str]]:
@@ -109,6 +116,8 @@ def proof_findings(proof: ProofEntry) -> Iterator[tuple[str, str]]:
         yield "", "is asked by url:, mqtt:, sip: or command:; give one of the four"
     if proof.command is not None and not proof.command[0].startswith("/"):
         yield "command", "the program must be an absolute path, such as /usr/local/bin/spare-calls"
+    if proof.ours is None and "oldest" in proof.model_fields_set:
+        yield "oldest", "belongs to ours, which names the digest it is about; leave it out"
     for key, owner in (("token", "url"), ("probe", "sip")):
         if getattr(proof, key) is not None and owner not in ways:
             yield key, f"belongs to {owner}; leave it out"

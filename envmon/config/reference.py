@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, PlainValidator
 from pydantic.fields import FieldInfo
 
-from envmon.config import values
+from envmon.config import shape_rest, values
 from envmon.config.explain import in_quotes, is_mapping_of, models_in
 from envmon.config.shape import SiteFile
 
@@ -42,6 +42,7 @@ _KINDS: dict[object, str] = {
     values.domain: "domain name",
     values.sip_uri: "SIP URI",
     values.window: "part of the day",
+    shape_rest.scalar: "text, whole number, true or false",
 }
 _LISTED: dict[object, str] = {
     values.Name: "names",

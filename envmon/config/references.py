@@ -17,7 +17,7 @@ from envmon.config.profiles_known import Known
 from envmon.config.settings import SerialSettings
 from envmon.config.values import endpoint
 
-UNFENCED = frozenset({"dispatcher", "command"})
+UNFENCED = frozenset({"dispatcher", "rest", "command"})
 """Kinds of edge that keep no epoch of their own where two daemons would meet it."""
 TOPICS = frozenset({"state", "status"})
 """Levels below the site's that are envmon's own; see publishers.documents."""
@@ -240,7 +240,7 @@ def _carried(document: Document) -> Iterator[Fault]:
     """Check that an edge which must be told what carries a route is told so for exactly its routes."""
     routes = document.names("routes")
     for edge in document.names("edges"):
-        for where in (("dns", "records"), ("dispatcher", "routes")):
+        for where in (("dns", "records"), ("dispatcher", "routes"), ("rest", "routes")):
             path = ("edges", edge, *where)
             told = document.names(*path)
             carried = [route for route in routes if edge in dict(document.words("routes", route, "edges")).values()]

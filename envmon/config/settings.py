@@ -117,7 +117,7 @@ class ProofSettings:
     """Who is asked about one readiness item of a route: a URL, a topic of a broker, a SIP address, or a program.
 
     ``argv`` is a program and its arguments; beside a ``sip`` that is called, it tells what became of that call.
-    ``ours`` is the file with the digest of our own list, for list parity.
+    ``ours`` is the file with the digest of our own list, for list parity, and ``oldest_s`` how old either list may be.
     """
 
     route: str
@@ -126,6 +126,7 @@ class ProofSettings:
     token: Secret | None = None
     argv: tuple[str, ...] = ()
     ours: Path | None = None
+    oldest_s: float = 86_400.0
     every_s: float = 30.0
     deadline_s: float = 5.0
     broker: MqttSettings | None = None

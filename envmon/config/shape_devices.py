@@ -100,7 +100,7 @@ class DeviceEntry(Entry):
     zone: Name | None = None
     """For a device that serves no unit: the zone or place it stands in."""
     roles: dict[str, RoleWord] | None = None
-    """What its points mean here where no profile can know: point: role (rack_1_temp: rack_inlet_temp)."""
+    """What its points mean where no profile can know: rack_1_temp: rack_inlet_temp, or on_source_2: on_generator."""
     every: Annotated[Duration, AfterValidator(Between(0.5, 600))] = default(DeviceSettings, "interval_s")
     """Time between two polls."""
     deadline: Annotated[Duration, AfterValidator(Between(0.1, 60))] = default(DeviceSettings, "deadline_s")

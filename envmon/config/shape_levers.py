@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from envmon.config.edge_settings import DnsSettings, EdgeSettings, SipSettings
 from envmon.config.settings import LeaseSettings, ProofSettings
 from envmon.config.shape_parts import BrokerEntry, Entry, TlsEntry, default
+from envmon.config.shape_rest import RestEntry
 from envmon.config.values import (
     AbsolutePath,
     Between,
@@ -93,7 +94,7 @@ class ProbeEntry(Entry):
 class EdgeEntry(Entry):
     """Something that decides where new calls go."""
 
-    kind: Literal["kamailio", "dispatcher", "dns", "webhook", "command", "simulated"]
+    kind: Literal["kamailio", "dispatcher", "dns", "webhook", "rest", "command", "simulated"]
     """How it is commanded; simulated moves no call."""
     zone: Name
     """The zone or place it stands in."""
@@ -104,7 +105,7 @@ class EdgeEntry(Entry):
     sip_backup: HostPort | None = None
     """Where probe calls to the backup go; sip unless given. For levers that no call passes through, such as DNS."""
     token: SecretRef | None = None
-    """Bearer token it asks for; for webhook the key requests are signed with, for dns the TSIG key."""
+    """Bearer token it asks for; for webhook the key requests are signed with, for dns the TSIG key; rest says how."""
     probe_user: Annotated[str, Field(pattern=r"^[A-Za-z0-9._+-]{1,64}$")] = default(EdgeSettings, "probe_user")
     """User part a probe call dials to reach the backup."""
     probe: ProbeEntry = ProbeEntry()
@@ -115,6 +116,8 @@ class EdgeEntry(Entry):
     """The zone and the records, for kind dns."""
     dispatcher: DispatcherEntry | None = None
     """The sets and the destinations, for kind dispatcher."""
+    rest: RestEntry | None = None
+    """A carrier's own API, for kind rest; config/carriers holds examples."""
     command: Annotated[list[Text], Field(min_length=1)] | None = None
     """The program, by its absolute path, and its arguments, for kind command; no shell reads them."""
 
@@ -153,7 +156,9 @@ class ProofEntry(Entry):
     command: Annotated[list[Text], Field(min_length=1, max_length=64)] | None = None
     """Program and arguments that tell it on standard output, as JSON."""
     ours: AbsolutePath | None = None
-    """File with the digest of our own do-not-record list, for list parity."""
+    """File with the digest of our own do-not-record list, for list parity; made anew as often as the list is."""
+    oldest: Annotated[Duration, AfterValidator(Between(60, 31_536_000))] = default(ProofSettings, "oldest_s")
+    """How long ago either do-not-record list, and our own digest, may have been written anew, for list parity."""
     every: Annotated[Duration, AfterValidator(Between(1, 600))] = default(ProofSettings, "every_s")
     """How often it is asked; an answer stands for four times as long."""
     deadline: Annotated[Duration, AfterValidator(Between(0.1, 60))] = default(ProofSettings, "deadline_s")

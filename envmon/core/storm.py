@@ -9,7 +9,8 @@ Rules
 
 Theory of operation
   feeds and power points -> finite facts -> one row of ``STORM_RULES`` -> posture. While the posture is ``storm`` the
-  judge's poll hints are lowered (``poll_s``), probe calls are asked for every 10 s, and one page stands.
+  judge's poll hints are lowered (``poll_s``), probe calls are asked for every 10 s, and with them every other proof of
+  the backup (which the runtime spares: once a minute), and one page stands.
 """
 
 from collections.abc import Iterator, Mapping

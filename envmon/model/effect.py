@@ -59,7 +59,7 @@ class PollFaster:
 
 @dataclass(frozen=True, slots=True)
 class AskProbe:
-    """Place probe calls for this route now: a decision waits for them."""
+    """Place probe calls for this route now, and ask for its other proofs again: a decision or a storm wants them."""
 
     route: str
 

@@ -6,14 +6,13 @@ Rules
     evidence. A message the broker had kept (retained) says how far its source had counted, and nothing else.
   - ``pass`` (true or false), ``why``, and for spare calls ``value``, say it plainly. Two more documents are understood:
     the status of the backup's own envmon, whose zones must all be good, and the digest of its do-not-record list, which
-    must be the one in our file ``ours``.
+    must be the one in our file ``ours`` (``list_parity``).
   - A SIP address that is asked passes by a 2xx to OPTIONS. One that is called (a canary) must answer the call, and then
     a program, given its Call-ID, says what became of it.
   - Nothing is guessed: an answer without them is an error, and the item grows old.
 """
 
 import asyncio
-import json
 from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 
 from envmon.config.settings import MqttSettings, ProofSettings, SipAsked
 from envmon.probes.evidence_sources import EvidenceError, by_program, over_http, over_mqtt, read_object
+from envmon.probes.list_parity import parity
 from envmon.probes.sip import SipProbe
 
 LIVES = 100  # of a source, of which it is known how far they had counted
@@ -110,19 +110,9 @@ class Evidence:
                 return Finding(passed, why[:500], None if value is None else float(value))
             case {"site": str(site), "zones": dict(zones)}:
                 return _cooling(site, zones)
-            case {"count": int(count), "sha256": str(digest)}:
-                return self._parity(count, digest)
+            case {"count": _, "sha256": _}:
+                return Finding(*parity(told, self._settings.ours, self._settings.oldest_s))
         raise EvidenceError("its answer is neither pass and why, nor an envmon's status, nor a list's digest")
-
-    def _parity(self, count: int, digest: str) -> Finding:
-        try:
-            ours = json.loads(self._settings.ours.read_text()) if self._settings.ours else None
-            same = (ours["count"], ours["sha256"]) == (count, digest) if ours else None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise EvidenceError(f"our own digest cannot be read: {type(error).__name__}") from None
-        if ours is None or same is None:
-            raise EvidenceError("it told a list's digest; say in ours: where our own is")
-        return Finding(same, f"{count} numbers there, {ours['count']} here, {'the same' if same else 'not the same'}")
 
 
 def _cooling(site: str, zones: Mapping[str, Any]) -> Finding:

@@ -21,6 +21,7 @@ def catalog() -> str:
     """Render the document."""
     daemon = DaemonMetrics("0")
     daemon.watch_mqtt(MqttCounts)
+    daemon.publish_lag("mqtt")
     daemon.watch_runtime(lambda: _zeros(RUNTIME))
     daemon.watch_pages(lambda: _zeros(PAGES))
     daemon.watch_journal(lambda: _zeros(JOURNAL))

@@ -5,6 +5,7 @@ Rules
   - Counters that live elsewhere (runtime, page queue, MQTT publisher) are read at scrape time.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from envmon.publishers.mqtt import MqttCounts
 
-LAG_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+LAG_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +118,27 @@ MQTT: Mapping[str, Row] = {
 
 
 class DaemonMetrics:
-    """The registry: its own instruments, and the numbers others keep."""
+    """The registry: its own instruments, and the numbers others keep. ``now_ns``: the clock events are stamped by."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads
+        self._now_ns = now_ns
         self._registry = registry = CollectorRegistry()
         Info("envmon_build", "The version that runs.", registry=registry).info({"version": version})
-        self.publish_lag = Histogram(
-            "envmon_mqtt_publish_lag_seconds",
-            "From the answer of a device to the broker's acknowledgement of its state.",
+        self._publish_lag = Histogram(
+            "envmon_publish_lag_seconds",
+            "From the answer of a device to what others can see of it: a unit's state acknowledged by the broker "
+            "(at QoS 0 handed over to it), or the device's readings on the next scrape.",
+            labelnames=["to"],
             buckets=LAG_S,
             registry=registry,
         )
         ProcessCollector(registry=registry)
+
+    def publish_lag(self, to: str) -> Callable[[int], None]:
+        """Return who is told, once it can be seen at ``to`` (``mqtt``, ``metrics``), when (ns) a device answered it."""
+        lag, now_ns = self._publish_lag.labels(to), self._now_ns
+        return lambda answered_ns: lag.observe((now_ns() - answered_ns) / 1e9)
 
     def watch_mqtt(self, counts: Callable[[], MqttCounts | None]) -> None:
         """Show these counters from now on; None, where no broker is configured, shows nothing."""

@@ -42,6 +42,7 @@ class MetricsPublisher:
         self._site = site
         self._daemon = daemon
         self._stale_s = stale_s
+        self._on_seen = daemon.publish_lag("metrics")
         self._text = BatchText(site)
         self._devices: dict[str, _Device] = {}
         self._status: tuple[float, Block] | None = None
@@ -58,6 +59,8 @@ class MetricsPublisher:
         block = self._text.render(batch)
         block.update(device_block(where, up=up, last_success=last_success))
         self._devices[batch.device] = _Device(time.monotonic(), zone, where, last_success, block)
+        if up:
+            self._on_seen(batch.at.mono_ns)
 
     def offer_status(self, status: Mapping[str, Any]) -> None:
         """Render the loop's status."""

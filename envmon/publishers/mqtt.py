@@ -5,6 +5,8 @@ Rules
   - State is kept here, not messages: a topic waits at most once and its text is written when it is sent.
   - Every connection starts with ``online``, then the whole fresh picture; a broker that lost its store gets it back.
   - A state nobody renewed for ``EXPIRY_S`` is not sent again; a version 5 broker forgets it by itself.
+  - The lag of a state counts from the newest answer in it, once: what the broker had acknowledged before a
+    reconnection is not late because it is sent again.
   - The client id stays the same for the life of the process: a broker that wakes up ends our old connection, with
     whatever it still held, before it accepts the new one.
 
@@ -60,19 +62,21 @@ class MqttCounts:
 
 @dataclass(slots=True)
 class _Unit:
-    """The last poll of every device that serves one unit."""
+    """The last poll of every device that serves one unit; ``answered_ns`` is the newest answer in them, 0: none yet."""
 
     offered: float
     polls: dict[str, Poll] = field(default_factory=dict)
+    answered_ns: int = 0
+    shown_ns: int = 0  # the newest answer the broker has acknowledged
 
 
 class MqttPublisher:
-    """A ``Publisher``. ``on_lag`` is told, for every state, the seconds from its offer to the broker's answer."""
+    """A ``Publisher``. ``on_seen`` is told, for every state the broker acknowledged, when (ns) a device answered it."""
 
-    def __init__(self, settings: MqttSettings, site: str, on_lag: Callable[[float], None] = lambda _: None) -> None:
+    def __init__(self, settings: MqttSettings, site: str, on_seen: Callable[[int], None] = lambda _: None) -> None:
         self._settings = settings
         self._site = site
-        self._on_lag = on_lag
+        self._on_seen = on_seen
         self._counts = MqttCounts()
         self._outbox = Outbox(settings.queue)
         self._units: dict[str, _Unit] = {}
@@ -106,7 +110,9 @@ class MqttPublisher:
                 unit = self._units[part.topic] = _Unit(now)
             unit.offered = now
             unit.polls[batch.device] = Poll(batch.at.wall, readings, part)
-            self._outbox.offer(part.topic, now)
+            if not batch.error:
+                unit.answered_ns = batch.at.mono_ns
+            self._outbox.offer(part.topic, unit.answered_ns)
         self._wake.set()
 
     def _parts(self, device: str, sheet: Sheet) -> tuple[Part, ...]:
@@ -122,7 +128,7 @@ class MqttPublisher:
         if key == self._loop_key and now - self._loop_offered < REFRESH_S:
             return
         self._loop, self._loop_key, self._loop_offered = loop_document(status), key, now
-        self._outbox.offer(self._loop_topic, now)
+        self._outbox.offer(self._loop_topic)
         self._wake.set()
 
     async def run(self) -> None:
@@ -160,8 +166,8 @@ class MqttPublisher:
         self._counts.failure = ""
         oldest = time.monotonic() - EXPIRY_S
         self._units = {topic: unit for topic, unit in self._units.items() if unit.offered > oldest}
-        loop = [(self._loop_topic, self._loop_offered)] if self._loop_offered > oldest and self._loop else []
-        self._outbox.restart([*loop, *((topic, unit.offered) for topic, unit in self._units.items())])
+        loop = [(self._loop_topic, 0)] if self._loop_offered > oldest and self._loop else []
+        self._outbox.restart([*loop, *((topic, unit.answered_ns) for topic, unit in self._units.items())])
         self._say(link, "online", "")
 
     def _say(self, link: Link, state: str, reason: str) -> None:
@@ -184,7 +190,7 @@ class MqttPublisher:
         return encode(self._loop) if topic == self._loop_topic else unit_document(self._units[topic].polls.values())
 
     def _note_answer(self, topic: str, refusal: str) -> None:
-        offered = self._outbox.settle(topic)
+        answered_ns = self._outbox.settle(topic)
         self._attempt = 0
         if refusal:
             self._counts.refused += 1
@@ -194,8 +200,9 @@ class MqttPublisher:
         else:
             self._counts.sent += 1
             self._refused_topics.discard(topic)
-            if offered is not None:
-                self._on_lag(time.monotonic() - offered)
+            if answered_ns and answered_ns != self._units[topic].shown_ns:
+                self._units[topic].shown_ns = answered_ns
+                self._on_seen(answered_ns)
         self._wake.set()
 
     def _note_loss(self, error: Exception) -> None:

@@ -80,6 +80,7 @@ class Daemon(Generic[W]):
         self._probes = [
             ProbeWatch(to, frame.probes[to.edge], clock, self._engine.post, frame.probe_s) for to in frame.targets
         ]
+        self._proofs = [ProofWatch(of, source, clock, self._engine.post, every) for of, source, every in frame.proofs]
         self._desk = OrderDesk(frame.socket, self.order, self.told, self.counters, frame.people)
         self._conditions = Conditions(self._page, lambda: str(self._engine.status().get("site", "")))
         self._audit = Audit(frame.verify, self._audited)
@@ -173,9 +174,8 @@ class Daemon(Generic[W]):
         for probe in self._probes:
             to = probe.target
             self._tasks.start(f"probe:{to.route}:{to.edge}:{to.target}", probe.run)
-        for of, evidence, interval_s in self._frame.proofs:
-            watch = ProofWatch(of, evidence, self._clock, self._engine.post, interval_s)
-            self._tasks.start(f"proof:{':'.join(of)}", watch.run)
+        for proof in self._proofs:
+            self._tasks.start(f"proof:{proof.route}:{proof.item}", proof.run)
         self._start_polling()
         for name, run in self._frame.services.items():
             self._tasks.start(name, run)
@@ -322,6 +322,9 @@ class Daemon(Generic[W]):
                 for probe in self._probes:
                     if probe.target.route == route:
                         probe.look()
+                for proof in self._proofs:
+                    if proof.route == route:
+                        proof.look()
 
     def _reported(self, report: EffectReport) -> None:
         """Post a write's result, and look at the edge now: the proof of a move should not wait for the next beat."""

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 EDGE_S = 2.0
 PROBE_S = 20.0
 LEASE_S = 1.0
+PROOF_GAP_S = 60.0  # a proof may be a call, or a program that places one: a storm asks for it no oftener
 PATIENCE_S = 15.0  # real seconds; every adapter's own deadline is far below
 
 
@@ -206,30 +207,37 @@ class ProofWatch:
         post: Callable[[ReadinessReport], None],
         interval_s: float,
     ) -> None:
-        self._route, self._item = of
+        self.route, self.item = of
         self._evidence = evidence
         self._clock = clock
         self._post = post
-        self._interval_s = interval_s
+        self._beat = Nudged(clock, interval_s)
+        self._asked_s = clock.now()
         self._error = ""
+
+    def look(self) -> None:
+        """Ask now, unless it was asked within the last ``PROOF_GAP_S``: a decision or a storm wants to know."""
+        if self._clock.now() - self._asked_s >= PROOF_GAP_S:
+            self._beat.nudge()
 
     async def run(self) -> None:
         """Ask until cancelled."""
         while True:
             at = self._clock.stamp()
+            self._asked_s = self._clock.now()
             error = ""
             try:
                 found = await self._evidence.look()
             except EvidenceError as fault:
                 error = str(fault)
-                self._post(ReadinessReport(at, self._route, self._item, passed=False, why="", error=error))
+                self._post(ReadinessReport(at, self.route, self.item, passed=False, why="", error=error))
             else:
                 if found is not None:
-                    self._post(ReadinessReport(at, self._route, self._item, found.passed, found.why, found.value))
+                    self._post(ReadinessReport(at, self.route, self.item, found.passed, found.why, found.value))
             if error != self._error and error:
-                log.warning("%s of route %s: %s", self._item, self._route, error)
+                log.warning("%s of route %s: %s", self.item, self.route, error)
             self._error = error
-            await self._clock.sleep(self._interval_s)
+            await self._beat.wait()
 
 
 class LeaseKeeper:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -23,13 +24,16 @@ import dns.message
 import dns.query
 import dns.tsigkeyring
 import dns.update
+import yaml
 from aiohttp import web
 
 from envmon.actuators.contract import EdgeError, Fenced
 from envmon.actuators.dispatcher import DispatcherEdge
 from envmon.actuators.simulated import SimulatedEdge
+from envmon.config.compile_levers import rest_of
 from envmon.config.edge_settings import DispatcherSettings, DispatcherTargets, DnsRecord, DnsSettings, EdgeSettings
 from envmon.config.secret import Secret
+from envmon.config.shape_rest import RestEntry
 from tests.ports import HOST, free_port, free_ports
 from tests.telephony.rig import SHIPPED, until
 
@@ -316,3 +320,88 @@ class Program:
         return EdgeSettings(
             "edge0", "command", "elsewhere", "", HOST, 5060, None, argv=argv or (str(self._script),), **changes
         )
+
+
+CARRIERS = Path(__file__).parents[2] / "config" / "carriers"
+
+
+class Carrier:
+    """A carrier's own API, as ``config/carriers/NAME`` describes it; it knows nothing of envmon."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.name = name
+        self.directory = directory
+        (directory / "carrier-key").write_text("carrier-key\n")
+        self.port = free_port()
+        self.silent = False
+        self.settles_after = 0  # reads that still show what was before
+        self.answer: tuple[int, Any] | None = None
+        self.writes: list[Any] = []
+        self.held: dict[str, dict[str, Any]] = {route: self._new() for route in ROUTES}
+        self._before: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._runner = web.AppRunner(web.Application(), access_log=None, shutdown_timeout=0.5)
+
+    async def __aenter__(self) -> Self:
+        self._runner.app.router.add_route("*", "/{path:.*}", self._answer)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, HOST, self.port).start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._runner.cleanup()
+
+    def settings(self, **changes: Any) -> EdgeSettings:
+        """The shipped template, its route's URL here, for both routes."""
+        entry = RestEntry.model_validate(
+            yaml.safe_load((CARRIERS / f"{self.name}.yaml").read_text())["edges"]["carrier"]["rest"]
+        )
+        [known] = entry.routes.values()
+        routes = {route: known.model_copy(update={"url": f"http://{HOST}:{self.port}/{route}"}) for route in ROUTES}
+        rest = rest_of(entry.model_copy(update={"routes": routes}), self.directory / "edge.epochs")
+        token = changes.pop("token", Secret(f"file:{self.directory}/carrier-key"))
+        return EdgeSettings("edge0", "rest", "elsewhere", "", HOST, 5060, token, rest=rest, **changes)
+
+    def _new(self) -> dict[str, Any]:
+        if self.name == "percent-api":
+            return {"active": True, "distribution": {"backup": 0, "primary": 100}}
+        return {"priority": 10, "weight": 10, "enabled": True}
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if self.silent:
+            await asyncio.sleep(30)
+        if self.answer is not None:
+            return web.json_response(self.answer[1], status=self.answer[0])
+        route = request.path.strip("/")
+        if not self._logged_in(request):
+            return web.json_response({"error": "who is that?"}, status=401)
+        if route not in self.held:
+            return web.json_response({}, status=404)
+        if request.method != "GET":
+            before = self.held[route]
+            self.held[route] = await self._obey(before, request)
+            self._before[route] = (self.settles_after, before)
+        left, before = self._before.get(route, (0, {}))
+        self._before[route] = (left - 1, before)
+        return web.json_response(before if left > 0 else self.held[route])
+
+    def _logged_in(self, request: web.Request) -> bool:
+        told = request.headers.get("Authorization", "")
+        if self.name == "percent-api":
+            return told == "Bearer carrier-key"
+        return told == f"Basic {b64encode(b'SK' + 32 * b'x' + b':carrier-key').decode()}"
+
+    async def _obey(self, held: dict[str, Any], request: web.Request) -> dict[str, Any]:
+        """Do what the API's document says; a field it does not know is a fault of the template."""
+        if self.name == "percent-api":
+            told = await request.json()
+            assert (request.method, request.content_type) == ("PUT", "application/json")
+            assert set(told) == {"distribution", "note"}
+            assert set(told["distribution"]) == {"backup", "primary"}
+            assert sum(told["distribution"].values()) == 100
+            self.writes.append(told)
+            return {**held, **told}
+        form = dict(await request.post())
+        assert (request.method, request.content_type) == ("POST", "application/x-www-form-urlencoded")
+        assert set(form) == {"Priority"}
+        self.writes.append(form)
+        return {**held, "priority": int(str(form["Priority"]))}

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from envmon.actuators.contract import Actuator, EdgeError, Fenced
 from envmon.actuators.simulated import SimulatedEdge
 from envmon.config.edge_settings import EdgeSettings
 from envmon.model.event import EdgeStatus
-from tests.actuators.levers import ROUTES, Bind, Dispatcher, Program, Receiver
+from tests.actuators.levers import ROUTES, Bind, Carrier, Dispatcher, Program, Receiver
 from tests.telephony.rig import Rig
 
 
@@ -110,6 +111,17 @@ async def webhook(place: Path, deadline_s: float) -> AsyncIterator[Subject]:
 
 
 @asynccontextmanager
+async def carrier(name: str, place: Path, deadline_s: float) -> AsyncIterator[Subject]:
+    """One with a percentage, and one whose template names two positions."""
+    async with Carrier(place, name) as api, ACTUATORS["rest"](api.settings(deadline_s=deadline_s)) as edge:
+
+        def silence() -> None:
+            api.silent = True
+
+        yield Subject(edge, silence, halves=name == "percent-api")
+
+
+@asynccontextmanager
 async def command(place: Path, deadline_s: float) -> AsyncIterator[Subject]:
     program = Program(place)
     async with ACTUATORS["command"](program.settings(deadline_s=deadline_s)) as edge:
@@ -122,6 +134,8 @@ SUBJECTS = {
     "dispatcher": dispatcher,
     "dns": dns,
     "webhook": webhook,
+    "rest percent-api": partial(carrier, "percent-api"),
+    "rest twilio-origination": partial(carrier, "twilio-origination"),
     "command": command,
 }
 
@@ -146,7 +160,7 @@ async def counting(request: pytest.FixtureRequest, tmp_path: Path, deadline_s: f
 
 
 def test_every_kind_of_the_product_is_tested() -> None:
-    assert set(SUBJECTS) == set(ACTUATORS)
+    assert {name.split()[0] for name in SUBJECTS} == set(ACTUATORS)
 
 
 async def test_a_new_edge_is_at_home(subject: Subject) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from config_samples import SOUND, changed, loaded
+from config_samples import SOUND, changed, faults_of, loaded
 
 from envmon.actuators import ACTUATORS
 from envmon.config.edge_settings import DispatcherSettings, DispatcherTargets, DnsRecord, DnsSettings
@@ -70,6 +70,92 @@ def test_a_dispatcher_edge_reaches_the_settings(tmp_path):
     assert found.dispatcher == DispatcherSettings(targets, Path("/var/lib/envmon/edge-edge_1.epochs"))
 
 
+CARRIERS = sorted((Path(__file__).parents[2] / "config" / "carriers").glob("*.yaml"))
+
+
+def carrier(name: str = "percent-api", *changes: tuple[str, str]) -> str:
+    """The edge of a shipped template, as the sound site's only edge."""
+    text = next(file for file in CARRIERS if file.stem == name).read_text().split("  carrier:\n")[1]
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return changed((EDGE_TOKEN, text))
+
+
+@pytest.mark.parametrize("file", CARRIERS, ids=lambda file: file.stem)
+def test_every_shipped_template_of_a_carrier_is_sound(file, tmp_path):
+    settings = loaded(tmp_path, carrier(file.stem))
+    (found,) = settings.edges
+    assert (found.kind, [route.route for route in found.rest.routes]) == ("rest", ["outbound"])
+    assert found.rest.memory == Path("/var/lib/envmon/edge-edge_1.epochs")
+    (route,) = settings.policy.routes
+    assert route.stages == ((100,) if found.rest.routes[0].all_or_nothing else (10, 50, 100))
+
+
+def test_a_template_reaches_the_settings(tmp_path):
+    (found,) = loaded(tmp_path, carrier("twilio-origination")).edges
+    (route,) = found.rest.routes
+    assert (found.rest.username, found.rest.header) == ("SK" + 32 * "x", "")
+    assert (route.method, route.form, route.fields, route.read) == (
+        "POST",
+        True,
+        (("Priority", "{value}"),),
+        "/priority",
+    )
+    assert (route.primary, route.backup, route.expect) == (10, 30, (("/enabled", True),))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("https://api", "http://api"), "sends the credential in clear: write https:"),
+        (('"{remainder}"', '"{rest}"'), "there is no placeholder {rest}; there are {value}, {percent}, {remainder}, "),
+        (("read: /distribution/backup", "read: distribution"), "must be a JSON pointer such as /data/percent"),
+        (("{/active: true}", "{active: true}"), "must be a JSON pointer such as /data/percent"),
+        (("{/active: true}", "{/active: [1]}"), "must be a text, a whole number, or true or false"),
+        (("{/active: true}", "{/active: 0.5}"), "must be a text, a whole number, or true or false"),
+        (("# header: X-Api-Key ", "username: 'a:b' #"), "must be plain ASCII without spaces"),
+        (
+            ("read: /distribution/backup", "read: /a\n          primary: 1"),
+            "is missing: primary and backup go together",
+        ),
+        (
+            ("read: /distribution/backup", "read: /a\n          primary: 1\n          backup: 1"),
+            "is the same as primary; nothing would move",
+        ),
+        (("body: json", "body: form"), "a form has plain names; JSON pointers belong to body: json"),
+        (("/distribution/primary:", "/distribution:"), "one of them lies within another; give each its own place"),
+        (("# header: X-Api-Key ", "header: X-Api-Key\n      username: ann #"), "and username are two ways to log in"),
+        (("method: PUT", "method: DELETE"), "must be PUT, POST or PATCH"),
+    ],
+)
+def test_a_template_that_cannot_work_is_refused(change, words, tmp_path):
+    told = [fault.text for fault in faults_of(tmp_path, carrier("percent-api", change))]
+    assert len(told) == 1
+    assert words in told[0]
+
+
+def test_a_template_is_for_the_routes_that_name_its_edge(tmp_path):
+    told = [
+        fault.text for fault in faults_of(tmp_path, carrier("percent-api", ("        outbound:", "        inbound:")))
+    ]
+    assert told == [
+        "route outbound names this edge; say here what carries it",
+        "no route is called inbound; did you mean outbound?",
+    ]
+
+
+def test_a_template_that_moves_nothing_is_refused(tmp_path):
+    text = carrier("twilio-origination", ('"{value}"', '"20"'))
+    (fault,) = faults_of(tmp_path, text)
+    assert fault.text == "hold none of {value}, {percent} and {remainder}; nothing would move"
+
+
+def test_a_carrier_keeps_no_epoch_so_there_is_no_standby_beside_it(tmp_path):
+    (fault,) = faults_of(tmp_path, carrier() + ETCD.replace("ZONE", "outside"))
+    assert "rest cannot refuse the orders of a daemon that has lost the lease" in fault.text
+
+
 def test_a_command_reaches_the_settings_as_it_is(tmp_path):
     edge = "    kind: command\n    zone: noc_room\n    sip: 192.0.2.20\n    command: [/bin/move, '$(id)', 'a b']\n"
     (found,) = loaded(tmp_path, changed((EDGE_TOKEN, edge))).edges
@@ -128,7 +214,7 @@ def test_the_lease_of_the_document_is_sound(tmp_path):
 def test_the_document_tells_every_kind():
     told = DOCUMENT.read_text()
     assert [kind for kind in ACTUATORS if f"`{kind}`" not in told and kind != "simulated"] == []
-    assert len([each for each in BLOCKS if each.startswith("edges:")]) == 3
+    assert len([each for each in BLOCKS if each.startswith("edges:")]) == 4
 
 
 def test_a_hold_ends_when_the_file_says(tmp_path):

@@ -46,7 +46,7 @@ def test_who_is_asked_about_an_item(tmp_path):
         "backup_cooling: {mqtt: {host: b.example, tls: {ca: /ca}, username: u, password: credential:p, topic: a/b}}\n"
         f"carrier_trunk: {{sip: sbc.carrier.example, probe: {SECURE}}}\n"
         "canary: {sip: 192.0.2.20, call: '12145550199', command: [/bin/recorded], deadline: 9s}\n"
-        "list_parity: {mqtt: {host: b.example, topic: c, version: '3.1.1'}, ours: /ours, deadline: 3s}\n",
+        "list_parity: {mqtt: {host: b.example, topic: c, version: '3.1.1'}, ours: /ours, oldest: 2h, deadline: 3s}\n",
     )
     secure = MqttSettings(
         "b.example", 8883, "", username="u", password=Secret("credential:p"), tls_ca=Path("/ca"), tls=True
@@ -59,10 +59,18 @@ def test_who_is_asked_about_an_item(tmp_path):
             sip=SipAsked("192.0.2.20", 5060, SipSettings(), "12145550199"),
         ),
         ProofSettings(
-            "outbound", "list_parity", ours=Path("/ours"), deadline_s=3.0, topic="c",
+            "outbound", "list_parity", ours=Path("/ours"), oldest_s=7_200.0, deadline_s=3.0, topic="c",
             broker=MqttSettings("b.example", 1883, "", version="3.1.1"),
         ),
     )  # fmt: skip
+
+
+def test_the_age_of_a_list_belongs_to_our_own_digest_of_it(tmp_path):
+    text = changed((ROUTE, f"{ROUTE}    proofs:\n      list_parity: {{url: 'http://127.0.0.1/', oldest: 2h}}\n"))
+    (fault,) = faults_of(tmp_path, text)
+    assert fault.text == "belongs to ours, which names the digest it is about; leave it out"
+    (fault,) = faults_of(tmp_path, text.replace("oldest: 2h", "ours: /ours, oldest: 10s"))
+    assert fault.text == "must be from 1min to 8760h"
 
 
 def test_the_items_of_the_example_are_sound(tmp_path):

@@ -43,6 +43,18 @@ def test_the_more_specific_wins_and_says_why() -> None:
     assert matches[1].reasons == ("1.3.6.1.2.1.33.1.4.1.0 answers",)
 
 
+def test_a_pcoweb_card_is_its_program_where_that_is_known_and_a_pco_otherwise() -> None:
+    carel = "1.3.6.1.4.1.9839"
+    link, program = f"{carel}.2.0.10.1.0", [f"{carel}.2.1.{last}" for last in ("2.1.0", "2.3.0", "2.24.0", "1.51.0")]
+    assert first(facts(carel, "pCOWeb", link, *program)) == "carel-uniflair"
+    assert first(facts(carel, "pCOWeb", link)) == "carel-pco"
+    assert first(facts(carel, "pCOWeb")) == ""
+
+
+def test_an_apc_transfer_switch_is_no_ups() -> None:
+    assert first(facts("1.3.6.1.4.1.318.1.3.11", "", "1.3.6.1.4.1.318.1.1.8.5.1.2.0")) == "apc-ats"
+
+
 def test_a_prefix_ends_at_a_dot() -> None:
     row = "1.3.6.1.4.1.21796.4.1.3.1.5.1"
     assert first(facts("1.3.6.1.4.1.21796.4.1", "", row)) == "hwg-ste"

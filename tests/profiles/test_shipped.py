@@ -7,7 +7,7 @@ from importlib.resources import files
 import pytest
 
 from envmon.model.reading import Role, Severity, UnitState
-from envmon.profiles.loader import load_builtin
+from envmon.profiles.loader import load_builtin, load_text
 from envmon.profiles.registers import registers_value
 from envmon.profiles.schema import Evidence, Oid, Order, Profile, Protocol, Register, RegisterType
 
@@ -120,7 +120,7 @@ def test_the_library_holds_every_family_of_cooling_power_and_sensors() -> None:
         avtech-roomalert-3e avtech-roomalert-4e avtech-roomalert-12e
         hwg-poseidon hwg-ste hwg-ste2 hwg-wld sensatronics-it serverscheck-sensorgateway nti-enviromux-micro gude-esb
         raritan-px2 sentry4-pdu socomec-netvision eaton-mge-ups eaton-powerware rfc1628-ups entity-sensor comet-t-modbus
-        comet-p-modbus template-modbus
+        comet-p-modbus template-modbus apc-ats carel-pco
     """
     assert set(families.split()) - set(PROFILES) == set()
 
@@ -163,3 +163,14 @@ def test_snmp_points_are_whole_oids() -> None:
         for point in profile.points:
             if isinstance(point.address, Oid):
                 assert re.fullmatch(r"1\.3\.6\.1(\.\d+)+", point.address.oid)
+
+
+def test_the_carel_profile_is_included_as_its_comment_says() -> None:
+    text = (files("envmon.profiles") / "carel-pco.yaml").read_text("utf-8")
+    shown = [line[4:] for line in text.splitlines() if line.startswith("#   ")]
+    head = "profile: mine\nvendor: Acme\nkind: cooling_unit\nprotocol: snmp\nevidence: excerpt\n"
+    source = 'sources: [{document: "its list", revision: "1", where: "page 2"}]\n'
+    mine = load_text(head + source + "\n".join(shown) + "\n", "mine.yaml")
+    assert {point.name for point in mine.points} == {
+        "return_air_temp", "controller_link", "link_attempts", "agent_release",
+    }  # fmt: skip

@@ -255,7 +255,6 @@ def test_mqtt_and_daemon_counters() -> None:
     daemon.watch_pages(lambda: {"depth": {"duty": 3}, "failures": {"duty": 1}})
     daemon.watch_journal(lambda: {"seq": 12, "head": {"ab12": 12}})
     daemon.watch_runtime(lambda: {"late_polls": {"card_1": 4}, "journal_failing": True, "unheard_of": 1})
-    daemon.publish_lag.observe(0.02)
     samples = page(metrics)
     for name, value in {
         "envmon_mqtt_connected": 1.0,
@@ -269,9 +268,20 @@ def test_mqtt_and_daemon_counters() -> None:
         "envmon_journal_head": 12.0,
         "envmon_page_queue_depth": 3.0,
         "envmon_page_failures_total": 1.0,
-        "envmon_mqtt_publish_lag_seconds_count": 1.0,
     }.items():
         assert [sample for _, sample in samples[name]] == [value], name
+
+
+def test_publish_lag_runs_from_the_devices_answer_to_each_place_it_can_be_seen() -> None:
+    daemon = DaemonMetrics("0.1.0", lambda: 10_000_000_000)
+    metrics = MetricsPublisher("dallas", daemon)
+    answered = batch(*unit_readings())
+    metrics.offer_batch(dataclasses.replace(answered, at=dataclasses.replace(answered.at, mono_ns=9_900_000_000)))
+    metrics.offer_batch(batch(device="crac_4_card", error="no answer"))  # nobody answered: nothing to be late with
+    daemon.publish_lag("mqtt")(7_000_000_000)
+    samples = page(metrics)
+    assert set_of(samples["envmon_publish_lag_seconds_count"], "to") == {"metrics": 1.0, "mqtt": 1.0}
+    assert set_of(samples["envmon_publish_lag_seconds_sum"], "to") == pytest.approx({"metrics": 0.1, "mqtt": 3.0})
 
 
 def test_every_counter_of_the_runtime_has_a_name() -> None:

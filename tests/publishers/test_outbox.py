@@ -8,18 +8,18 @@ from envmon.publishers.outbox import Outbox
 
 def test_newest_wins_and_keeps_its_place() -> None:
     outbox = Outbox(10)
-    outbox.offer("a", 1.0)
-    outbox.offer("b", 2.0)
-    outbox.offer("a", 3.0)
+    outbox.offer("a", 1)
+    outbox.offer("b", 2)
+    outbox.offer("a", 3)
     assert [outbox.take(), outbox.take(), outbox.take()] == ["a", "b", None]
-    assert (outbox.settle("a"), outbox.settle("b"), outbox.replaced) == (3.0, 2.0, 1)
+    assert (outbox.settle("a"), outbox.settle("b"), outbox.replaced) == (3, 2, 1)
 
 
 def test_one_in_flight_per_topic() -> None:
     outbox = Outbox(10)
-    outbox.offer("a", 1.0)
+    outbox.offer("a", 1)
     assert outbox.take() == "a"
-    outbox.offer("a", 2.0)
+    outbox.offer("a", 2)
     assert outbox.take() is None, "the newer state waits for the answer to the older"
     outbox.settle("a")
     assert outbox.take() == "a"
@@ -28,15 +28,15 @@ def test_one_in_flight_per_topic() -> None:
 def test_the_longest_waiting_goes_first_when_full() -> None:
     outbox = Outbox(2)
     for topic in "abc":
-        outbox.offer(topic, 0.0)
+        outbox.offer(topic)
     assert [outbox.take(), outbox.take(), outbox.dropped] == ["b", "c", 1]
 
 
 def test_restart_forgets_what_was_in_flight() -> None:
     outbox = Outbox(10)
-    outbox.offer("a", 1.0)
+    outbox.offer("a", 1)
     outbox.take()
-    outbox.restart([("b", 2.0), ("a", 1.0)])
+    outbox.restart([("b", 2), ("a", 1)])
     assert (outbox.in_flight, len(outbox)) == (0, 2)
     assert [outbox.take(), outbox.take()] == ["b", "a"]
 
@@ -49,7 +49,7 @@ def test_nothing_is_lost_uncounted(steps: list[tuple[str, int]], limit: int) -> 
     for step, number in steps:
         match step:
             case "o":
-                outbox.offer(f"t{number}", 0.0)
+                outbox.offer(f"t{number}")
                 offered += 1
             case "t":
                 if topic := outbox.take():

@@ -16,14 +16,17 @@ from typing import Any
 import pytest
 from runtime_rig import CountingProbe, Listener, MemoryLease, Pages, SlowEdge, UdpDevice, UdpDriver, point, until
 
+from envmon.config.settings import ProofSettings
 from envmon.core.advance import advance
 from envmon.core.snapshot import dump
 from envmon.core.status import status
 from envmon.core.world import World, initial
 from envmon.journal.record import Entry
 from envmon.journal.store import Journal
-from envmon.model.event import EdgeReport, Event, Target
-from envmon.model.policy import Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
+from envmon.model.event import EdgeReport, Event, ReadinessReport, Target, WeatherReport
+from envmon.model.policy import FeedPolicy, Limits, Policy, RoutePolicy, UnitPolicy, ZonePolicy
+from envmon.model.weather import WeatherWarning
+from envmon.probes.evidence import Evidence
 from envmon.runtime.ask import ask
 from envmon.runtime.clock import ScaledClock
 from envmon.runtime.daemon import Daemon
@@ -38,7 +41,7 @@ from envmon.runtime.watch import ProbeTarget
 ZONE = ZonePolicy("hall_a", True, 30.0, Limits(), (UnitPolicy("crac_1", 36.0),), 1)
 BACKUP = dataclasses.replace(ZONE, id="hall_b", here=False)
 ROUTE = RoutePolicy("outbound", ("edge_1",), ("hall_a",), ("hall_b",))
-POLICY = Policy("dallas", (ZONE, BACKUP), (ROUTE,), ("crac_1",), start_automatic=True)
+POLICY = Policy("dallas", (ZONE, BACKUP), (ROUTE,), ("crac_1",), start_automatic=True, feeds=(FeedPolicy("nws", 1e6),))
 MIND = Mind(advance, dump, status)
 
 
@@ -77,6 +80,7 @@ class Site:
     listener: Listener = field(default_factory=Listener)
     events: list[Event] = field(default_factory=list)
     reload: Callable[[], Parts] | None = None
+    proofs: tuple[tuple[tuple[str, str], Evidence, float], ...] = ()
     in_force: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -92,6 +96,7 @@ class Site:
             self.path / "socket",
             "0.1.0",
             recorded=lambda event, _: self.events.append(event),
+            proofs=self.proofs,
         )
         notifier = Notifier(str(self.path / "notify"), self.watchdog_s)
         parts = self.parts("crac_1")
@@ -292,3 +297,19 @@ async def test_a_second_daemon_on_the_socket_does_not_start(tmp_path: Path) -> N
         with pytest.raises(DeskError, match="another envmon answers"):
             await other.run()
         assert (await made.ask("status"))["ok"]
+
+
+async def test_a_storm_asks_for_every_proof_of_the_backup_now_and_again(tmp_path: Path) -> None:
+    argv = ("/bin/echo", '{"pass": true, "why": "out over the carrier"}')
+    trunk = Evidence(ProofSettings("outbound", "carrier_trunk", argv=argv, deadline_s=20.0))
+    proofs = ((("outbound", "carrier_trunk"), trunk, 1e6),)
+    async with site(tmp_path, proofs=proofs, clock=ScaledClock(60.0, 1_700_000_000.0)) as (made, _):
+
+        def asked() -> list[int]:
+            return [event.at.mono_ns for event in made.events if isinstance(event, ReadinessReport)]
+
+        await until(asked, "the first time")
+        at = made.clock.stamp()
+        warning = WeatherWarning("w1", "Tornado Warning", "extreme", at.wall - 60.0, at.wall + 36_000.0, "a test")
+        made.daemon.post(WeatherReport(at, "nws", (warning,)))
+        await until(lambda: len(asked()) >= 3, "twice more, though its turn comes in days")

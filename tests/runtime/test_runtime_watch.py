@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
 from pathlib import Path
 
 from runtime_rig import CountingProbe, MemoryLease, SlowEdge, until
@@ -13,7 +14,7 @@ from envmon.model.event import Bequest, EdgeReport, EdgeStatus, LeaseReport, Pro
 from envmon.probes.contract import ProbeResult, Sign
 from envmon.probes.evidence import Evidence
 from envmon.runtime.clock import ScaledClock, SystemClock
-from envmon.runtime.watch import EdgeWatch, LeaseKeeper, ProbeTarget, ProbeWatch, ProofWatch, sign_of_life
+from envmon.runtime.watch import PROOF_GAP_S, EdgeWatch, LeaseKeeper, ProbeTarget, ProbeWatch, ProofWatch, sign_of_life
 
 TARGET = ProbeTarget("outbound", "edge_1", Target.PRIMARY, "127.0.0.1", 5060, "probe")
 
@@ -205,3 +206,20 @@ async def test_an_item_that_cannot_be_asked_is_reported_with_the_reason_and_aske
     assert (reports[0].route, reports[0].item, reports[0].passed) == ("outbound", "replication_age", False)
     assert reports[0].error == "it ended with 1"
     assert (reports[-1].passed, reports[-1].why) == (True, "4 s behind")
+
+
+async def test_a_proof_is_asked_out_of_turn_but_not_oftener_than_its_gap(tmp_path: Path) -> None:
+    told, reports = tmp_path / "told.json", list[ReadinessReport]()
+    told.write_text('{"pass": true, "why": "recorded nowhere"}')
+    evidence = Evidence(ProofSettings("outbound", "canary", argv=("/bin/cat", str(told)), deadline_s=20.0))
+    clock = ScaledClock(200.0, 0.0)
+    watch = ProofWatch(("outbound", "canary"), evidence, clock, reports.append, 1e6)
+    async with running(watch.run):
+
+        def asked_often() -> bool:
+            watch.look()
+            return len(reports) >= 4
+
+        await until(asked_often, "asked again and again, though its turn comes in a week")
+    apart = [(later.at.mono_ns - earlier.at.mono_ns) / 1e9 for earlier, later in pairwise(reports)]
+    assert all(seconds >= PROOF_GAP_S for seconds in apart), apart
