@@ -76,7 +76,8 @@ def _references(properties: dict[str, Any]) -> Iterator[tuple[str, str]]:
     given = properties.get("references")
     for each in given if isinstance(given, list) else ():
         if isinstance(each, dict) and isinstance(each.get("identifier"), str):
-            yield str(each.get("sender", "")), each["identifier"]
+            sender = each.get("sender")
+            yield sender if isinstance(sender, str) else "", each["identifier"]
 
 
 def _codes(properties: dict[str, Any]) -> frozenset[str]:
@@ -84,7 +85,7 @@ def _codes(properties: dict[str, Any]) -> frozenset[str]:
     lists = list(geocode.values()) if isinstance(geocode, dict) else []
     zones = properties.get("affectedZones")
     tails = [zone.rsplit("/", 1)[-1] for zone in zones if isinstance(zone, str)] if isinstance(zones, list) else []
-    return frozenset([*tails, *(code for some in lists if isinstance(some, list) for code in some if code)])
+    return frozenset([*tails, *(code for some in lists if isinstance(some, list) for code in some if isinstance(code, str))])
 
 
 def _polygons(geometry: Any, where: str) -> Iterator[tuple[tuple[float, float], ...]]:
@@ -99,5 +100,5 @@ def _polygons(geometry: Any, where: str) -> Iterator[tuple[tuple[float, float], 
                 yield from (tuple((float(at[1]), float(at[0])) for at in rings[0]) for rings in polygons)
             case _:
                 raise MessageError(f"{where}.geometry is neither a Polygon nor a MultiPolygon")
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
         raise MessageError(f"{where}.geometry cannot be read") from None
