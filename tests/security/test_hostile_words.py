@@ -333,3 +333,18 @@ def test_a_memory_that_somebody_wrote_into_etcd_stops_nobody(data: st.DataObject
     ):
         world = told(world, event)
     told(world, LeaseReport(later(world), held=True, epoch=9, detail="", former=8))
+
+
+def test_what_two_hundred_refused_orders_said_still_fits_under_the_lease() -> None:
+    """Each is remembered and paged for an hour; a memory that is too large cannot be kept, and withholds moves."""
+    world = room().world
+    for number in range(200):
+        asked = parse(json.dumps({"command": "hold", "reason": "🧊" * 400}, ensure_ascii=False).encode())
+        assert asked.command is not None
+        made = replace(
+            order_of(asked.command, asked, Asking("eve" * 30, "eve", Access.VIEWER)), id=f"{number:032d}"[::-1]
+        )
+        world = advance(world, OrderReceived(later(world), made)).world
+    assert len(world.notices) >= 200
+    kept = will(world)
+    assert kept is not None and len(kept.text.encode()) < LIMIT
