@@ -33,6 +33,7 @@ _REFUSALS = {
     403: "it takes no orders from our address, or not this method (403)",
     404: "there is no JSON-RPC at this URL (404)",
 }
+_LATEST = 253_402_300_800  # the year 10000: a calendar ends there
 _QUARTER_S = 900  # time zones differ by quarters of an hour
 
 
@@ -133,7 +134,7 @@ class DispatcherEdge:
                 for record in told["RECORDS"]
                 for each in record["SET"]["TARGETS"]
             }
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
             raise self._voice.error("its answer to dispatcher.list is not Kamailio's") from None
 
     async def _life(self) -> int:
@@ -142,9 +143,12 @@ class DispatcherEdge:
         try:
             start = calendar.timegm(time.strptime(told["up_since"], "%a %b %d %H:%M:%S %Y"))
             ahead = start - (time.time() - int(told["uptime"]))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise self._voice.error("its answer to core.uptime is not Kamailio's") from None
-        return start - round(ahead / _QUARTER_S) * _QUARTER_S
+        life = start - round(ahead / _QUARTER_S) * _QUARTER_S
+        if not 0 <= life < _LATEST:
+            raise self._voice.error(f"its answer to core.uptime would have it start at {life:.3g} s")
+        return life
 
     async def _call(self, method: str, params: list[Any]) -> Any:
         """Make one call (JSON-RPC 2.0); an error comes with status 500 and a body that says what it is."""

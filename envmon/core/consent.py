@@ -109,7 +109,7 @@ def state_of(world: World, policy: Policy) -> tuple[str, ...]:
 
 def fingerprint(state: tuple[str, ...]) -> str:
     """The SHA-256 of a state's lines, shortened to what people can compare."""
-    return sha256("\n".join(state).encode()).hexdigest()[:12]
+    return sha256("\n".join(state).encode("utf-8", "backslashreplace")).hexdigest()[:12]
 
 
 def pages(world: World, policy: Policy) -> list[Page]:

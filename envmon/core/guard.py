@@ -3,6 +3,9 @@
 Rules
   - Looser is what lets calls stay longer in a room that is being lost, or lets them move on less evidence or into a
     place less proven. Whatever disappears (a zone, a unit, an edge, a device) is looser too.
+  - What is added is looser where it vouches or acts: a unit is capacity that need not exist, a route is calls that
+    nobody let us move, and an edge can hold up every other. What must be good or proven besides (a zone, a backup's
+    zone, a proof), and a device, whose word is weighed against the others', is not.
   - While envmon may act, a looser policy takes force only by an order of two people; until then the old one rules.
   - So is whoever was paged and is not any more, or not as before, and whoever may give orders and might not before.
   - In observe nothing moves, so a policy may take any form: an engineer is writing it.
@@ -35,7 +38,9 @@ class Looser(StrEnum):
     GONE = "gone"  # something that was named is not any more
     CHANGED = "changed"  # something is not as it was, or not any more
     NEW = "new"  # something is named that was not
-    PARTS = "parts"  # has a table of its own
+    EITHER = "either"  # something is not named any more, or was not before
+    PARTS = "parts"  # has a table of its own; one that is gone is looser
+    CLOSED = "closed"  # the same, and one more is looser, too
     NEVER = "never"  # names it, or is judged elsewhere
 
 
@@ -45,10 +50,10 @@ GUARD_RULES: Mapping[str, str] = {
     ACCEPTED: "Accepted: the looser policy takes force.",
     NOTHING_WAITS: "Refused: no policy waits to be accepted.",
 }
-MORE, LESS, OTHER, GONE, CHANGED, NEW, PARTS, NEVER = Looser
+MORE, LESS, OTHER, GONE, CHANGED, NEW, EITHER, PARTS, CLOSED, NEVER = Looser
 TABLES: Mapping[type, Mapping[str, Looser]] = {
     Policy: {
-        "site": OTHER, "zones": PARTS, "routes": PARTS, "devices": GONE, "stale_s": MORE, "quorum_kinds": LESS,
+        "site": OTHER, "zones": PARTS, "routes": CLOSED, "devices": GONE, "stale_s": MORE, "quorum_kinds": LESS,
         "quorum_paths": LESS, "quorum_stands_s": MORE, "probe_stands_s": MORE, "edge_stands_s": MORE,
         "hold_s": MORE,
         "start_automatic": NEVER, "placement_faults": NEVER,  # M11 and M60 judge it
@@ -56,13 +61,13 @@ TABLES: Mapping[type, Mapping[str, Looser]] = {
         "pagers": CHANGED, "groups": NEW, "certified": NEW,
     },
     ZonePolicy: {
-        "id": NEVER, "here": OTHER, "it_load_kw": LESS, "limits": PARTS, "units": PARTS, "needed": LESS,
-        "heat_capacity": MORE, "slew": LESS, "restart_s": MORE, "min_inlets": LESS, "plant": PARTS,
+        "id": NEVER, "here": OTHER, "it_load_kw": LESS, "limits": PARTS, "units": CLOSED, "needed": LESS,
+        "heat_capacity": MORE, "slew": LESS, "restart_s": MORE, "min_inlets": LESS, "plant": CLOSED,
     },
     Limits: {"recommended": MORE, "allowable": MORE, "service": MORE, "deadband": LESS},
     UnitPolicy: {"id": NEVER, "sensible_kw": MORE, "chilled": OTHER, "restart_s": MORE},
     RoutePolicy: {
-        "id": NEVER, "edges": GONE, "zones": GONE, "backup_zones": GONE, "max_call_s": LESS, "verify_s": LESS,
+        "id": NEVER, "edges": EITHER, "zones": GONE, "backup_zones": GONE, "max_call_s": LESS, "verify_s": LESS,
         "margin_s": LESS, "soak_s": LESS, "proof_calls": LESS, "proofs": GONE, "proof_stands_s": MORE, "early_s": LESS,
         "stages": OTHER, "dwell_s": LESS, "drain_floor_s": LESS, "quiet": OTHER, "learns": OTHER,
         "capacity_margin": LESS,
@@ -130,14 +135,19 @@ def _looser(old: Any, new: Any, where: str) -> Iterator[str]:
                 yield f"{where}{name} {_say(before)} -> {_say(after)}"
             case Looser.OTHER if after != before:
                 yield f"{where}{name} {before} -> {after}"
-            case Looser.GONE:
+            case Looser.GONE | Looser.EITHER as way:
                 yield from (f"{where}{name}: {each} is gone" for each in before if each not in after)
+                if way is Looser.EITHER:
+                    yield from (f"{where}{name}: {each} is new" for each in after if each not in before)
             case Looser.CHANGED:
                 yield from (f"{where}{name}: {_first(each)} is gone or changed" for each in before if each not in after)
             case Looser.NEW:
                 yield from (f"{where}{name}: {each} is new" for each in after if each not in before)
-            case Looser.PARTS if isinstance(before, tuple):
+            case Looser.PARTS | Looser.CLOSED as way if isinstance(before, tuple):
                 yield from _parts(before, {each.id: each for each in after}, where, name)
+                if way is Looser.CLOSED:
+                    known = {each.id for each in before}
+                    yield from (f"{where}{name}: {_new(each)} is new" for each in after if each.id not in known)
             case Looser.PARTS:
                 yield from _looser(before, after, f"{where}{name}.")
             case _:
@@ -154,6 +164,10 @@ def _parts(before: tuple[Any, ...], after: Mapping[str, Any], where: str, name: 
 
 def _first(text: str) -> str:
     return text.partition(" ")[0]
+
+
+def _new(part: Any) -> str:
+    return f"{part.id} of {part.sensible_kw:g} kW" if isinstance(part, UnitPolicy) else str(part.id)
 
 
 def _say(value: Any) -> str:

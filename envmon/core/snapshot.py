@@ -5,7 +5,8 @@ Rules
     must be told again. The policy is kept so that a looser one is seen as such after a restart.
   - After a reboot every ``*_ns`` field is carried over: shifted by the new clock's start and by the time the machine
     was away (by the wall clock, never backwards). 0 means never, and stays.
-  - The text is canonical: one world, one text, so its SHA-256 names the state a decision was taken on.
+  - The text is canonical: one world, one text, so its SHA-256 names the state a decision was taken on. It can be
+    encoded whatever strings are in it: half a surrogate pair is written as JSON's escape.
   - A point whose latest reading is its latest good one, as nearly all are, has that reading once: what is left out
     of a ``Seen`` is ``good`` and ``good_ns``.
   - Events, policies and decisions have the same canonical text (``canonical``, ``typed``): recordings are made of it.
@@ -46,13 +47,19 @@ def load(text: str, at: Stamp) -> World:
         away_ns = max(0, int((at.wall - then.wall) * SECOND))
         by_ns = 0 if then.boot_id == at.boot_id else at.mono_ns - then.mono_ns - away_ns
         world = typed(World, plain, by_ns)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"the snapshot cannot be read: {type(error).__name__}: {error}") from error
+        canonical(world)  # every number is finite
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"the snapshot cannot be read: {type(error).__name__}: {error}"[:300]) from None
     return replace(world, now=at) if then != NEVER else initial()
 
 
 def canonical(value: Any) -> str:
     """The canonical JSON of a frozen value. Raises ValueError for a number that is not finite."""
+    text = _written(value)
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _written(value: Any) -> str:
     return _writer(value.__class__)(value)
 
 
@@ -60,7 +67,7 @@ def canonical(value: Any) -> str:
 def _writer(kind: type) -> Callable[[Any], str]:
     """How the values of one class are written; worked out once."""
     if issubclass(kind, Enum):
-        return {member: canonical(member.value) for member in kind}.__getitem__
+        return {member: _written(member.value) for member in kind}.__getitem__
     if issubclass(kind, str):
         return quote
     if kind is NoneType or issubclass(kind, bool):
@@ -70,7 +77,7 @@ def _writer(kind: type) -> Callable[[Any], str]:
     if issubclass(kind, float):
         return _number
     if issubclass(kind, tuple):
-        return lambda value: f"[{','.join(map(canonical, value))}]"
+        return lambda value: f"[{','.join(map(_written, value))}]"
     if issubclass(kind, Mapping):
         return _mapping
     if kind is Seen:
@@ -86,7 +93,7 @@ def _number(value: float) -> str:
 
 def _mapping(value: Mapping[Any, Any]) -> str:
     members = sorted((str(key.value if isinstance(key, Enum) else key), item) for key, item in value.items())
-    return f"{{{','.join([f'{quote(key)}:{canonical(item)}' for key, item in members])}}}"
+    return f"{{{','.join([f'{quote(key)}:{_written(item)}' for key, item in members])}}}"
 
 
 def _seen(value: Seen) -> str:
@@ -99,9 +106,7 @@ def _record(kind: type, without: Collection[str] = ()) -> Callable[[Any], str]:
     names = sorted(f.name for f in fields(kind) if f.name not in without)
     keys = [f"{quote(name)}:" for name in names]
     parts = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
-    return lambda value: (
-        f"{{{','.join([key + canonical(part) for key, part in zip(keys, parts(value), strict=True)])}}}"
-    )
+    return lambda value: f"{{{','.join([key + _written(part) for key, part in zip(keys, parts(value), strict=True)])}}}"
 
 
 _SEEN = _record(Seen)

@@ -148,8 +148,8 @@ class TrapListener:
 
     async def _renew(self) -> None:
         """Resolve the devices' names again, and build the engines that are missing or worn."""
-        self._senders = await _senders(self._devices, self._settings)
-        wanted = {login for logins in self._senders.values() for login in logins}
+        senders = await _senders(self._devices, self._settings)
+        wanted = {login for logins in senders.values() for login in logins}
         for login in wanted:
             if login not in self._engines or self._engines[login].worn:
                 try:
@@ -157,7 +157,8 @@ class TrapListener:
                 except DeviceError as error:
                     self._engines.pop(login, None)
                     self._tell(f"login:{login.user}", f"some traps cannot be accepted: {error}")
-        self.gate.let_in(self._senders)
+        self._senders = senders  # together with the gate: whom it admits is looked up here
+        self.gate.let_in(senders)
 
     def _engine(self, login: SnmpSettings) -> TrapEngine:
         community = self._settings.community

@@ -221,7 +221,7 @@ class EtcdLease:
                 modified=int(at["epoch"].get("mod_revision", 0)),
                 written=int(at["memory"].get("mod_revision", 0)),
             )
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError):
             raise GatewayError("an answer is not what etcd answers to a transaction") from None
 
     async def _renew(self) -> None:
@@ -288,5 +288,5 @@ def _number(answer: Mapping[str, Any], name: str) -> int:
     """Read a 64-bit number, which JSON carries as text; a missing one is 0. Raises GatewayError."""
     try:
         return int(answer.get(name, 0))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise GatewayError(f"an answer of etcd holds no number {name}") from None

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from envmon.config.settings import MqttSettings, ProofSettings, SipAsked
+from envmon.model.texts import line
 from envmon.probes.evidence_sources import EvidenceError, by_program, over_http, over_mqtt, read_object
 from envmon.probes.list_parity import parity
 from envmon.probes.sip import SipProbe
@@ -26,6 +27,9 @@ from envmon.probes.sip import SipProbe
 LIVES = 100  # of a source, of which it is known how far they had counted
 CANARY_S = 2.0  # how long a canary call lasts: time for a recorder to begin
 CALL_ID = "ENVMON_CALL_ID"
+WHY = 500  # characters of a reason
+BOOT = 200  # characters of the name of a life
+CALLS = 1_000_000_000  # more than any telephone network carries
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,8 @@ class Evidence:
         boot, seq = life.get("boot"), life.get("seq")
         if not isinstance(boot, str) or not isinstance(seq, int) or isinstance(seq, bool):
             raise EvidenceError("its answer has no boot (text) and seq (whole number): how old it is cannot be told")
+        if len(boot) > BOOT:
+            raise EvidenceError(f"its boot is {len(boot)} characters long, at most {BOOT} are taken")
         if seq <= self._lives.get(boot, -1):
             return False
         self._lives[boot] = seq
@@ -104,10 +110,7 @@ class Evidence:
     def _read(self, told: Mapping[str, Any]) -> Finding:
         match told:
             case {"pass": bool(passed), "why": str(why)}:
-                value = told.get("value")
-                if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
-                    raise EvidenceError("its value is no number of calls")
-                return Finding(passed, why[:500], None if value is None else float(value))
+                return Finding(passed, line(why, WHY), _calls(told.get("value")))
             case {"site": str(site), "zones": dict(zones)}:
                 return _cooling(site, zones)
             case {"count": _, "sha256": _}:
@@ -115,10 +118,20 @@ class Evidence:
         raise EvidenceError("its answer is neither pass and why, nor an envmon's status, nor a list's digest")
 
 
+def _calls(value: object) -> float | None:
+    """A number of calls, None for none. Raises EvidenceError."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= CALLS:  # NaN is neither
+        raise EvidenceError(f"its value is no number of calls from 0 to {CALLS}")
+    return float(value)
+
+
 def _cooling(site: str, zones: Mapping[str, Any]) -> Finding:
     """The backup's own envmon speaks of the zones it calls here."""
     here = {name: zone for name, zone in zones.items() if isinstance(zone, dict) and zone.get("here")}
     if not here:
         raise EvidenceError("that status has no zone of its own")
-    poor = [f"{name} is {zone.get('verdict')}" for name, zone in here.items() if zone.get("verdict") != "ok"]
-    return Finding(not poor, f"{site}: {', '.join(poor) if poor else f'{len(here)} zones good'}")
+    told = {name: zone.get("verdict") for name, zone in here.items()}
+    poor = [f"{name} is {word if isinstance(word, str) else 'unknown'}" for name, word in told.items() if word != "ok"]
+    return Finding(not poor, line(f"{site}: {', '.join(poor) if poor else f'{len(here)} zones good'}", WHY))

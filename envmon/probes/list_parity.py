@@ -14,7 +14,6 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +21,7 @@ from envmon.config.values import duration_text
 from envmon.probes.evidence_sources import EvidenceError
 
 MINUTE_S, HOUR_S = 60, 3_600
+MOST = 10**12  # numbers, or seconds: whatever says more is no digest
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -79,11 +79,11 @@ def parity(theirs: Mapping[str, Any], ours: Path | None, oldest_s: float) -> tup
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST
 
 
 def _is_age(value: Any) -> bool:
-    return _is_count(value) or (isinstance(value, float) and isfinite(value) and value >= 0)
+    return _is_count(value) or (isinstance(value, float) and 0 <= value <= MOST)  # NaN is neither
 
 
 def _age_text(age_s: float) -> str:

@@ -6,6 +6,7 @@ Rules
   - A state that is not good has severity ``unknown``: never ok.
   - Sentinels are per point and compared before scaling: -1 is a valid temperature.
   - A cross-check whose second address did not answer a number checks nothing and accuses nobody.
+  - A text is one printable line: a device cannot fill pages and memories.
   - What is good on a device nobody commissioned, by a profile made of excerpts, is uncertain: shown, but it may not
     vote.
 """
@@ -14,6 +15,7 @@ import math
 from dataclasses import dataclass, replace
 
 from envmon.model.reading import Quality, Reading, Reason, Severity
+from envmon.model.texts import line
 from envmon.profiles.bind import BoundPoint
 from envmon.profiles.registers import registers_value
 from envmon.profiles.schema import Oid, ProfilePoint, Register
@@ -108,7 +110,7 @@ def _decode(bound: BoundPoint, raw: Plain, beside: Beside) -> Reading:
         raw = number = _field(number, *spec.bits)
     if spec.states:
         return _state(bound, raw, number) if spec.enum_from is None else _named_state(bound, plain(beside.label))
-    return Reading(bound.point, str(raw)) if number is None or spec.is_text else _measured(bound, number, beside)
+    return Reading(bound.point, line(str(raw))) if number is None or spec.is_text else _measured(bound, number, beside)
 
 
 def _measured(bound: BoundPoint, raw: float, beside: Beside) -> Reading:

@@ -178,6 +178,7 @@ FAMILIES: tuple[Family, ...] = (
     MODE,
     ARMED,
     LEASE,
+    STANDBY,
     EPOCH,
     POSTURE,
     MAINTENANCE,

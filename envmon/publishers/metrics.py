@@ -85,7 +85,7 @@ class MetricsPublisher:
             blocks.append(self._status[1])
         page = bytearray()  # of megabytes: joining its pieces would need them twice
         for text in join(blocks):
-            page += text.encode()
+            page += text.encode("utf-8", "replace")
         page += self._daemon.render()
         return page
 

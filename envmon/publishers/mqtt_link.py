@@ -86,7 +86,7 @@ class Link(aiomqtt.Client):
             self._burst.append((topic, _publish(topic, text, _EXPIRES if expires else _LASTS, five=self._five)))
             return
         properties = self._expiry if expires else None
-        info = self._client.publish(topic, text.encode(), self._qos, retain=True, properties=properties)
+        info = self._client.publish(topic, _payload(text), self._qos, retain=True, properties=properties)
         if info.rc:
             raise LinkError(f"the connection was lost: {info.rc!s}")
         self._unanswered[info.mid] = ((topic,), time.monotonic())
@@ -175,7 +175,7 @@ class Link(aiomqtt.Client):
 
 def _publish(topic: str, text: str, properties: bytes, *, five: bool) -> bytes:
     """A retained PUBLISH at QoS 0 (MQTT 3.1.1 and 5, section 3.3); only version 5 has properties."""
-    name, payload = topic.encode(), text.encode()
+    name, payload = topic.encode(), _payload(text)
     head = len(name).to_bytes(2, "big") + name + (properties if five else b"")
     length = len(head) + len(payload)
     remaining = bytearray()
@@ -184,6 +184,11 @@ def _publish(topic: str, text: str, properties: bytes, *, five: bool) -> bytes:
         length >>= 7
     remaining.append(length)
     return b"".join((_RETAINED, remaining, head, payload))
+
+
+def _payload(text: str) -> bytes:
+    """JSON as UTF-8; half a surrogate pair is JSON's escape."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 @contextlib.asynccontextmanager

@@ -36,6 +36,7 @@ from envmon.runtime import scribe
 from envmon.runtime.clock import Beat, Clock
 from envmon.runtime.conditions import Conditions
 from envmon.runtime.counters import Counters
+from envmon.runtime.heard import heard
 from envmon.runtime.heritage import Heritage, Will
 from envmon.runtime.inbox import Inbox
 from envmon.runtime.ledger import Ledger
@@ -135,8 +136,8 @@ class Engine(Generic[W]):
         self._saved_at = self._ticked_at = clock.now()
 
     def post(self, event: Event) -> None:
-        """Leave an event for the next turn; returns at once."""
-        self._inbox.post(event)
+        """Leave an event for the next turn; returns at once. What others said in it is made fit to be read."""
+        self._inbox.post(heard(event))
 
     def status(self) -> dict[str, Any]:
         """Return the core's status of the world as it is now."""
@@ -283,6 +284,8 @@ class Engine(Generic[W]):
         if not written:
             moved = "no call was moved" if traffic else "it is lost at a restart"
             return f"the journal cannot be written ({self._ledger.failure}): {moved}"
+        if self._ledger.unkept:
+            return f"in force, but lost at a restart: {self._ledger.unkept}"
         unknown = await self._heritage.known() if self._heritage is not None and carried else ""
         return f"in force here, but {UNKNOWN}: {unknown}" if unknown else ""
 
@@ -319,6 +322,8 @@ class Engine(Generic[W]):
         failure = self._ledger.failure
         fault = f"envmon cannot write its journal and will move no call: {failure}" if failure else ""
         self._conditions.tell("journal/failed", fault, "envmon can write its journal again")
+        lost = self._ledger.unkept and f"envmon cannot keep its state for a restart: {self._ledger.unkept}"
+        self._conditions.tell("journal/state", lost, "envmon keeps its state again")
         if self._heritage is not None:
             lost = self._heritage.trouble and f"a standby could not go on from here: {self._heritage.trouble}"
             self._conditions.tell("lease/memory", lost, "what a standby must know is kept under the lease again")

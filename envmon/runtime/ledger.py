@@ -5,6 +5,8 @@ Rules
   - A line that could not be written is kept and tried again, in order, with the newest snapshot.
   - While the journal fails, ``write`` does not wait for the disk: one attempt a second is made by ``look``.
   - The world is frozen, so the journal's thread turns it into text: a large snapshot costs the loop nothing.
+  - A snapshot is a shortcut, the line is the law: where the world cannot be turned into text, the lines are written
+    without one, and ``unkept`` says so.
 
 Theory of operation
   At most one append is in flight. It lands (written, or failed with its lines back at the head of the queue) or it
@@ -59,7 +61,10 @@ class _Flight:
 
 
 class Ledger:
-    """The only writer of the journal. ``failure`` is "" while it can be written, else the reason."""
+    """The only writer of the journal.
+
+    ``failure`` is "" while it can be written, else the reason; ``unkept`` is "" while snapshots go with the lines.
+    """
 
     def __init__(self, journal: Journal, counters: Counters, patience_s: float = PATIENCE_S) -> None:
         self._journal = journal
@@ -69,6 +74,7 @@ class Ledger:
         self._waiting: tuple[Record, ...] = ()
         self._flight: _Flight | None = None
         self.failure = ""
+        self.unkept = ""
 
     @property
     def head(self) -> Head:
@@ -89,7 +95,7 @@ class Ledger:
     def save(self, snapshot: Snapshot) -> None:
         """Keep a snapshot when nobody else needs the disk; nobody waits for it."""
         if self._flight is None and not self.failure:
-            self._start(lambda: self._journal.save_snapshot(snapshot()))
+            self._start(lambda: self._save(snapshot))
 
     def look(self, snapshot: Snapshot) -> None:
         """Once a second: see what has landed, and try again what failed."""
@@ -115,10 +121,26 @@ class Ledger:
         records, self._waiting = self._waiting, ()
 
         def append() -> None:
-            text = snapshot()
-            self._journal.append(scribe.with_state(records, snapshot_hash(text)), text)
+            text = self._text(snapshot)
+            self._journal.append(scribe.with_state(records, "" if text is None else snapshot_hash(text)), text)
 
         self._start(append, records)
+
+    def _save(self, snapshot: Snapshot) -> None:
+        if (text := self._text(snapshot)) is not None:
+            self._journal.save_snapshot(text)
+
+    def _text(self, snapshot: Snapshot) -> str | None:
+        """The snapshot, in the journal's thread; None where there is none to be had."""
+        try:
+            text = snapshot()
+        except Exception as bug:
+            if not self.unkept:
+                log.exception("the state cannot be kept, lines are written without it")
+            self.unkept = f"{type(bug).__name__}: {bug}"[:300]
+            return None
+        self.unkept = ""
+        return text
 
     def _start(self, call: Callable[[], object], records: tuple[Record, ...] = ()) -> None:
         loop = asyncio.get_running_loop()

@@ -52,7 +52,7 @@ class Notifier:
         if not self._address:
             return
         lines = [state, *more, f"STATUS={' '.join(status.split())}" if status else ""]
-        message = "\n".join(line for line in lines if line).encode()
+        message = "\n".join(line for line in lines if line).encode("utf-8", "replace")
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
                 sock.setblocking(False)

@@ -8,6 +8,8 @@ Rules
     both share.
   - An answer has ``ok``; ``error`` says what is wrong with a request, ``refused`` and ``decisions`` how an order ended.
   - Unknown keys and commands are refused by name: an order is never guessed.
+  - Texts are one printable line, a reason of at most ``REASON`` characters: whatever is asked, refused requests too, is
+    remembered for a while, kept for a standby and shown to people.
 """
 
 import json
@@ -16,10 +18,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from envmon.model.event import Command
+from envmon.model.texts import line as printable
 from envmon.runtime.engine import Answer
 
 LINE = 4096  # bytes; a longer request is refused
 STATUS = "status"
+REASON = 400  # characters
+NAME = 200  # characters of any other text
 LATEST = 253_402_300_800  # the year 10000: a calendar ends there
 
 _TEXTS = {"command", "route", "reason", "request", "target"}
@@ -56,6 +61,11 @@ def parse(line: bytes) -> Request:
         fields = json.loads(line)
     except (ValueError, RecursionError):
         raise RequestError('expected one JSON object a line, such as {"command": "status"}') from None
+    return understood(fields)
+
+
+def understood(fields: object) -> Request:
+    """Understand the JSON of one request. Raises RequestError."""
     if not isinstance(fields, dict):
         raise RequestError('expected a JSON object, such as {"command": "status"}')
     if unknown := sorted(str(key) for key in fields.keys() - _KEYS):
@@ -94,7 +104,10 @@ def _text(fields: Mapping[str, Any], key: str) -> str:
     value = fields.get(key, "")
     if not isinstance(value, str):
         raise RequestError(f"{key} must be a text, not {type(value).__name__}")
-    return " ".join(value.split())
+    most = REASON if key == "reason" else NAME
+    if len(text := printable(value, LINE)) > most:
+        raise RequestError(f"{key} is {len(text)} characters long, at most {most} are taken")
+    return text
 
 
 def _switch(fields: Mapping[str, Any], key: str) -> bool:

@@ -4,12 +4,21 @@ Rules
   - The person is who logged in (audit, proc(5)), not who they became: sudo makes nobody a second person.
   - Without configured groups everybody who can open the socket may do everything, still two by two.
   - root without a login (a console, a script) is one person, an approver.
+  - A process that connected and was gone when it was looked at has left its connection to another: nobody can tell who
+    logged in there, so it is nobody's second person and may only look. Its orders are refused, journalled and paged.
+
+Theory of operation
+  The kernel keeps the number of the process that connected, and a number is given again. Where the kernel gives a
+  handle of that very process (SO_PEERPIDFD, Linux 6.5) it is asked whether the process is still there after what was
+  read under its number; where it does not, the number is.
 """
 
+import errno
 import grp
 import logging
 import os
 import pwd
+import signal
 import socket
 import struct
 from dataclasses import dataclass
@@ -21,24 +30,31 @@ from envmon.model.event import Access
 log = logging.getLogger(__name__)
 
 NO_LOGIN = 2**32 - 1  # audit login uid of a process nobody logged in for
+SO_PEERPIDFD = 77  # asm-generic/socket.h; not in the socket module yet
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """``uid`` is what the process runs as, ``login`` what its user logged in as; equal where that is not known."""
+    """``uid`` is what the process runs as, ``login`` what its user logged in as; equal where that is not known.
+
+    ``gone``: it connected and was gone when it was looked at.
+    """
 
     uid: int
     login: int
+    gone: bool = False
 
     @property
     def who(self) -> str:
         """For people to read."""
+        if self.gone:
+            return f"{name(self.uid)} (who asked has gone: nobody can tell who logged in)"
         return name(self.uid) if self.login == self.uid else f"{name(self.uid)} (login {name(self.login)})"
 
     @property
     def person(self) -> str:
         """The same for every order of one person."""
-        return name(self.login)
+        return self.who if self.gone else name(self.login)
 
 
 def peer(connection: socket.socket) -> Peer:
@@ -46,11 +62,15 @@ def peer(connection: socket.socket) -> Peer:
     size = struct.calcsize("3i")
     pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     login = _login_uid(pid)
+    if not _still_there(connection, pid):
+        return Peer(uid, uid, gone=True)
     return Peer(uid, uid if login is None else login)
 
 
 def access(people: PeopleSettings, asking: Peer) -> Access:
     """Return what a peer may do: by the groups of who logged in."""
+    if asking.gone:
+        return Access.VIEWER
     if not people.configured or asking.login == 0:
         return Access.APPROVER
     groups = _groups(asking.login)
@@ -80,6 +100,30 @@ def _login_uid(pid: int) -> int | None:
     except (OSError, ValueError):
         return None
     return None if login == NO_LOGIN else login
+
+
+def _still_there(connection: socket.socket, pid: int) -> bool:
+    """Whether the process that connected exists, so that what was read under its number was its own."""
+    if pid == 0:
+        return True  # outside our namespace of processes: nothing was read under its number
+    handle = -1
+    try:
+        try:
+            handle = connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
+        except OSError as fault:
+            if fault.errno != errno.ENOPROTOOPT:  # an old kernel; any other fault is that there is no such process
+                return False
+            os.kill(pid, 0)
+        else:
+            signal.pidfd_send_signal(handle, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    finally:
+        if handle >= 0:
+            os.close(handle)
+    return True
 
 
 def _groups(uid: int) -> set[str]:

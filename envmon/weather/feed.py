@@ -17,11 +17,12 @@ import aiohttp
 
 from envmon.config.settings import WeatherSettings
 from envmon.host.threads import aside
+from envmon.model.texts import line
 from envmon.weather.cap import parse as parse_cap
 from envmon.weather.contract import Look
 from envmon.weather.fetch import FetchError, Page, fetch
 from envmon.weather.heed import heed
-from envmon.weather.message import Document, Message, MessageError, line
+from envmon.weather.message import Document, Message, MessageError
 from envmon.weather.nws import parse as parse_nws
 
 LINKS = 50  # documents of one index; a feed for one site has a few

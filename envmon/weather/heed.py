@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from envmon.config.settings import WeatherSettings
+from envmon.model.texts import line
 from envmon.model.weather import WeatherWarning
-from envmon.weather.message import Info, Message, line
+from envmon.weather.message import Info, Message
 from envmon.weather.place import concerns
 from envmon.weather.when import begins, ends
 

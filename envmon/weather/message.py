@@ -2,14 +2,12 @@
 
 Rules
   - Words are lower case; what a message does not say is "" or empty, never guessed.
-  - Texts are cut to a line people can read: a feed cannot fill our pages.
+  - A text goes on as a line people can read (``model.texts``): a feed cannot fill our pages.
 
 Source: OASIS Common Alerting Protocol 1.2, section 3.2 (alert, info, area).
 """
 
 from dataclasses import dataclass
-
-TEXT = 200  # characters
 
 
 class MessageError(Exception):
@@ -60,9 +58,3 @@ class Document:
     messages: tuple[Message, ...] = ()
     links: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
-
-
-def line(text: str) -> str:
-    """One printable line of a text, at most ``TEXT`` characters."""
-    plain = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return plain if len(plain) <= TEXT else plain[: TEXT - 1] + "…"

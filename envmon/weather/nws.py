@@ -8,6 +8,7 @@ Source: the OpenAPI document of api.weather.gov (AlertCollectionGeoJson, Alert);
 
 import json
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any
 
 from envmon.weather.message import Area, Document, Info, Message, MessageError
@@ -76,7 +77,8 @@ def _references(properties: dict[str, Any]) -> Iterator[tuple[str, str]]:
     given = properties.get("references")
     for each in given if isinstance(given, list) else ():
         if isinstance(each, dict) and isinstance(each.get("identifier"), str):
-            yield str(each.get("sender", "")), each["identifier"]
+            sender = each.get("sender")
+            yield sender if isinstance(sender, str) else "", each["identifier"]
 
 
 def _codes(properties: dict[str, Any]) -> frozenset[str]:
@@ -84,7 +86,8 @@ def _codes(properties: dict[str, Any]) -> frozenset[str]:
     lists = list(geocode.values()) if isinstance(geocode, dict) else []
     zones = properties.get("affectedZones")
     tails = [zone.rsplit("/", 1)[-1] for zone in zones if isinstance(zone, str)] if isinstance(zones, list) else []
-    return frozenset([*tails, *(code for some in lists if isinstance(some, list) for code in some if code)])
+    codes = (code for some in lists if isinstance(some, list) for code in some)
+    return frozenset([*tails, *(code for code in codes if isinstance(code, str) and code)])
 
 
 def _polygons(geometry: Any, where: str) -> Iterator[tuple[tuple[float, float], ...]]:
@@ -94,10 +97,18 @@ def _polygons(geometry: Any, where: str) -> Iterator[tuple[tuple[float, float], 
     try:
         match geometry["type"], geometry["coordinates"]:
             case "Polygon", rings:
-                yield tuple((float(at[1]), float(at[0])) for at in rings[0])
+                yield _ring(rings[0])
             case "MultiPolygon", polygons:
-                yield from (tuple((float(at[1]), float(at[0])) for at in rings[0]) for rings in polygons)
+                yield from [_ring(rings[0]) for rings in polygons]
             case _:
                 raise MessageError(f"{where}.geometry is neither a Polygon nor a MultiPolygon")
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
         raise MessageError(f"{where}.geometry cannot be read") from None
+
+
+def _ring(ring: Any) -> tuple[tuple[float, float], ...]:
+    """One ring as (latitude, longitude). Raises KeyError, TypeError, ValueError, IndexError, OverflowError."""
+    corners = tuple((float(at[1]), float(at[0])) for at in ring)
+    if len(corners) < 3 or not all(isfinite(part) for corner in corners for part in corner):
+        raise ValueError
+    return corners

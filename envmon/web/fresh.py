@@ -11,6 +11,8 @@ Theory of operation
 
 from collections.abc import Callable
 
+from envmon.runtime.order_line import LATEST
+
 WITHIN_S = 30.0
 LONGEST = 64  # characters of a number
 
@@ -28,7 +30,7 @@ class Fresh:
 
     def admit(self, person: str, sent: object, number: object) -> None:
         """Take note of an order. Raises StaleError when it is not new."""
-        if isinstance(sent, bool) or not isinstance(sent, int | float):
+        if isinstance(sent, bool) or not isinstance(sent, int | float) or not abs(sent) < LATEST:
             raise StaleError("sent must be Unix seconds: when the order was sent")
         if not isinstance(number, str) or not 8 <= len(number) <= LONGEST:
             raise StaleError(f"number must be a text of 8 to {LONGEST} characters, new for each order")

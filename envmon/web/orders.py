@@ -23,11 +23,12 @@ from aiohttp import web
 
 from envmon.config.settings import OrdersSettings
 from envmon.model.event import Access, Order
+from envmon.model.texts import line
 from envmon.runtime.bucket import Buckets
 from envmon.runtime.counters import Counters
 from envmon.runtime.engine import Answer
 from envmon.runtime.order_in import Asking, order_of
-from envmon.runtime.order_line import LINE, Request, RequestError, answer, encode, error, parse
+from envmon.runtime.order_line import LINE, Request, RequestError, answer, encode, error, understood
 from envmon.web.certificates import Renewable, names
 from envmon.web.fresh import Fresh, StaleError
 from envmon.web.server import CANNOT_LISTEN, listen_error
@@ -129,7 +130,7 @@ class OrderServer:
         fields = await _fields(request)
         sent, number = fields.pop("sent", None), fields.pop("number", None)
         try:
-            asked = parse(json.dumps(fields).encode())
+            asked = understood(fields)
             if asked.command is not None:
                 self._fresh.admit(by.person, sent, number)
         except (RequestError, StaleError) as fault:
@@ -162,7 +163,7 @@ class OrderServer:
         if len({(each.user, each.access) for each in found}) == 1:
             each = found[0]
             return Asking(f"{each.user} (certificate {each.name})", each.user, each.access)
-        what = f"certificate {said[0] if said else 'without a name'}"[:100]
+        what = line(f"certificate {said[0] if said else 'without a name'}", 100)
         if len(users) > 1:
             what = f"{what}, which stands for {' and '.join(users)}"
         _LOG.warning("orders over https: %s is in nobody's name, or in several", what)

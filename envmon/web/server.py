@@ -96,7 +96,8 @@ class WebServer:
         await self._runner.cleanup()
 
     async def _get_page(self, request: web.Request) -> web.StreamResponse:
-        return await _send(request, page(self._status(), self._health()).encode(), "text/html; charset=utf-8")
+        shown = page(self._status(), self._health()).encode("utf-8", "replace")
+        return await _send(request, shown, "text/html; charset=utf-8")
 
     async def _get_style(self, request: web.Request) -> web.StreamResponse:
         return await _send(request, STYLE.encode(), "text/css; charset=utf-8")
@@ -116,7 +117,7 @@ class WebServer:
 
 
 def _json(document: Mapping[str, Any]) -> bytes:
-    return (json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n").encode()
+    return (json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n").encode("utf-8", "backslashreplace")
 
 
 async def _send(

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
 
 from envmon.actuators.contract import EdgeError, Fenced
 from envmon.actuators.dispatcher import DispatcherEdge
-from envmon.config.edge_settings import DispatcherSettings
+from envmon.config.edge_settings import DispatcherSettings, DispatcherTargets, EdgeSettings
 from envmon.config.secret import Secret
 from envmon.model.event import EdgeStatus
 from tests.actuators.levers import Dispatcher
@@ -90,6 +90,52 @@ async def test_a_destination_that_is_not_there_is_named(proxy: Dispatcher) -> No
             for attempt in (edge.status(), edge.set_percent("outbound", 100, 1), edge.stamp(1)):
                 with pytest.raises(EdgeError, match=rf"set {target.set} has no destination sip:"):
                     await attempt
+
+
+@pytest.mark.parametrize(
+    ("list_says", "uptime", "says"),
+    [
+        (
+            '[{"SET":{"ID":1e999,"TARGETS":[{"DEST":{"URI":"u","FLAGS":"AP"}}]}}]',
+            "5",
+            "dispatcher.list is not Kamailio's",
+        ),
+        ('[{"SET":{"ID":1,"TARGETS":[{"DEST":{"URI":%s,"FLAGS":"AP"}}]}}]' % ("[" * 900 + "]" * 900), "5", "edge_1"),
+        ("[]", "1e999", "core.uptime is not Kamailio's"),
+        ("[]", "1" + "0" * 400, "core.uptime is not Kamailio's"),
+        ("[]", "NaN", "core.uptime is not Kamailio's"),
+        ("[]", "-1e300", "core.uptime would have it start"),
+    ],
+)
+async def test_numbers_no_proxy_has_are_one_error(tmp_path: Path, list_says: str, uptime: str, says: str) -> None:
+    started = '"up_since":"Sun Nov 22 19:00:00 2026"'
+
+    async def told(request: web.Request) -> web.Response:
+        method = (await request.json())["method"]
+        result = f'{{"RECORDS":{list_says}}}' if method == "dispatcher.list" else f'{{{started},"uptime":{uptime}}}'
+        return web.Response(text=f'{{"jsonrpc":"2.0","id":1,"result":{result}}}')
+
+    app = web.Application()
+    app.router.add_post("/", told)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        (tmp_path / "token").write_text("rpc-token")
+        target = DispatcherTargets("outbound", 1, ("sip:192.0.2.1",))
+        settings = EdgeSettings("edge_1", "dispatcher", "hall_a", "", "127.0.0.1", 5060, None)
+        settings = replace(
+            settings,
+            url=f"http://127.0.0.1:{runner.addresses[0][1]}/",
+            token=Secret(f"file:{tmp_path / 'token'}"),
+            dispatcher=DispatcherSettings((target,), tmp_path / "epochs"),
+        )
+        async with DispatcherEdge(settings) as edge:
+            with pytest.raises(EdgeError, match=says) as error:
+                await edge.status()
+        assert len(str(error.value)) < 300
+    finally:
+        await runner.cleanup()
 
 
 async def test_the_epochs_survive_us(proxy: Dispatcher) -> None:

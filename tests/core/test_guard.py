@@ -10,7 +10,7 @@ from test_consent import approve, ask, ids
 from envmon.core.guard import TABLES, Looser, loosened
 from envmon.core.snapshot import dump, load
 from envmon.model.event import Command, PolicyLoaded
-from envmon.model.policy import Policy
+from envmon.model.policy import Policy, UnitPolicy
 from envmon.model.verdict import Mode
 
 FACTOR = {Looser.MORE: 2, Looser.LESS: 0}
@@ -82,7 +82,41 @@ def test_whoever_is_paged_no_more_and_whoever_may_order_from_now_on_is_looser(be
     assert list(loosened(replace(policy(), **before), replace(policy(), **after))) == says
 
 
-def test_what_disappears_is_looser_and_what_is_added_is_not():
+SETS = (Looser.GONE, Looser.EITHER, Looser.PARTS, Looser.CLOSED)
+
+
+@pytest.mark.parametrize(("kind", "name", "way"), [each for each in EVERY if each[2] in SETS], ids=str)
+def test_of_each_set_what_goes_is_looser_and_what_comes_where_it_vouches_or_acts(kind, name, way):
+    base = policy()
+    zone, route = base.zones[0], base.routes[0]
+    holder = {"Policy": base, "ZonePolicy": zone, "Limits": zone.limits, "UnitPolicy": zone.units[0]}
+    before = getattr(holder.get(kind.__name__, route), name)
+    if not isinstance(before, tuple):
+        return  # one part, with a table of its own
+    parts = {"zones": replace(zone, id="new"), "routes": replace(route, id="new")}
+    ghost = UnitPolicy("new", 9_999.0)
+    new = parts.get(name, "new") if kind is Policy else ghost if name in ("units", "plant") else "new"
+    more = with_change(kind, {name: (*before, new)})
+    comes = [phrase for phrase in loosened(base, more) if f"{name}: new" in phrase and phrase.endswith("is new")]
+    assert bool(comes) is (way in (Looser.EITHER, Looser.CLOSED)), name
+    assert loosened(base, more) == tuple(comes)
+    (gone,) = loosened(more, base)
+    assert gone.endswith(f"{name}: new is gone")
+    again = with_change(kind, {name: tuple(reversed((*before, new)))})
+    assert loosened(more, again) == (), "their order says nothing"
+
+
+def test_cooling_that_nobody_saw_waits_for_two_people():
+    room = Room().armed()
+    zone = room.policy.zones[0]
+    ghost = replace(zone, units=(*zone.units, UnitPolicy("ghost", 9_999.0)))
+    assert offer(room, replace(room.policy, zones=(ghost, *room.policy.zones[1:]))) == ["G20"]
+    assert room.world.proposal is not None
+    assert room.world.proposal.looser == ("hall_a.units: ghost of 9999 kW is new",)
+    assert room.world.policy == room.policy
+
+
+def test_what_disappears_is_looser_and_what_is_watched_besides_is_not():
     base = policy()
     zone, route = base.zones[0], base.routes[0]
     for changed, says in (
@@ -96,7 +130,7 @@ def test_what_disappears_is_looser_and_what_is_added_is_not():
     ):
         (phrase,) = loosened(base, changed)
         assert phrase.startswith(says)
-    more = replace(base, devices=(*base.devices, "new"), routes=(*base.routes, replace(route, id="emergency")))
+    more = replace(base, devices=(*base.devices, "new"), zones=(*base.zones, replace(zone, id="hall_c")))
     assert loosened(base, more) == ()
 
 

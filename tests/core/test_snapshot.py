@@ -35,6 +35,18 @@ def test_the_text_is_canonical():
     assert json.loads(text)["mode"] == "automatic"
 
 
+def test_every_string_can_be_kept_and_comes_back():
+    room = Room()
+    words = ("half \ud800", "\udcff at the front", '"\\\ud800\\', "\x00\x1b\u202e", "Kühlung 冷却 🧊")
+    for word in words:
+        room.world = replace(room.world, mode_why=word)
+        text = dump(room.world)
+        assert hashlib.sha256(text.encode()).hexdigest()
+        assert load(text, room.at).mode_why == word
+        assert dump(load(text, room.at)) == text
+    assert words[-1] in dump(room.world), "what can be written is not escaped: hashes of old stay"
+
+
 def record(room: Room, seconds: int) -> list:
     """Run on, keeping every event the core was told."""
     events: list = []
@@ -99,6 +111,25 @@ def test_latch_hold_and_position_survive_a_restart():
 def test_what_is_no_snapshot_is_refused_in_one_sentence(text):
     with pytest.raises(ValueError, match="snapshot cannot be read"):
         load(text, Stamp(1, 1.0, "b"))
+
+
+@pytest.mark.parametrize(
+    ("there", "instead"),
+    [
+        ('"wall":1432870200.0', '"wall":Infinity'),
+        ('"wall":1432870200.0', '"wall":NaN'),
+        ('"wall":1432870200.0', '"wall":-1e308'),
+        ('"wall":1432870200.0', f'"wall":1{"0" * 400}'),
+        ('"heat_capacity":30.0', '"heat_capacity":NaN'),
+        ('"mode_why":""', f'"mode_why":{"[" * 100_000}'),
+    ],
+)
+def test_a_snapshot_with_what_no_envmon_writes_is_refused_in_one_sentence(there, instead):
+    text = dump(Room().world)
+    assert there in text
+    with pytest.raises(ValueError, match="snapshot cannot be read") as error:
+        load(text.replace(there, instead, 1), Stamp(1, 1.0, "another boot"))
+    assert len(str(error.value)) <= 300
 
 
 def test_any_flipped_byte_is_refused_or_harmlessly_typed():

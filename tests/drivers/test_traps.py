@@ -3,6 +3,7 @@
 import asyncio
 import random
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -324,6 +325,24 @@ async def test_worn_engines_are_replaced(tmp_path: Path, monkeypatch: pytest.Mon
             await reached(lambda number=number: len(noticed) == number, "the notice")
             await reached(lambda: not any(engine.worn for engine in listener._engines.values()), "a new engine")
         assert first not in listener._engines.values()
+
+
+async def test_an_address_that_leaves_is_known_until_the_gate_is_closed_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Engines are built in a thread: what arrives meanwhile comes from whom the gate still admits."""
+    async with listening(device("crac_1", community(tmp_path))) as (listener, _):
+        building, built = threading.Event(), threading.Event()
+        make = listener._engine
+        monkeypatch.setattr(listener, "_engine", lambda login: (building.set(), built.wait(20), make(login))[2])
+        listener._devices = (device("crac_2", community(tmp_path, name="wrong"), host="127.0.0.2"),)
+        renewing = asyncio.create_task(listener._renew())
+        await reached(building.is_set, "an engine is being built")
+        listener._take(b"x", ("127.0.0.1", 1), 0.0)
+        built.set()
+        await renewing
+        listener._take(b"x", ("127.0.0.1", 1), 0.0)
+        assert listener.gate.counts[Outcome.UNKNOWN_SENDER] == 1
 
 
 # --- the gate --------------------------------------------------------------------------------------------------------

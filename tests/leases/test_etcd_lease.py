@@ -410,6 +410,7 @@ async def test_a_renewal_counts_only_with_the_word_of_the_majority() -> None:
         (lambda: {"responses": [1, 2], "header": {}}, "not what etcd answers"),
         (lambda: {"responses": [{"response_range": {"kvs": []}}] * 5}, "not what etcd"),
         (lambda: {"responses": [{"response_range": {"kvs": [{"create_revision": "x"}]}}] * 5}, "not what etcd"),
+        (lambda: web.Response(text='{"responses":[{"response_range":{"kvs":[{"lease":1e999}]}}]}'), "not what etcd"),
         (lambda: web.json_response({"error": "no leader", "code": 14}, status=503), "m: no leader"),
         (lambda: web.json_response({"error": "permission denied", "code": 7}, status=403), "refused: 'permission"),
         (lambda: web.Response(status=302, headers={"Location": "/x"}), "answered 302 without JSON"),

@@ -72,14 +72,31 @@ async def test_only_an_answer_that_has_advanced_says_something(tmp_path: Path) -
     [
         404, 302, "", "[]", "nonsense", {}, {"pass": True, "why": "no life"}, said(True), said(1, boot=3), said("1"),
         {"boot": "a", "seq": 1}, {"boot": "a", "seq": 1, "pass": "yes", "why": "x"}, said(1, value=-1),
-        said(1, value="9"), "x" * 3_000_000,
+        said(1, value="9"), "x" * 3_000_000, said(1, value=float("inf")), said(1, value=float("nan")),
+        said(1, value=10**400), said(1, value=10**10), said(1, boot="b" * 201),
+        '{"boot":"a","seq":1,"pass":true,"why":"x","value":1e999}',
     ],
 )  # fmt: skip
 async def test_what_cannot_be_read_is_an_error_and_no_evidence(told: Any) -> None:
     async with peer() as there:
         there.told = told
-        with pytest.raises(EvidenceError):
+        with pytest.raises(EvidenceError) as error:
             await Evidence(ProofSettings("outbound", "trunk", there.url)).look()
+    assert len(str(error.value)) < 200 and str(error.value).isprintable()
+
+
+async def test_what_a_peer_says_is_a_line_that_can_be_shown_and_written() -> None:
+    async with peer() as there:
+        evidence = Evidence(ProofSettings("outbound", "trunk", there.url))
+        there.told = said(1, why="half \ud800 \x1b[2J\n" + "x" * 9_999)
+        found = await evidence.look()
+        assert found is not None and found.why.startswith("half [2J x") and len(found.why) == 500
+        nest = '{"a":' * 900 + "0" + "}" * 900
+        there.told = (
+            f'{{"site":"a\\udcff","zones":{{"z":{{"here":1,"verdict":{nest}}}}},"daemon":{{"boot":"a","seq":2}}}}'
+        )
+        found = await evidence.look()
+        assert found is not None and (found.passed, found.why) == (False, "a : z is unknown")
 
 
 async def test_the_peers_own_envmon_speaks_for_its_rooms() -> None:

@@ -54,7 +54,7 @@ def test_what_is_no_parity_says_why(
     [
         {"age_s": None}, {"age_s": -1}, {"age_s": True}, {"age_s": float("inf")}, {"age_s": float("nan")},
         {"age_s": "60"}, {"count": "3"}, {"count": 3.0}, {"count": True}, {"sha256": ""}, {"sha256": "AB" * 32},
-        {"version": 42}, {"version": None},
+        {"version": 42}, {"version": None}, {"age_s": 10**400}, {"count": 10**400}, {"age_s": 1e300},
     ],
 )  # fmt: skip
 def test_what_a_digest_does_not_tell_is_unknown(tmp_path: Path, odd: dict[str, Any]) -> None:

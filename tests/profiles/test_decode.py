@@ -400,3 +400,10 @@ def test_a_float_with_swapped_words_is_no_number_and_never_zero(kind: str, code:
     assert decode_modbus(swapped, struct.pack(code, -least / 2)).value is None
     assert decode_modbus(swapped, struct.pack(code, 0.0)).value == 0.0
     assert decode_modbus(swapped, struct.pack(code, least)).good
+
+
+def test_a_text_is_a_line_that_can_be_shown():
+    name = bound("{name: s, text: true, oid: 1.3.6.1}")
+    assert decode_snmp(name, b"Liebert\x00\x1b[2J\r\nPDX\xff").value == "Liebert [2J PDXÿ"
+    long = decode_snmp(name, b"x" * 60_000).value
+    assert isinstance(long, str) and len(long) == 200

@@ -39,6 +39,16 @@ def set_of(samples: list[tuple[dict[str, str], float]], label: str) -> dict[str,
     return {labels[label]: value for labels, value in samples}
 
 
+def test_every_family_that_is_made_is_exposed():
+    made = {each for each in vars(families).values() if isinstance(each, families.Family)}
+    assert made == set(families.FAMILIES)
+
+
+def test_a_standby_is_scraped(metrics):
+    metrics.offer_status({"standby": {"inherits": True}})
+    assert page(metrics)["envmon_standby"] == [({"site": "dallas", "inherits": "yes"}, 1.0)]
+
+
 def test_readings_in_base_units(metrics: MetricsPublisher) -> None:
     metrics.offer_batch(batch(*unit_readings()))
     samples = page(metrics)
@@ -314,7 +324,7 @@ def test_promtool_finds_nothing_to_say() -> None:
         readings = [Reading(point(r.point.name, r.point.measure, device=device, unit=device), 1.5) for r in every]
         faulty = Reading(point("flow", "l/s", device=device, unit=device), None, Quality.MISSING, Reason.ABSENT)
         metrics.offer_batch(batch(*readings, faulty, *unit_readings(), device=device))
-    metrics.offer_status(status())
+    metrics.offer_status({**status(), "standby": {"inherits": False}})
     text = metrics.scrape()
     for family in families.FAMILIES:
         assert text.count(f"# TYPE {family.name} ".encode()) == 1, f"{family.name} is not exercised once"

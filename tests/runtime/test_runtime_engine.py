@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runtime_rig import (
     STAMP,
@@ -22,16 +22,20 @@ from envmon.model.effect import AskProbe, Page, PollFaster, SetPercent, TrafficE
 from envmon.model.event import (
     Command,
     DeviceBatch,
+    EdgeReport,
     EffectReport,
     Event,
+    LeaseReport,
     Order,
     OrderReceived,
     Outcome,
+    Stamp,
     Tick,
 )
 from envmon.runtime.clock import ScaledClock
 from envmon.runtime.counters import Counters
 from envmon.runtime.engine import Engine, Mind, Outlets
+from envmon.runtime.heard import MOST
 from envmon.runtime.heritage import Heritage
 from envmon.runtime.ledger import Ledger
 
@@ -43,6 +47,7 @@ class Bench:
     """An engine on a fast clock, and everything that left it."""
 
     speed: float = 20.0
+    mind: Mind[TinyWorld] = MIND
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     counters: Counters = field(default_factory=Counters)
     lease: "FollowedLease | None" = None
@@ -63,7 +68,7 @@ class Bench:
             lambda event, _: self.events.append(event),
         )
         clock, heritage = ScaledClock(self.speed, 1e9), Heritage(self.lease, self._kept) if self.lease else None
-        self.engine = Engine(MIND, TinyWorld(), self.ledger, outlets, clock, self.counters, heritage)
+        self.engine = Engine(self.mind, TinyWorld(), self.ledger, outlets, clock, self.counters, heritage)
 
     def _traffic(self, effects: tuple[TrafficEffect, ...]) -> None:
         for effect in effects:
@@ -215,6 +220,31 @@ async def test_without_a_journal_no_call_moves_and_the_rest_goes_on() -> None:
         assert bench.traffic == [], "what was withheld is never executed late; the core decides again"
         assert (await bench.engine.order(shift(2))).done
         assert [effect.id for effect in bench.traffic] == ["e2"]
+
+
+async def test_calls_move_where_the_state_cannot_be_kept_and_people_are_told() -> None:
+    async with running(Bench(mind=replace(MIND, dump=lambda world: str(1 // world.effects)))) as bench:
+        await until(lambda: bench.pages, "the page")
+        assert bench.pages[0].key == "envmon/dallas/journal/state"
+        assert "ZeroDivisionError" in bench.pages[0].summary
+        assert (await bench.engine.order(shift())).done, "with this order the state can be kept again"
+    async with running(Bench(mind=replace(MIND, dump=lambda _: str(1 // 0)))) as bench:
+        answer = await bench.engine.order(shift())
+        assert answer.error.startswith("in force, but lost at a restart: ZeroDivisionError")
+        assert [effect.id for effect in bench.traffic] == ["e1"]
+        assert bench.on_disk_at_traffic == [1]
+
+
+async def test_what_others_say_comes_in_as_a_line_people_can_read() -> None:
+    async with running(Bench()) as bench:
+        stamp = Stamp(1, 1e9, "boot")
+        bench.engine.post(EdgeReport(stamp, "edge_1", (), "no\x1b[2J \udcff" + "x" * 9_999))
+        bench.engine.post(LeaseReport(stamp, held=False, epoch=0, detail="held by \u202eeve", holder="\x00"))
+        await until(lambda: bench.seen(LeaseReport), "the reports")
+        (report,) = bench.seen(EdgeReport)
+        assert report.error.startswith("no [2J x") and len(report.error) == MOST
+        (lease,) = bench.seen(LeaseReport)
+        assert (lease.detail, lease.holder) == ("held by eve", "?")
 
 
 async def test_a_hanging_disk_stops_neither_pages_nor_status() -> None:

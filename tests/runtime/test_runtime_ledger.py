@@ -108,15 +108,27 @@ async def test_a_failed_periodic_snapshot_does_not_cost_the_next_decision() -> N
     await ledger.close([], lambda: "{}")
 
 
-async def test_a_world_that_cannot_be_dumped_is_a_failing_journal() -> None:
-    ledger = Ledger(MemoryJournal(), Counters())
+async def test_a_line_is_written_where_the_world_cannot_be(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path / "journal.db", room=0)
+    try:
+        ledger = Ledger(journal, Counters())
 
-    def broken() -> str:
-        raise ValueError("NaN")
+        def broken() -> str:
+            raise ValueError("NaN")
 
-    assert not await ledger.write(line("one"), broken)
-    assert ledger.failure == "NaN"
-    await ledger.close([], lambda: "{}")
+        assert await ledger.write(line("one"), lambda: '{"n":1}')
+        assert await ledger.write(line("two"), broken)
+        assert (ledger.failure, ledger.unkept) == ("", "ValueError: NaN")
+        assert [stored.record.text for stored in journal.records()] == ["one", "two"]
+        assert journal.latest_snapshot() == '{"n":1}', "the last good one stays"
+        ledger.save(broken)
+        assert await ledger.write(line("three"), broken), "a periodic snapshot costs no decision either"
+        assert await ledger.write(line("four"), lambda: '{"n":4}')
+        assert (ledger.unkept, journal.latest_snapshot()) == ("", '{"n":4}')
+        await ledger.close([], broken)
+        assert journal.verify().ok
+    finally:
+        journal.close()
 
 
 async def test_memory_is_bounded_while_the_disk_is_gone() -> None:

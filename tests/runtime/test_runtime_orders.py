@@ -124,6 +124,12 @@ async def test_an_order_carries_the_kernels_word_for_who_gave_it(tmp_path: Path)
         (b'{"command":"hold","reason":"x","override":true}\n', "override is for shift and restore, not for hold"),
         (b'{"command":"hold","reason":"x","deadline":-1}\n', "deadline must be seconds of CLOCK_BOOTTIME"),
         (b'{"command":"shift","reason":"x","override":"yes"}\n', "override must be true or false, not str"),
+        (b'{"command":"hold","reason":"%s"}\n' % (b"x" * 401), "reason is 401 characters long, at most 400 are taken"),
+        (
+            b'{"command":"shift","reason":"x","route":"%s"}\n' % (b"y" * 201),
+            "route is 201 characters long, at most 200",
+        ),
+        (b'{"command":"hold","reason":"\\ud800\\u0007\\u202e"}\n', "hold: a reason is required"),
         (b"x" * 5000 + b"\n", "at most 4096 bytes"),
         (b"", "no request within 2 s"),
     ],
@@ -285,6 +291,12 @@ def understood(line: bytes) -> bool:
     except RequestError as fault:
         return bool(str(fault))
     return isinstance(request, Request)
+
+
+def test_texts_are_lines_that_can_be_shown_and_written() -> None:
+    request = parse(rb'{"command":"shelve","reason":"K\udcfchl\u001b[31mung\naus","target":"a\ud800\u0000b","until":9}')
+    assert (request.reason, request.target) == ("K hl [31mung aus", "a b")
+    assert parse('{"command":"hold","reason":"Kühlung „aus“ 冷却"}'.encode()).reason == "Kühlung „aus“ 冷却"
 
 
 @given(st.binary(max_size=300))

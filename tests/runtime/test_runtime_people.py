@@ -4,12 +4,16 @@ import grp
 import os
 import pwd
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from envmon.config.settings import PeopleSettings
 from envmon.model.event import Access
-from envmon.runtime.people import Peer, access, missing_groups, peer
+from envmon.runtime import people
+from envmon.runtime.people import Peer, access, missing_groups, name, peer
 
 BIN = pwd.getpwnam("bin")
 DAEMON = pwd.getpwnam("daemon")
@@ -22,6 +26,37 @@ def test_the_kernel_says_who_is_behind_a_connection():
         found = peer(ours)
     assert found.uid == os.getuid()
     assert found.who.startswith(pwd.getpwuid(os.getuid()).pw_name)
+
+
+@pytest.mark.parametrize("handles", [True, False])
+def test_who_connects_and_goes_is_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handles: bool):
+    """sudo -u bob: connect, leave the connection to a child, exit. The uid alone would make alice a second person."""
+    if not handles:  # as before Linux 6.5
+        monkeypatch.setattr(people, "SO_PEERPIDFD", 9_999)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        server.listen()
+        code = (
+            "import os, socket, sys; c = socket.socket(socket.AF_UNIX); c.connect(sys.argv[1]);\n"
+            "if os.fork() == 0: c.sendall(b'x'); c.recv(1)"
+        )
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / "s")], check=True)
+        connection, _ = server.accept()
+        with connection:
+            found = peer(connection)
+            assert connection.recv(1) == b"x", "somebody speaks there"
+    assert found.gone
+    assert found.person not in {name(uid) for uid in (os.getuid(), 0)}
+    assert "who asked has gone" in found.who
+    assert access(PeopleSettings(), found) is Access.VIEWER
+    assert access(PeopleSettings(approvers=(grp.getgrgid(0).gr_name,)), found) is Access.VIEWER
+
+
+def test_who_stays_is_known_by_number_too(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(people, "SO_PEERPIDFD", 9_999)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert not peer(ours).gone
 
 
 def test_who_became_somebody_else_is_still_one_person():

@@ -141,6 +141,13 @@ async def test_one_alert_that_cannot_be_read_is_a_fault_beside_the_others():
     assert "features[1].properties.expires is no text; features[2] has no properties" in told.error
 
 
+async def test_a_code_that_is_no_text_is_nobodys():
+    odd = feature("odd")
+    odd["properties"]["geocode"] = {"SAME": [["nested"], {}, 7, "048113"]}
+    told = await seen(collection(odd))
+    assert [warning.id for warning in told.warnings] == ["odd"]
+
+
 async def test_more_pages_than_one_are_not_the_whole_sky():
     told = await seen(collection(feature(), pagination={"next": "https://api.weather.gov/alerts?cursor=x"}))
     assert len(told.warnings) == 1
@@ -165,6 +172,10 @@ async def test_more_pages_than_one_are_not_the_whole_sky():
             {"features": [{"properties": {"id": "x"}, "geometry": {"type": "Polygon", "coordinates": []}}]}
         ).encode(),
         json.dumps({"features": [{"properties": {"id": "x"}, "geometry": 3}]}).encode(),
+        *(
+            f'{{"features":[{{"properties":{{"id":"x"}},"geometry":{{"type":"Polygon","coordinates":[{ring}]}}}}]}}'.encode()
+            for ring in ("[]", "[[1,2],[3,4]]", "[[1,2],[3,1e999],[5,6]]", f"[[1,2],[3,1{'0' * 400}],[5,6]]")
+        ),
     ],
 )
 async def test_garbage_is_unknown_and_told_in_one_line(body):

@@ -207,6 +207,9 @@ async def test_an_order_is_taken_once_and_only_fresh(door: Door) -> None:
         (400, b'{"command": "hold", "reason": ""}', {}, "a reason is required"),
         (400, b'{"command": "hold", "reason": "x", "who": "root"}', {}, "unknown key 'who'"),
         (400, b'{"command": "hold", "reason": "x", "access": "approver"}', {}, "unknown key 'access'"),
+        (400, b'{"command": "hold", "reason": ' + b"[" * 900 + b"]" * 900 + b"}", {}, "reason must be a text"),
+        (400, b'{"command": "hold", "reason": ' + b"[" * 2000 + b"]" * 2000 + b"}", {}, "expected a JSON object"),
+        (400, b'{"command": "hold", "reason": "x", "sent": 1' + b"0" * 400 + b"}", {}, "sent must be Unix seconds"),
         (413, b'{"command": "hold", "reason": "' + b"x" * 5_000 + b'"}', {}, "at most 4096 bytes"),
         (415, b'{"command": "status"}', {"Content_Type": "text/plain"}, "application/json"),
         (403, b'{"command": "status"}', {"Origin": "https://evil.example"}, "a browser's page may not"),
@@ -348,8 +351,9 @@ def test_an_order_sent_by_a_wrong_clock_is_not_new_and_numbers_are_forgotten_in_
     fresh.admit("ann", 1_000.0, "12345678")
     with pytest.raises(StaleError):
         fresh.admit("ann", 1_000.0, "12345678")
-    with pytest.raises(StaleError):
-        fresh.admit("ann", float("nan"), "23456789")
+    for sent in (float("nan"), float("inf"), 10**400, -(10**400), 1e308):
+        with pytest.raises(StaleError, match="sent must be Unix seconds"):
+            fresh.admit("ann", sent, "23456789")
     now = 1_031.0
     with pytest.raises(StaleError, match=r"\+31 s ago"):
         fresh.admit("ann", 1_000.0, "12345678")
