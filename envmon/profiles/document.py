@@ -297,4 +297,3 @@ class ModbusProfileShape(_ProfileShape):
 ProfileShape = SnmpProfileShape | ModbusProfileShape
 PointShape = SnmpPointShape | RowPointShape | ModbusPointShape
 AddressShape = OidShape | RegisterShape
-CrossCheckShape = SnmpCrossCheckShape | ModbusCrossCheckShape

@@ -1,6 +1,5 @@
 """Who stands behind a connection, and what the system's groups let them do."""
 
-import grp
 import os
 import pwd
 import socket
@@ -9,7 +8,7 @@ import pytest
 
 from envmon.config.settings import PeopleSettings
 from envmon.model.event import Access
-from envmon.runtime.people import Peer, access, missing_groups, peer
+from envmon.runtime.people import Peer, access, peer
 
 BIN = pwd.getpwnam("bin")
 DAEMON = pwd.getpwnam("daemon")
@@ -49,8 +48,3 @@ def test_the_groups_of_who_logged_in_give_the_role(asking, may):
 
 def test_without_groups_everybody_at_the_socket_may_do_everything():
     assert access(PeopleSettings(), Peer(GAMES.pw_uid, GAMES.pw_uid)) is Access.APPROVER
-
-
-def test_a_group_that_does_not_exist_is_named():
-    known = grp.getgrgid(0).gr_name
-    assert missing_groups(PeopleSettings((known, "no-such-group"), ("nor-this",))) == ["no-such-group", "nor-this"]
