@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from envmon.model.reading import Quality, Reading, Reason, Severity
 from envmon.profiles.bind import BoundPoint
 from envmon.profiles.registers import registers_value
-from envmon.profiles.schema import Oid, ProfilePoint, Register
+from envmon.profiles.schema_point import Oid, ProfilePoint, Register
 from envmon.profiles.units import Scaling
 
 Raw = int | float | str | bytes | None

@@ -18,7 +18,7 @@ from envmon.model.reading import Point, Reading
 from envmon.model.readings import Readings, Sheet, arrange, sheet_of
 from envmon.profiles.bind import BoundPoints
 from envmon.profiles.decode import Raw
-from envmon.profiles.schema import ProfilePoint
+from envmon.profiles.schema_point import ProfilePoint
 
 _MOST_REMEMBERED = 1024  # numbers of one point; a counter never repeats its own
 

@@ -13,7 +13,7 @@ from envmon.profiles.bind import BoundPoint
 from envmon.profiles.decode import Beside, Raw, decode, missing
 from envmon.profiles.loader import load_text
 from envmon.profiles.registers import reader, registers_value
-from envmon.profiles.schema import Register
+from envmon.profiles.schema_point import Register
 from tests.bound import bind
 from tests.profiles.one_answer import decode_modbus, decode_snmp, short_way
 

@@ -9,7 +9,8 @@ from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusIOException
 
 from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import Profile, Register
+from envmon.profiles.schema import Profile
+from envmon.profiles.schema_point import Register
 from envmon.sim.modbus_server import ModbusServer
 from envmon.sim.registers import SimulatedDevice
 from envmon.wire.modbus import encode_request

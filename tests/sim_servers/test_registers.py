@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from envmon.model.reading import Quality, Reading, Reason, Role, UnitState
 from envmon.profiles.bind import BoundPoint
 from envmon.profiles.loader import load_builtin, load_text
-from envmon.profiles.schema import Address, Oid, Profile, Register
+from envmon.profiles.schema import Profile
+from envmon.profiles.schema_point import Address, Oid, Register
 from envmon.sim.registers import SimulatedDevice
 from envmon.wire import ber
 from tests.bound import bind

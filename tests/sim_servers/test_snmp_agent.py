@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import Oid, Profile
+from envmon.profiles.schema import Profile
+from envmon.profiles.schema_point import Oid
 from envmon.sim.registers import SimulatedDevice
 from envmon.sim.snmp_agent import SnmpAgent
 from envmon.wire import ber
