@@ -59,7 +59,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     shelve.add_argument("target", metavar="KEY", help="its key, as the status shows it")
     shelve.add_argument("--until", type=until, metavar="TIME", required=True, help="its end; a day at most")
     unshelve = commands.add_parser("unshelve", help="let a shelved page speak again")
-    unshelve.add_argument("target", metavar="KEY")
+    unshelve.add_argument("target", metavar="KEY", help="its key, as the status shows it")
     for each in (maintenance, shelve, unshelve):
         each.add_argument("--reason", required=True, help="why; it goes into the journal")
         desk.options(each)

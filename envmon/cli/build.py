@@ -18,12 +18,13 @@ from envmon import __version__
 from envmon.actuators import ACTUATORS
 from envmon.cli.configured import configured, place_of
 from envmon.cli.door import OrderDoor
+from envmon.cli.fixed import FIXED, fixed
 from envmon.cli.health import faults
 from envmon.cli.logs import Narrator, both
-from envmon.cli.places import JOURNAL
+from envmon.cli.probe_targets import probe_targets
 from envmon.cli.remembered import guarded, remembered
+from envmon.cli.site_journal import journal_fault
 from envmon.config import ConfigError
-from envmon.config.edge_settings import EdgeSettings
 from envmon.config.settings import DeviceSettings, Settings
 from envmon.core import snapshot
 from envmon.core.advance import advance
@@ -34,12 +35,10 @@ from envmon.core.status import status
 from envmon.drivers import longest_poll_s, open_driver
 from envmon.drivers.modbus_line import Lines
 from envmon.host.threads import spread_names
-from envmon.journal.reader import JournalReader
-from envmon.journal.record import JournalError
 from envmon.journal.store import Journal
 from envmon.leases import LEASES
 from envmon.model.effect import Page
-from envmon.model.event import Event, Target
+from envmon.model.event import Event
 from envmon.model.points import points_of
 from envmon.pagers import open_pager
 from envmon.pagers.queue import PageQueue
@@ -60,7 +59,6 @@ from envmon.runtime.notify import Notifier
 from envmon.runtime.parts import Frame, Parts, ReloadError
 from envmon.runtime.poller import PolledDevice
 from envmon.runtime.sky_watch import WeatherWatch
-from envmon.runtime.watch import ProbeTarget
 from envmon.weather import FEEDS
 from envmon.web.certificates import CertificateError
 from envmon.web.server import WebServer
@@ -70,14 +68,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PRIMARY_PROBE = "envmon-probe-primary"
 PAGES = "pages.db"
 RECORDINGS = "recordings"
 MB = 1_000_000
-FIXED = (
-    "site, lease, people, edges, routes, their edges, proofs, judgement.probe_every, publish.http, web.orders.listen, "
-    "daemon.state_dir, socket, recordings_mb"
-)
 
 
 class Assembly:
@@ -190,12 +183,7 @@ class Assembly:
         edges = {edge.id: edge for edge in self.settings.edges}
         return Frame(
             actuators={name: ACTUATORS[edge.kind](edge) for name, edge in edges.items()},
-            targets=tuple(
-                _probe_target(route.id, edges[edge], target)
-                for route in self.settings.policy.routes
-                for edge in route.edges
-                for target in Target
-            ),
+            targets=probe_targets(self.settings),
             probes={name: SipProbe(way=edge.way) for name, edge in edges.items()},
             proofs=tuple(((each.route, each.item), Evidence(each), each.every_s) for each in self.settings.proofs),
             lease=LEASES[self.settings.lease.kind](self.settings),
@@ -203,7 +191,7 @@ class Assembly:
             socket=self.settings.daemon.socket,
             version=__version__,
             people=self.settings.people,
-            verify=lambda: _journal_fault(self._journal.path),
+            verify=lambda: journal_fault(self._journal.path),
             recorded=both(self.recorder.record, Narrator(self._clock).tell),
             probe_s=self.settings.probe_every_s,
         )
@@ -213,7 +201,7 @@ class Assembly:
             new = configured(self._config)
         except ConfigError as error:
             raise ReloadError("; ".join(str(fault) for fault in error.faults)) from None
-        if _fixed(new.settings) != _fixed(self.settings):
+        if fixed(new.settings) != fixed(self.settings):
             raise ReloadError(f"{FIXED}: only a restart can change these")
         for note in new.notes:
             log.warning("%s", note)
@@ -261,34 +249,9 @@ def _device(settings: Settings, device: DeviceSettings, profile: Profile, lines:
     )
 
 
-def _fixed(settings: Settings) -> object:
-    """What only a restart can change."""
-    daemon = settings.daemon
-    routes = [(route.id, route.edges) for route in settings.policy.routes]
-    return (
-        settings.policy.site,
-        settings.lease,
-        settings.people,
-        settings.edges,
-        settings.proofs,
-        settings.probe_every_s,
-        settings.http,
-        (settings.orders.host, settings.orders.port) if settings.orders else None,
-        (daemon.state_dir, daemon.socket, daemon.recordings_mb),
-        routes,
-    )
-
-
 def _stale_s(settings: Settings) -> float:
     """Seconds after which a device that says nothing has no values on ``/metrics``."""
     return max(settings.policy.stale_s, *(3 * device.interval_s for device in settings.devices), 1.0)
-
-
-def _probe_target(route: str, edge: EdgeSettings, target: Target) -> ProbeTarget:
-    if target is Target.PRIMARY:
-        return ProbeTarget(route, edge.id, target, edge.sip_host, edge.sip_port, PRIMARY_PROBE)
-    there = (edge.sip_backup_host, edge.sip_backup_port) if edge.sip_backup_host else (edge.sip_host, edge.sip_port)
-    return ProbeTarget(route, edge.id, target, *there, edge.probe_user)
 
 
 async def serve(assembly: Assembly) -> None:
@@ -297,26 +260,6 @@ async def serve(assembly: Assembly) -> None:
     async with assembly.web() or nullcontext(), assembly.door():
         with assembly.recorder:
             await assembly.daemon.run()
-
-
-def _journal_fault(path: Path) -> str:
-    """Follow the whole chain with a reader of its own; the writer is not disturbed."""
-    try:
-        with JournalReader.open(path) as journal:
-            return journal.verify().fault
-    except JournalError as error:
-        return str(error)
-
-
-def open_journal(settings: Settings) -> Journal:
-    """Open the site's journal. Raises JournalError."""
-    state_dir = settings.daemon.state_dir
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        text = f"{state_dir} cannot be made: {fault.strerror}; make it for envmon, or set daemon.state_dir"
-        raise JournalError(text) from None
-    return Journal.open(state_dir / JOURNAL)
 
 
 def run_forever(assembly: Assembly) -> None:

@@ -19,10 +19,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from envmon.cli.build import Assembly, open_journal, serve
+from envmon.cli.build import Assembly, serve
 from envmon.cli.demo_broker import Broker, BrokerError, kept_port
 from envmon.cli.demo_screen import Screen
 from envmon.cli.places import JOURNAL
+from envmon.cli.site_journal import open_journal
 from envmon.config import load
 from envmon.journal.chain import Line
 from envmon.journal.reader import JournalReader

@@ -27,11 +27,13 @@ SAYS = {
     Command.ACCEPT: "let a looser policy take force; needs a second person",
     Command.APPROVE: "be the second person of an order that needs two",
 }
+CONFIG_SAYS = f"the configuration; {CONFIG} unless given"
+JOURNAL_SAYS = f"the journal; {STATE / JOURNAL} unless given"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    asked = _parser().parse_args(arguments)
+    asked = parser().parse_args(arguments)
     try:
         code = _command(asked)
         sys.stdout.flush()
@@ -147,25 +149,26 @@ def _virtual(asked: argparse.Namespace) -> int:
     return replay.run(replay.Asked(asked.recording, asked.policy, asked.since, asked.json, asked.plot))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    whole = argparse.ArgumentParser(
         prog="envmon", description="Watches data center cooling; moves calls before the room is lost."
     )
-    parser.add_argument("--version", action="version", version=f"envmon {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    whole.add_argument("--version", action="version", version=f"envmon {__version__}")
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run the daemon")
-    run.add_argument("--config", type=Path, default=CONFIG)
+    run.add_argument("--config", type=Path, default=CONFIG, help=CONFIG_SAYS)
     check = commands.add_parser("check", help="check a configuration, or print its JSON Schema")
-    check.add_argument("--config", type=Path, default=CONFIG)
+    check.add_argument("--config", type=Path, default=CONFIG, help=CONFIG_SAYS)
     check.add_argument("--schema", action="store_true", help="print the JSON Schema")
     status = commands.add_parser("status", help="what the daemon sees and would do")
     desk.options(status)
-    status.add_argument("--json", action="store_true")
+    status.add_argument("--json", action="store_true", help="print it as JSON")
     why = commands.add_parser("explain", help="why: what is true, which rule fired or is next, what it waits for")
     why.add_argument("--decision", metavar="N|ID", help="a line of the journal, or the newest of a rule or an order")
     desk.options(why)
-    why.add_argument("--path", type=Path, default=STATE / JOURNAL)
-    why.add_argument("--json", action="store_true")
+    why.add_argument("--path", type=Path, default=STATE / JOURNAL, help=JOURNAL_SAYS)
+    why.add_argument("--json", action="store_true", help="print it as JSON")
     _orders(commands)
     aside.add(commands)
     _journal(commands.add_parser("journal", help="what was decided and done"))
@@ -177,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     _edge(commands.add_parser("edge", help="work on an edge"))
     _replaying(commands)
     _demo(commands.add_parser("demo", help="a simulated site in a storm, on this machine"))
-    return parser
+    return whole
 
 
 def _orders(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -208,21 +211,21 @@ def _journal(parser: argparse.ArgumentParser) -> None:
     export = what.add_parser("export", help="write all of it to a file that can be verified elsewhere")
     export.add_argument("-o", "--output", type=Path, required=True, help="a new file, JSON Lines")
     for each in (show, verify, export):
-        each.add_argument("--path", type=Path, default=STATE / JOURNAL)
+        each.add_argument("--path", type=Path, default=STATE / JOURNAL, help=JOURNAL_SAYS)
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("episode", nargs="?", default="")
+    parser.add_argument("episode", nargs="?", default="", help="its name; without it they are listed")
     parser.add_argument("-o", "--output", type=Path, help="FILE.md or FILE.html; printed unless given")
     parser.add_argument("--users", type=int, default=0, help="whom the calls belong to, for the thresholds")
-    parser.add_argument("--path", type=Path, default=STATE / JOURNAL, help="the journal")
+    parser.add_argument("--path", type=Path, default=STATE / JOURNAL, help=JOURNAL_SAYS)
 
 
 def _reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     poll = commands.add_parser("poll", help="read one configured device and show its readings")
     poll.add_argument("device", help="its name in the configuration")
-    poll.add_argument("--json", action="store_true")
-    poll.add_argument("--config", type=Path, default=CONFIG)
+    poll.add_argument("--json", action="store_true", help="print it as JSON")
+    poll.add_argument("--config", type=Path, default=CONFIG, help=CONFIG_SAYS)
     identify = commands.add_parser("identify", help="which profile fits a device, and why")
     identify.add_argument("host", help="host or host:port")
     login = identify.add_mutually_exclusive_group(required=True)
@@ -230,12 +233,12 @@ def _reading(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     login.add_argument("--like", help="SNMP: log in as this configured device does")
     login.add_argument("--modbus", action="store_true", help="ask over Modbus TCP")
     identify.add_argument("--unit-id", type=int, default=1, help="Modbus unit identifier")
-    identify.add_argument("--config", type=Path, default=CONFIG)
+    identify.add_argument("--config", type=Path, default=CONFIG, help=CONFIG_SAYS)
     commands.add_parser("profiles", help="list the kinds of devices that can be read")
     profile = commands.add_parser("profile", help="work on a profile file")
     what = profile.add_subparsers(dest="what", required=True, metavar="check")
     check = what.add_parser("check", help="tell every fault of a profile file, or what it reads")
-    check.add_argument("file", type=Path)
+    check.add_argument("file", type=Path, help="the profile, as YAML")
 
 
 def _parity(parser: argparse.ArgumentParser) -> None:
@@ -249,15 +252,15 @@ def _edge(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", required=True, metavar="check")
     check = what.add_parser("check", help="prove that it refuses what it must, and keeps what it must; moves no call")
     check.add_argument("name", help="its name in the configuration")
-    check.add_argument("--config", type=Path, default=CONFIG)
+    check.add_argument("--config", type=Path, default=CONFIG, help=CONFIG_SAYS)
     check.add_argument("--script", type=Path, help="Kamailio's script, where it can be read")
     check.add_argument("--restart", action="store_true", help="wait for you to restart it, and see what it kept")
-    check.add_argument("--json", action="store_true")
+    check.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def _comparing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("device", help="its name in the configuration")
-    parser.add_argument("--config", type=Path, default=CONFIG)
+    parser.add_argument("--config", type=Path, default=CONFIG, help=CONFIG_SAYS)
     parser.add_argument("--record", type=Path, help="where to write; commissioned/DEVICE.yaml beside the configuration")
     parser.add_argument("--answers", type=Path, help="what the panel shows, as YAML: by: NAME, points: {name: shown}")
     parser.add_argument("--by", default="", help="who signs")
@@ -273,10 +276,10 @@ def _replaying(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     replay.add_argument("--since", type=int, default=0, help="start at the first recorded world after this event")
     rehearse = commands.add_parser("rehearse", help="play a failure of your own site, in virtual time")
     rehearse.add_argument("scenario", nargs="?", default="", help="a name or a file; without it the names are listed")
-    rehearse.add_argument("--config", type=Path, default=CONFIG)
+    rehearse.add_argument("--config", type=Path, default=CONFIG, help=CONFIG_SAYS)
     rehearse.add_argument("--seed", type=int, default=1, help="varies the noise of the sensors")
     for each in (replay, rehearse):
-        each.add_argument("--json", action="store_true")
+        each.add_argument("--json", action="store_true", help="print it as JSON")
         each.add_argument("--plot", type=Path, metavar="FILE.svg", help="write a picture of it")
 
 
@@ -291,7 +294,7 @@ def _speed(text: str) -> float:
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--scenario", default="june-2015")
+    parser.add_argument("--scenario", default="june-2015", help="what happens; june-2015 unless given")
     parser.add_argument("--seed", type=int, default=1, help="varies loads, thermal mass, failures and noise")
     parser.add_argument("--speed", type=_speed, default=15.0, help="virtual seconds in a real one, 1 to 60")
     parser.add_argument("--embedded-broker", action="store_true", help="do not look for mosquitto")

@@ -18,6 +18,7 @@ from envmon.config import ConfigError
 from envmon.config.settings import DeviceSettings, Settings
 from envmon.core.judge import minutes
 from envmon.model.effect import SetPercent, Urgency
+from envmon.model.policy import Policy
 from envmon.model.reading import Point, Role
 from envmon.profiles.bind import bind_at
 from envmon.profiles.roles import MEASURES
@@ -100,7 +101,7 @@ def judge(rehearsal: Rehearsal, story: Story, moved_at: float | None) -> Verdict
     if moved_at is None and limit_at is None:
         return Verdict(True, "no call had to move, and none was moved", None, None, None)
     if moved_at is None:
-        why = f"{_why_not(story)} {_paged(story)}"
+        why = f"{_why_not(rehearsal.policy, story)} {_paged(story)}"
         return Verdict(
             False,
             f"LOST: the limit was reached at {_hms(limit_at)}, and no call was moved. {why}",
@@ -170,8 +171,10 @@ def _people(rehearsal: Rehearsal, story: Story, verdict: Verdict) -> Iterator[st
     yield verdict.says
 
 
-def _why_not(story: Story) -> str:
-    """What held envmon back: the last it said of a route."""
+def _why_not(policy: Policy, story: Story) -> str:
+    """What held envmon back: that it could not be armed, or the last it said of a route."""
+    if policy.placement_faults:
+        return f"envmon cannot be armed: {'; '.join(policy.placement_faults)}."
     last = next(
         (told for told in reversed(story.told) if told.subject.startswith("route:") and told.rule != "T01"), None
     )

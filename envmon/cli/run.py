@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 from envmon.cli import heap, logs
-from envmon.cli.build import Assembly, open_journal, run_forever
+from envmon.cli.build import Assembly, run_forever
 from envmon.cli.configured import configured
 from envmon.cli.credentials import unreadable
 from envmon.cli.open_files import shortage
+from envmon.cli.site_journal import open_journal
 from envmon.config import ConfigError
 from envmon.config.secret import SecretError
 from envmon.host import files

@@ -20,7 +20,6 @@ from envmon.model.event import Event, Tick
 from envmon.model.verdict import Sight
 
 SAMPLES = 1500  # a zone's curve holds no more; it is thinned when it would
-NOBODY = ("PollFaster", "AskProbe")
 
 
 @dataclass(frozen=True, slots=True)

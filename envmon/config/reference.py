@@ -1,11 +1,11 @@
-"""The reference of every configuration key, made from the models: ``python -m envmon.config.reference`` rewrites it.
+"""The reference of every configuration key, made from the models: ``python -m envmon.config.reference`` prints it.
 
 Rules
   - Nothing is written by hand here but the words for kinds; meanings and defaults are the models' own.
 """
 
+import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -16,7 +16,6 @@ from envmon.config import shape_rest, values
 from envmon.config.explain import in_quotes, is_mapping_of, models_in
 from envmon.config.shape import SiteFile
 
-REFERENCE = Path(__file__).parents[2] / "config" / "REFERENCE.md"
 _HEAD = """# Configuration reference
 
 Generated from the models by `python -m envmon.config.reference`; do not edit.
@@ -135,4 +134,4 @@ def _default(field: FieldInfo) -> str:
 
 
 if __name__ == "__main__":
-    REFERENCE.write_text(reference_text(), encoding="utf-8")
+    sys.stdout.write(reference_text())

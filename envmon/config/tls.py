@@ -26,11 +26,11 @@ def client_context(where: str, ca: Path | None, cert: Path | None, key: Path | N
     try:
         context = ssl.create_default_context(cafile=ca)
     except OSError as error:
-        raise OSError(f"{where}_ca: cannot use {ca}: {error}") from None
+        raise OSError(f"{where}.ca: cannot use {ca}: {error}") from None
     context.sslsocket_class = TlsSocket
     if cert:
         try:
             context.load_cert_chain(cert, key)
         except OSError as error:
-            raise OSError(f"{where}_cert: cannot use {cert}, {key}: {error}") from None
+            raise OSError(f"{where}.cert: cannot use {cert}, {key}: {error}") from None
     return context

@@ -17,6 +17,7 @@ from dataclasses import replace
 from envmon.core import guard, pages
 from envmon.core.aside import units_out
 from envmon.core.consent import consent, expire
+from envmon.core.door import ROUTE_ORDERS, turned_away
 from envmon.core.fold import fold
 from envmon.core.heir import step_heir
 from envmon.core.judge import judge
@@ -37,7 +38,6 @@ from envmon.model.verdict import Verdict
 _judged = replacing(World, "zones", "faster")
 WATCHED_POLL_S = 2.0  # devices of a zone that is not well are wanted this often
 ASIDE_ORDERS = frozenset({Command.MAINTENANCE, Command.MAINTENANCE_END, Command.SHELVE, Command.UNSHELVE})
-ROUTE_ORDERS = frozenset({Command.SHIFT, Command.RESTORE, Command.DRILL})
 
 
 def advance(world: World, event: Event) -> Step:
@@ -54,7 +54,7 @@ def _advance(world: World, event: Event) -> Step:
     policy = world.policy
     if policy is None:
         if isinstance(event, OrderReceived):
-            return Step(world, (), (_refusal(event.order, "O00", "Refused: no policy is in force yet."),))
+            return turned_away(world, event.order) or Step(world)
         return Step(world)
     match event:
         case Tick():
@@ -109,22 +109,13 @@ def _judge_zones(world: World, policy: Policy) -> Step:
 def _order(world: World, policy: Policy, order: Order) -> Step:
     if order.command is Command.ACCEPT:
         return guard.accept(world, order)
-    if standing_by(world):
-        says = f"Refused: this envmon stands by for {world.lease.holder}. Give the order there."
-        return Step(world, (), (_refusal(order, "O02", says),))
+    if refused := turned_away(world, order):
+        return refused
     if order.command in ASIDE_ORDERS:
         return order_aside(world, policy, order)
     if order.command not in ROUTE_ORDERS:
         return step_mode(world, policy, order)
-    routes = [route for route in policy.routes if order.route in ("", route.id)]
-    if not routes:
-        known = ", ".join(route.id for route in policy.routes)
-        return Step(world, (), (_refusal(order, "O01", f"Refused: no route {order.route!r}. Routes: {known}."),))
     step = step_lease(world, policy)  # what is ordered right after the lease was taken waits for its epoch, too
-    for route in routes:
+    for route in [route for route in policy.routes if order.route in ("", route.id)]:
         step = step.then(step_route(step.world, policy, route, order))
     return step
-
-
-def _refusal(order: Order, rule: str, sentence: str) -> Decision:
-    return Decision(rule, "order", sentence, "", (("order", order.command),), order=order.id, refused=True)

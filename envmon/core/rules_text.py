@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from envmon.core.aside_rules import ASIDE_RULES
 from envmon.core.consent_rules import CONSENT_RULES
+from envmon.core.door_rules import DOOR_RULES
 from envmon.core.guard import GUARD_RULES
 from envmon.core.heir_rules import HEIR_RULES
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES
@@ -32,6 +33,7 @@ def rules_text() -> str:
         _table("Lease", LEASE_RULES),
         _table("Storm posture", STORM_RULES),
         _table("Maintenance and shelved pages", ASIDE_RULES),
+        _table("The doorstep of an order", DOOR_RULES),
         _table("Who may order what", CONSENT_RULES),
         _list("Policy", GUARD_RULES.items()),
         _list("Verdict of a zone", ZONE_RULES.values()),

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from envmon.core.aside_rules import ASIDE_RULES
 from envmon.core.consent_rules import CONSENT_RULES
+from envmon.core.door_rules import DOOR_RULES
 from envmon.core.heir_rules import HEIR_RULES
 from envmon.core.mode_rules import LEASE_RULES, MODE_RULES
 from envmon.core.route_rules import ROUTE_RULES
@@ -153,11 +154,19 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "none": "no other envmon is followed",
     },
     "recent": {"yes": "there was a reason for a storm a moment ago", "no": "there has been no reason for a while"},
+    "ruled": {"yes": "a policy is in force", "no": "no policy is in force yet"},
+    "standby": {"yes": "another envmon holds the lease", "no": "no other envmon is known to hold the lease"},
+    "aim": {
+        "ours": "it is about this daemon's own policy",
+        "known": "it is about the site, or a route there is",
+        "unknown": "the policy has no route of this name",
+    },
     "power": {"yes": "the mains do not feed the site", "no": "nothing says that the mains are away"},
 }
 
 TABLES: tuple[tuple[Row[StrEnum], ...], ...] = (  # type: ignore[type-arg, assignment, unused-ignore]
     ROUTE_RULES, MODE_RULES, HEIR_RULES, LEASE_RULES, CONSENT_RULES, STORM_RULES, ASIDE_RULES,
+    DOOR_RULES,
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from envmon.model.readings import Readings
 from envmon.profiles.bind import BoundPoint, bound_points
 from envmon.profiles.decode import Beside, Plain, Raw, decode, missing, plain_registers
 from envmon.profiles.registers import code, reader
-from envmon.profiles.schema import Address, CrossCheck, ProfilePoint, Register, UnitFrom, ValidFrom
+from envmon.profiles.schema_point import Address, CrossCheck, ProfilePoint, Register, UnitFrom, ValidFrom
 from envmon.profiles.short_way import short_ways
 from envmon.wire.modbus import ExceptionCode, Function, Refusal
 

@@ -15,7 +15,8 @@ from envmon.drivers.modbus_plan import Span
 from envmon.model.reading import Reason
 from envmon.profiles.identify import Facts, registers
 from envmon.profiles.registers import registers_value
-from envmon.profiles.schema import ModbusLimits, Profile, Protocol, Register
+from envmon.profiles.schema import ModbusLimits, Profile, Protocol
+from envmon.profiles.schema_point import Register
 from envmon.wire.modbus import Function
 
 

@@ -18,7 +18,8 @@ from envmon.drivers.contract import DeviceError, Driver
 from envmon.model.reading import Quality, Reading, Reason, Severity
 from envmon.profiles.bind import BoundPoint
 from envmon.profiles.decode import missing
-from envmon.profiles.schema import Profile, Table
+from envmon.profiles.schema import Profile
+from envmon.profiles.schema_rows import Table
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from envmon.model.reading import Point, Reading, Reason
 from envmon.model.readings import Readings
 from envmon.profiles.bind import BoundPoint, bound_points
 from envmon.profiles.decode import Beside, decode, missing
-from envmon.profiles.schema import Address, Oid, ProfilePoint
+from envmon.profiles.schema_point import Address, Oid, ProfilePoint
 from envmon.profiles.short_way import short_ways
 from envmon.wire.snmp_pdu import Value
 

@@ -17,7 +17,8 @@ from envmon.profiles.bind import BoundPoint, Place
 from envmon.profiles.conditions import BoundConditions, bind_conditions, summarise, unread
 from envmon.profiles.conditions import wanted as condition_cells
 from envmon.profiles.expand import expand, wanted
-from envmon.profiles.schema import Profile, SnmpLimits, Table
+from envmon.profiles.schema import Profile, SnmpLimits
+from envmon.profiles.schema_rows import Table
 
 _MOST_POINTS = 5000  # of one device, those that are gone included
 

@@ -32,7 +32,6 @@ class Reason(StrEnum):
     OUT_OF_RANGE = "out_of_range"  # outside what the quantity can be
     UNLISTED_STATE = "unlisted_state"  # an enumeration value the profile's document does not name
     CROSS_CHECK_FAILED = "cross_check_failed"  # two encodings of one quantity disagree
-    STALE = "stale"  # too old to speak for now
     UNKNOWN_UNIT = "unknown_unit"  # the unit set on the device could not be read, or is not one the profile lists
     SETTLING = "settling"  # the agent started a moment ago: what it does not report yet may still be there
     NOT_COMMISSIONED = "not_commissioned"  # the profile rests on excerpts and nobody confirmed it on this device

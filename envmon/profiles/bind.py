@@ -16,7 +16,9 @@ from envmon.model.points import points_of
 from envmon.model.reading import Point, Role
 from envmon.model.readings import Sheet, sheet_of
 from envmon.profiles.roles import fills
-from envmon.profiles.schema import Address, Evidence, Oid, Profile, ProfilePoint, Repeat
+from envmon.profiles.schema import Evidence, Profile
+from envmon.profiles.schema_point import Address, Oid, ProfilePoint
+from envmon.profiles.schema_rows import Repeat
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,25 +24,19 @@ from envmon.profiles.document import (
     SnmpProfileShape,
     SnmpUnitFromShape,
 )
-from envmon.profiles.schema import (
+from envmon.profiles.schema import Identify, ModbusLimits, ModbusProbe, Profile, Protocol, SnmpLimits, Source
+from envmon.profiles.schema_point import (
     Address,
     CrossCheck,
-    Identify,
-    ModbusLimits,
-    ModbusProbe,
     Oid,
-    Profile,
     ProfilePoint,
-    Protocol,
     Register,
     RegisterType,
-    Repeat,
-    SnmpLimits,
-    Source,
     State,
     UnitFrom,
     ValidFrom,
 )
+from envmon.profiles.schema_rows import Repeat
 from envmon.profiles.units import Scaling
 
 _SENSIBLE_DEGC = (-40.0, 125.0)

@@ -18,7 +18,8 @@ from envmon.profiles.document import (
     SnmpProfileShape,
     TableShape,
 )
-from envmon.profiles.schema import Condition, Conditions, FromColumn, Profile, RowPoint, ScaleFrom, Table
+from envmon.profiles.schema import Profile
+from envmon.profiles.schema_rows import Condition, Conditions, FromColumn, RowPoint, ScaleFrom, Table
 
 
 def build_all(shape: ProfileShape) -> Profile:

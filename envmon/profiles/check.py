@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from envmon.profiles.build import SIZED, Names, as_decoded, seconds
 from envmon.profiles.document import AddressShape, PointShape, RowPointShape, ScalingBody
 from envmon.profiles.roles import LABELS, MEASURES
-from envmon.profiles.schema import Oid, Register, RegisterType
+from envmon.profiles.schema_point import Oid, Register, RegisterType
 from envmon.profiles.tree import Path
 from envmon.profiles.units import UNITS
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from envmon.model.reading import Point, Quality, Reading, Reason, Role, Severity
 from envmon.profiles.bind import Place
 from envmon.profiles.expand import Cells, Row, holds, row_of, slug
-from envmon.profiles.schema import Conditions
+from envmon.profiles.schema_rows import Conditions
 
 CLEAR = "clear"
 _RANK = (Severity.OK, Severity.WARNING, Severity.UNKNOWN, Severity.CRITICAL)

@@ -18,7 +18,7 @@ from envmon.model.reading import Quality, Reading, Reason, Severity
 from envmon.model.texts import line
 from envmon.profiles.bind import BoundPoint
 from envmon.profiles.registers import registers_value
-from envmon.profiles.schema import Oid, ProfilePoint, Register
+from envmon.profiles.schema_point import Oid, ProfilePoint, Register
 from envmon.profiles.units import Scaling
 
 Raw = int | float | str | bytes | None
@@ -44,20 +44,6 @@ _LEAST, _MOST = -(2**63), 2**64 - 1  # of a number that is a row of bits
 def missing(bound: BoundPoint, reason: Reason = Reason.ABSENT) -> Reading:
     """Say that nothing is known of this point, and why."""
     return Reading(bound.point, None, Quality.MISSING, reason, _unknown(bound.spec))
-
-
-def decode_modbus(bound: BoundPoint, raw: bytes | None, cross: bytes | None = None) -> Reading:
-    """Decode the registers of one point, as on the wire (two bytes each, high byte first).
-
-    For functions 1 and 2 ``raw`` is one byte, 0 or 1. ``cross`` is the same for ``spec.cross_check.address``.
-    """
-    twin = plain_registers(bound.spec.cross_check.address, cross) if bound.spec.cross_check else None
-    return decode(bound, plain_registers(bound.spec.address, raw), Beside(cross=twin))
-
-
-def decode_snmp(bound: BoundPoint, value: Raw, cross: Raw = None) -> Reading:
-    """Decode one SNMP value; None when the agent has no such object. ``cross`` is the cross-check's value."""
-    return decode(bound, value, Beside(cross=cross))
 
 
 def plain_registers(address: Register | Oid, raw: bytes | None) -> Plain:

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from envmon.model.reading import Role
-from envmon.profiles.schema import Evidence, Kind, Order, RegisterType
+from envmon.profiles.schema import Evidence, Kind
+from envmon.profiles.schema_point import Order, RegisterType
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 NamePattern = Annotated[
@@ -297,4 +298,3 @@ class ModbusProfileShape(_ProfileShape):
 ProfileShape = SnmpProfileShape | ModbusProfileShape
 PointShape = SnmpPointShape | RowPointShape | ModbusPointShape
 AddressShape = OidShape | RegisterShape
-CrossCheckShape = SnmpCrossCheckShape | ModbusCrossCheckShape

@@ -19,7 +19,8 @@ from envmon.model.reading import Role
 from envmon.profiles.bind import BoundPoint, Place, relocate
 from envmon.profiles.decode import Plain, Raw, plain
 from envmon.profiles.roles import MEASURES
-from envmon.profiles.schema import Address, Condition, Oid, ProfilePoint, RowPoint, ScaleFrom, Table
+from envmon.profiles.schema_point import Address, Oid, ProfilePoint
+from envmon.profiles.schema_rows import Condition, RowPoint, ScaleFrom, Table
 
 Cells = Mapping[str, Raw]
 """What the agent answered, by whole OID; without what it does not have."""

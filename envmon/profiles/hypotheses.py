@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from envmon.profiles.record import AS_WRITTEN
-from envmon.profiles.schema import Order, ProfilePoint, Register, RegisterType
+from envmon.profiles.schema_point import Order, ProfilePoint, Register, RegisterType
 from envmon.profiles.units import UNITS, Scaling
 
 _NUMBER = re.compile(r"([+-]?\d+(?:[.,](\d+))?)\s*(°?\s*[a-zA-Z/%0-9]*)")

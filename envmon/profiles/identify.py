@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from envmon.profiles.schema import Identify, ModbusProbe, Profile, Protocol, Register
+from envmon.profiles.schema import Identify, ModbusProbe, Profile, Protocol
+from envmon.profiles.schema_point import Register
 
 SYS_DESCR = "1.3.6.1.2.1.1.1.0"
 SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
 
-from envmon.profiles.schema import Order, Register, RegisterType
+from envmon.profiles.schema_point import Order, Register, RegisterType
 
 _WHOLE = (Order.HIGH_FIRST, Order.HIGH_FIRST)
 _CODES = {

@@ -16,9 +16,9 @@ from functools import lru_cache
 
 from envmon.model.reading import Point, Reading
 from envmon.model.readings import Readings, Sheet, arrange, sheet_of
-from envmon.profiles.bind import BoundPoint, BoundPoints
+from envmon.profiles.bind import BoundPoints
 from envmon.profiles.decode import Raw
-from envmon.profiles.schema import ProfilePoint
+from envmon.profiles.schema_point import ProfilePoint
 
 _MOST_REMEMBERED = 1024  # numbers of one point; a counter never repeats its own
 
@@ -49,11 +49,6 @@ class ShortWay(dict[Raw, float | None]):
 
 _NO_SHORT_WAY = ShortWay(None)
 _of_spec = lru_cache(maxsize=1 << 13)(ShortWay)
-
-
-def short_way(bound: BoundPoint) -> ShortWay:
-    """Return the short way of a point; one that takes nothing where every answer needs the whole one."""
-    return _way(bound.spec) if bound.votes else _NO_SHORT_WAY
 
 
 def _way(spec: ProfilePoint) -> ShortWay:

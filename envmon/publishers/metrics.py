@@ -17,8 +17,6 @@ from envmon.model.readings import columns
 from envmon.publishers.daemon_metrics import DaemonMetrics
 from envmon.publishers.exposition import BatchText, Block, device_block, device_labels, join, status_block
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 
 @dataclass(frozen=True, slots=True)
 class _Device:

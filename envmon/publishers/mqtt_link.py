@@ -244,4 +244,4 @@ def _arguments(settings: MqttSettings, client_id: str, will: tuple[str, str]) ->
 def _tls(settings: MqttSettings) -> ssl.SSLContext | None:
     if not (settings.tls or settings.tls_ca or settings.tls_cert):
         return None
-    return client_context("mqtt.tls", settings.tls_ca, settings.tls_cert, settings.tls_key)
+    return client_context("publish.mqtt.tls", settings.tls_ca, settings.tls_cert, settings.tls_key)

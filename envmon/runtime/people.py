@@ -79,12 +79,6 @@ def access(people: PeopleSettings, asking: Peer) -> Access:
     return Access.OPERATOR if groups & set(people.operators) else Access.VIEWER
 
 
-def missing_groups(people: PeopleSettings) -> list[str]:
-    """Return the configured groups this system does not know: nobody is in them."""
-    known = {group.gr_name for group in grp.getgrall()}
-    return [group for group in (*people.operators, *people.approvers) if group not in known]
-
-
 def name(uid: int) -> str:
     """Return a user's name, or the number of one that has none here."""
     try:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Self
 
-from envmon.profiles.schema import Register
+from envmon.profiles.schema_point import Register
 from envmon.sim.registers import SimulatedDevice
 from envmon.wire.frame import FrameError
 from envmon.wire.modbus import (

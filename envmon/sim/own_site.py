@@ -90,7 +90,7 @@ class OwnSite:
         self._lagged: dict[str, tuple[float, float]] = {}
         self._noise = chance("own site", seed)
         self._battery = False
-        self._dry_since: float | None = None
+        self._dry_since: dict[str | None, float] = {}
         self._lies: dict[str, _Lying] = {}
         self._paths: dict[str, Do] = {}
         self._last: dict[str, Readings] = {}
@@ -122,11 +122,13 @@ class OwnSite:
             case Do.GENERATOR_ON:
                 self._battery = False
             case Do.WATER_LOST:
-                if not self._chilled:
+                dry = [zone for zone in self._zones(scene) if (zone, None) in self._chilled]
+                if not dry:
                     raise ScenarioError(f"{scene.do}: no unit of this site shows chilled water")
-                self._dry_since = self.second
+                self._dry_since |= dict.fromkeys(dry, self.second)
             case Do.WATER_BACK:
-                self._dry_since = None
+                for zone in self._zones(scene):
+                    self._dry_since.pop(zone, None)
             case Do.SENSORS_LIE:
                 for point in self._sensors(scene):
                     self._lies[point] = _Lying(scene.lie, self.second)
@@ -189,7 +191,7 @@ class OwnSite:
 
     def _dry(self, zone: str, now: ZoneNow, span: float) -> ZoneNow:
         """Without chilled water a unit's fan goes on and its coil gives less and less."""
-        if self._dry_since is None or not any(each == zone for each, _ in self._chilled):
+        if zone not in self._dry_since:
             return now
         return replace(now, units=tuple(replace(unit, ready=max(0.0, unit.ready - span / 40)) for unit in now.units))
 
@@ -231,9 +233,9 @@ class OwnSite:
             case Role.RETURN_TEMP:
                 air = now.hot
             case Role.CHILLED_WATER_RETURN_TEMP:
-                air = self._water(now) + WATER_RISE_K * (self._dry_since is None)
+                air = self._water(point.zone, now) + WATER_RISE_K * (point.zone not in self._dry_since)
             case _:
-                air = self._water(now)
+                air = self._water(point.zone, now)
         value = self._told(point, self._sensed(point, air))
         if not -40.0 <= value <= 125.0:
             return Reading(point, None, Quality.BAD, Reason.OUT_OF_RANGE)
@@ -241,10 +243,10 @@ class OwnSite:
             return Reading(point, value, Quality.UNCERTAIN, Reason.NOT_COMMISSIONED)
         return Reading(point, value)
 
-    def _water(self, now: ZoneNow) -> float:
-        if self._dry_since is None:
+    def _water(self, zone: str | None, now: ZoneNow) -> float:
+        if zone not in self._dry_since:
             return WATER_C
-        return WATER_C + (now.hot - WATER_C) * (1 - exp(-(self.second - self._dry_since) / WATER_TAU_S))
+        return WATER_C + (now.hot - WATER_C) * (1 - exp(-(self.second - self._dry_since[zone]) / WATER_TAU_S))
 
     def _sensed(self, point: Point, air: float) -> float:
         """The air through the sensor: late, a little off, a little noisy, in tenths."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from envmon.model.reading import Role, Severity, UnitState
 from envmon.profiles.registers import in_order
-from envmon.profiles.schema import Address, Oid, Profile, ProfilePoint, Register, RegisterType, State
+from envmon.profiles.schema import Profile
+from envmon.profiles.schema_point import Address, Oid, ProfilePoint, Register, RegisterType, State
 from envmon.profiles.units import Scaling
 from envmon.wire import ber
 from envmon.wire.snmp import Tag, Value

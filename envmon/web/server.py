@@ -1,7 +1,7 @@
 """Serves ``/metrics``, ``/healthz``, ``/status`` and the status page; read-only.
 
 Rules
-  - GET and HEAD only: no order ever arrives over HTTP.
+  - GET and HEAD only: no order ever arrives here; those over HTTPS have a port of their own.
   - Every answer is written within ``SEND_S`` or its connection is cut, so a reader that stops reading holds nothing.
   - What is shown is asked for at request time; nothing is computed for nobody.
 """
@@ -86,7 +86,7 @@ class WebServer:
             await web.TCPSite(self._runner, host, port).start()
         except CANNOT_LISTEN as fault:
             await self._runner.cleanup()
-            raise listen_error("http", f"{host} port {port}", fault, "http.port") from None
+            raise listen_error("http", f"{host} port {port}", fault, "publish.http.listen") from None
         _LOG.info("http: listening on %s port %d", host, self.port)
         return self
 

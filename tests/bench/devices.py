@@ -38,7 +38,8 @@ from envmon.model.reading import Quality, Reading, Severity  # noqa: E402
 from envmon.profiles.bind import bind_at, place  # noqa: E402
 from envmon.profiles.identify import Match, identify  # noqa: E402
 from envmon.profiles.loader import load_builtin  # noqa: E402
-from envmon.profiles.schema import Oid, Profile  # noqa: E402
+from envmon.profiles.schema import Profile  # noqa: E402
+from envmon.profiles.schema_point import Oid  # noqa: E402
 from envmon.profiles.units import UNITS  # noqa: E402
 from envmon.sim.recording import RecordedDevice  # noqa: E402
 from envmon.sim.snmp_agent import SnmpAgent  # noqa: E402

@@ -12,7 +12,8 @@ from envmon.cli.main import main
 from tests.core.test_failover import storm
 from tests.recordings.recording_rig import RecordedRoom, recorder, text_of, write
 
-EXAMPLE = Path(__file__).parents[2] / "config" / "envmon.example.yaml"
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "config" / "envmon.example.yaml"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -161,6 +162,19 @@ def test_a_rehearsal_of_the_example_site(tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["good"] is True
     assert told["moved_at"] < told["left_at"] < told["limit_at"]
+
+
+def test_the_readmes_configuration_survives_what_a_reader_tries_first(tmp_path, capsys):
+    config = tmp_path / "envmon.yaml"
+    text = (ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
+    config.write_text(text)
+    for scenario in ("june-2015", "chillers-lost", "units-one-by-one", "utility-cut-no-restart"):
+        assert main(["rehearse", scenario, "--config", str(config)]) == 0
+        assert capsys.readouterr().out.splitlines()[-1].startswith("SAFE: moved at "), scenario
+    config.write_text("".join(line for line in text.splitlines(keepends=True) if not line.startswith("pagers:")))
+    assert main(["rehearse", "june-2015", "--config", str(config)]) == 2
+    why = "envmon cannot be armed: there is no pager: nobody would be told of a move."
+    assert why in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_a_rehearsal_without_a_good_place_to_go_is_not_survived(capsys):

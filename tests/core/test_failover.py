@@ -289,7 +289,7 @@ def test_every_order_is_answered_in_every_mode(command):
 def test_an_order_for_an_unknown_route_names_the_routes():
     answer = Room().run(12).order(Command.SHIFT, route="inbound")
     assert answer.refused
-    assert "outbound" in answer.sentence
+    assert "outbound" in answer.why
 
 
 def test_arming_is_refused_when_losing_a_zone_loses_the_lever():

@@ -291,7 +291,7 @@ def test_while_it_stands_by_it_decides_nothing_and_shows_what_it_would_go_on_wit
     assert heads[f"Stands by for {HOLDER}"] == ("what it lacks to follow: nothing, it could go on from there",)
     answer = second.order(Command.HOLD)
     assert (answer.rule, answer.refused) == ("O02", True)
-    assert HOLDER in answer.sentence
+    assert HOLDER in answer.why
     assert second.order(Command.SHIFT).rule == "O02"
 
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from envmon.core.aside_rules import ASIDE_RULES, AsideAsk, AsideFacts
 from envmon.core.consent_rules import CONSENT_RULES, ConsentFacts
+from envmon.core.door_rules import DOOR_RULES, DoorFacts
+from envmon.core.guard import GUARD_RULES
 from envmon.core.heir_rules import HEIR_RULES, HeirFacts
 from envmon.core.mode_rules import (
     LEASE_RULES,
@@ -49,7 +51,7 @@ COMES_HOME = {Act.RESTORE, Act.STAGE_HOME, Act.ROLL_BACK, Act.DRILL_HOME}
 WRITES = {*BEGINS, *GOES_ON, *COMES_HOME, Act.ASSERT}
 KINDS: dict[type, dict[str, frozenset[StrEnum]]] = {
     facts: {name: frozenset(kind) for name, kind in get_type_hints(facts).items()}
-    for facts in (RouteFacts, ModeFacts, HeirFacts, LeaseFacts, ConsentFacts, StormFacts, AsideFacts)
+    for facts in (RouteFacts, ModeFacts, HeirFacts, LeaseFacts, ConsentFacts, StormFacts, AsideFacts, DoorFacts)
 }
 
 
@@ -61,6 +63,7 @@ TABLES = [
     (CONSENT_RULES, ConsentFacts),
     (STORM_RULES, StormFacts),
     (ASIDE_RULES, AsideFacts),
+    (DOOR_RULES, DoorFacts),
 ]
 
 
@@ -290,11 +293,8 @@ def test_stamping_needs_the_lease_and_never_happens_in_observe():
 
 
 def test_rule_ids_are_unique_over_all_tables_and_sentences_are_sentences():
-    rows = [*((r.id, r.sentence) for r in ROUTE_RULES), *((r.id, r.sentence) for r in MODE_RULES)]
-    rows += [
-        *((r.id, r.sentence) for r in (*HEIR_RULES, *LEASE_RULES, *CONSENT_RULES, *STORM_RULES, *ASIDE_RULES)),
-        *ZONE_RULES.values(),
-    ]
+    rows = [*((row.id, row.sentence) for rules, _ in TABLES for row in rules)]
+    rows += [*GUARD_RULES.items(), *ZONE_RULES.values()]
     ids = [identity for identity, _ in rows]
     assert len(ids) == len(set(ids))
     assert all(sentence.endswith(".") and sentence[0].isupper() for _, sentence in rows)

@@ -20,21 +20,8 @@ from envmon.config.settings import DeviceSettings, SnmpSettings
 from envmon.drivers import open_driver
 from envmon.drivers.contract import Driver
 from envmon.model.reading import Reading, Role, Severity
-from envmon.profiles.schema import (
-    Address,
-    CrossCheck,
-    Evidence,
-    Kind,
-    ModbusLimits,
-    Oid,
-    Profile,
-    ProfilePoint,
-    Protocol,
-    Register,
-    RegisterType,
-    SnmpLimits,
-    State,
-)
+from envmon.profiles.schema import Evidence, Kind, ModbusLimits, Profile, Protocol, SnmpLimits
+from envmon.profiles.schema_point import Address, CrossCheck, Oid, ProfilePoint, Register, RegisterType, State
 from envmon.profiles.units import Scaling
 from envmon.wire.ber import parse_oid
 from envmon.wire.modbus import FrameBuffer, Request, decode_request

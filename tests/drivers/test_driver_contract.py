@@ -27,7 +27,8 @@ from driver_rig import (
 from envmon.drivers import DRIVERS
 from envmon.drivers.contract import DeviceError, Driver
 from envmon.model.reading import Quality, Reason, Severity
-from envmon.profiles.schema import Address, ModbusLimits, Profile, ProfilePoint, Protocol, SnmpLimits
+from envmon.profiles.schema import ModbusLimits, Profile, Protocol, SnmpLimits
+from envmon.profiles.schema_point import Address, ProfilePoint
 from envmon.sim.modbus_server import ModbusServer
 from envmon.sim.registers import SimulatedDevice
 from envmon.sim.snmp_agent import SnmpAgent

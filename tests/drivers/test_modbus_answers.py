@@ -10,7 +10,8 @@ from envmon.drivers.modbus_plan import Block, plan
 from envmon.model.reading import Reason
 from envmon.profiles.bind import Place
 from envmon.profiles.registers import code
-from envmon.profiles.schema import ModbusLimits, Order, ProfilePoint, Register, RegisterType
+from envmon.profiles.schema import ModbusLimits
+from envmon.profiles.schema_point import Order, ProfilePoint, Register, RegisterType
 from envmon.profiles.units import Scaling
 
 PLACE = Place("site", "crac_1", "switch_1", "hall_a")

@@ -24,7 +24,8 @@ from driver_rig import (
 
 from envmon.drivers.contract import DeviceError, Driver
 from envmon.model.reading import Reading, Reason
-from envmon.profiles.schema import ModbusLimits, Oid, ProfilePoint, RegisterType
+from envmon.profiles.schema import ModbusLimits
+from envmon.profiles.schema_point import Oid, ProfilePoint, RegisterType
 from envmon.profiles.units import Scaling
 from envmon.wire.modbus import Request, encode_exception, encode_response
 from tests.ports import free_port

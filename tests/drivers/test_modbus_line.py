@@ -22,7 +22,8 @@ from envmon.drivers.modbus_framing import RtuFraming
 from envmon.drivers.modbus_line import Lines
 from envmon.drivers.modbus_serial import control_flags, gap_s
 from envmon.model.reading import Reason
-from envmon.profiles.schema import ModbusLimits, Profile, RegisterType
+from envmon.profiles.schema import ModbusLimits, Profile
+from envmon.profiles.schema_point import RegisterType
 from envmon.wire.modbus import Request, encode_response
 from tests.bound import bind
 from tests.ports import free_port

@@ -37,7 +37,8 @@ from envmon.config.settings import SnmpSettings
 from envmon.drivers import snmp_login
 from envmon.drivers.contract import DeviceError, Driver
 from envmon.model.reading import Quality, Reason
-from envmon.profiles.schema import ModbusLimits, ProfilePoint, SnmpLimits
+from envmon.profiles.schema import ModbusLimits, SnmpLimits
+from envmon.profiles.schema_point import ProfilePoint
 from envmon.profiles.units import Scaling
 from envmon.wire.snmp import ErrorStatus, Message, Tag, Value, VarBind, encode_message
 from tests.ports import free_port

@@ -190,7 +190,7 @@ async def test_a_broker_that_is_gone_silent_or_refuses_is_an_error_in_one_line(t
         await asking(deaf.getsockname()[1]).look()
     with pytest.raises(EvidenceError, match="cannot read"):
         await asking(1, username="u", password=Secret(f"file:{tmp_path}/none")).look()
-    with pytest.raises(EvidenceError, match="tls_ca: cannot use"):
+    with pytest.raises(EvidenceError, match=r"tls\.ca: cannot use"):
         await asking(1, tls_ca=Path("/nonexistent")).look()
 
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from envmon.model.reading import Quality, Reading, Reason, Role, Severity
 from envmon.profiles.bind import BoundPoint
-from envmon.profiles.decode import Beside, Raw, decode, decode_modbus, decode_snmp, missing
+from envmon.profiles.decode import Beside, Raw, decode, missing
 from envmon.profiles.loader import load_text
 from envmon.profiles.registers import reader, registers_value
-from envmon.profiles.schema import Register
-from envmon.profiles.short_way import short_way
+from envmon.profiles.schema_point import Register
 from tests.bound import bind
+from tests.profiles.one_answer import decode_modbus, decode_snmp, short_way
 
 
 def bound(point: str, protocol: str = "snmp", extra: str = "") -> BoundPoint:

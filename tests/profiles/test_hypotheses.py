@@ -4,7 +4,7 @@ import pytest
 
 from envmon.profiles.hypotheses import Shown, alternatives, explanation, fits, shown
 from envmon.profiles.loader import load_text
-from envmon.profiles.schema import ProfilePoint
+from envmon.profiles.schema_point import ProfilePoint
 from envmon.profiles.units import Scaling
 
 HEAD = """profile: made-up

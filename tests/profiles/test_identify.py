@@ -4,7 +4,8 @@ import pytest
 
 from envmon.profiles.identify import Facts, identify, probes, why_not
 from envmon.profiles.loader import load_builtin, load_text
-from envmon.profiles.schema import Profile, Protocol, Register, RegisterType
+from envmon.profiles.schema import Profile, Protocol
+from envmon.profiles.schema_point import Register, RegisterType
 
 SHIPPED = load_builtin()
 LIEBERT = "1.3.6.1.4.1.476.1.42"

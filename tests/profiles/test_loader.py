@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from envmon.profiles.loader import ProfileError, load_builtin, load_file, load_text
-from envmon.profiles.schema import Oid, Order, Register
+from envmon.profiles.schema_point import Oid, Order, Register
 
 HEAD = """profile: mine
 vendor: me

@@ -4,9 +4,9 @@ import pytest
 
 from envmon.model.reading import Quality, Reason
 from envmon.profiles.bind import BoundPoint
-from envmon.profiles.decode import decode_snmp
 from envmon.profiles.loader import load_text
 from tests.bound import bind
+from tests.profiles.one_answer import decode_snmp
 
 HEAD = """
 profile: made-up

@@ -11,7 +11,8 @@ from envmon.profiles.decode import Beside, Raw, decode
 from envmon.profiles.expand import expand
 from envmon.profiles.identify import Facts, identify
 from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import Address, Oid, Profile, Protocol
+from envmon.profiles.schema import Profile, Protocol
+from envmon.profiles.schema_point import Address, Oid
 
 SHIPPED = load_builtin()
 LIEBERT, APC = SHIPPED["liebert-crac"], SHIPPED["apc-cooling-unit"]

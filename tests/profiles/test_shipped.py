@@ -9,7 +9,8 @@ import pytest
 from envmon.model.reading import Role, Severity, UnitState
 from envmon.profiles.loader import load_builtin, load_text
 from envmon.profiles.registers import registers_value
-from envmon.profiles.schema import Evidence, Oid, Order, Profile, Protocol, Register, RegisterType
+from envmon.profiles.schema import Evidence, Profile, Protocol
+from envmon.profiles.schema_point import Oid, Order, Register, RegisterType
 
 PROFILES: Mapping[str, Profile] = load_builtin()
 

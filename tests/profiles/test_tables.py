@@ -10,7 +10,8 @@ from envmon.profiles.conditions import bind_conditions, summarise, unread
 from envmon.profiles.decode import Beside, decode
 from envmon.profiles.expand import expand, wanted
 from envmon.profiles.loader import ProfileError, load_builtin, load_text
-from envmon.profiles.schema import Oid, Profile
+from envmon.profiles.schema import Profile
+from envmon.profiles.schema_point import Oid
 from tests.bound import bind
 
 HEAD = """profile: made-up

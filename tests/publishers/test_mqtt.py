@@ -211,7 +211,7 @@ async def test_client_certificate(broker: Broker) -> None:
     ("change", "says"),
     [
         ({"password": Secret("file:/nonexistent/secret")}, "cannot read /nonexistent/secret"),
-        ({"tls_ca": Path("/nonexistent/ca.pem")}, "mqtt.tls_ca: cannot use /nonexistent/ca.pem"),
+        ({"tls_ca": Path("/nonexistent/ca.pem")}, "publish.mqtt.tls.ca: cannot use /nonexistent/ca.pem"),
         ({"username": "stranger"}, "Not authorized"),
         ({"tls_ca": None, "tls": True}, "certificate verify failed"),
     ],

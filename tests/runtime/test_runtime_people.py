@@ -13,7 +13,7 @@ import pytest
 from envmon.config.settings import PeopleSettings
 from envmon.model.event import Access
 from envmon.runtime import people
-from envmon.runtime.people import Peer, access, missing_groups, name, peer
+from envmon.runtime.people import Peer, access, name, peer
 
 BIN = pwd.getpwnam("bin")
 DAEMON = pwd.getpwnam("daemon")
@@ -84,8 +84,3 @@ def test_the_groups_of_who_logged_in_give_the_role(asking, may):
 
 def test_without_groups_everybody_at_the_socket_may_do_everything():
     assert access(PeopleSettings(), Peer(GAMES.pw_uid, GAMES.pw_uid)) is Access.APPROVER
-
-
-def test_a_group_that_does_not_exist_is_named():
-    known = grp.getgrgid(0).gr_name
-    assert missing_groups(PeopleSettings((known, "no-such-group"), ("nor-this",))) == ["no-such-group", "nor-this"]

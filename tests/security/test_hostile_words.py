@@ -46,7 +46,6 @@ from envmon.model.readings import columns
 from envmon.probes.evidence import Evidence
 from envmon.probes.evidence_sources import EvidenceError, read_object
 from envmon.profiles.bind import BoundPoint
-from envmon.profiles.decode import decode_snmp
 from envmon.profiles.loader import load_text
 from envmon.publishers.documents import Poll, encode, loop_document, loop_key, parts_of, unit_document
 from envmon.publishers.exposition import BatchText, join, status_block
@@ -64,6 +63,7 @@ from envmon.web.page import page
 from envmon.web.server import _json
 from tests.bound import bind
 from tests.core.room import Room, policy
+from tests.profiles.one_answer import decode_snmp
 
 WORDS = st.sampled_from([
     "\ud800", "\udcff\udcfe", "a\x00b\x1b[2J\r\n\x85", "\u202egnp.exe", "\ufeff", " \t ", "x" * 5_000, "🧊" * 600,

@@ -104,6 +104,10 @@ def test_without_chilled_water_the_fans_go_on_and_the_room_warms():
     assert read(room, "a1")["state"].value == UnitState.RUNNING
     assert read(room, "a1")["water"].value > cold + 3
     assert room.hottest("a") > 26
+    backup = OwnSite(site(), instruments())
+    backup.happen(scene("water_lost"))
+    backup.live(300)
+    assert read(backup, "b1")["water"].value < cold + 1, "the backup has water of its own"
     dry = OwnSite(site(), instruments(frozenset({"water"})))
     with pytest.raises(ScenarioError, match="no unit of this site shows chilled water"):
         dry.happen(scene("water_lost"))

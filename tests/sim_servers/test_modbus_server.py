@@ -8,13 +8,14 @@ import pytest
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusIOException
 
-from envmon.profiles.decode import decode_modbus
 from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import Profile, Register
+from envmon.profiles.schema import Profile
+from envmon.profiles.schema_point import Register
 from envmon.sim.modbus_server import ModbusServer
 from envmon.sim.registers import SimulatedDevice
 from envmon.wire.modbus import encode_request
 from tests.bound import bind
+from tests.profiles.one_answer import decode_modbus
 
 PROFILES: Mapping[str, Profile] = load_builtin()
 COOLER, PROBE = 1, 7

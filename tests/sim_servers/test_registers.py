@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from envmon.model.reading import Quality, Reading, Reason, Role, UnitState
 from envmon.profiles.bind import BoundPoint
-from envmon.profiles.decode import decode_modbus, decode_snmp
 from envmon.profiles.loader import load_builtin, load_text
-from envmon.profiles.schema import Address, Oid, Profile, Register
+from envmon.profiles.schema import Profile
+from envmon.profiles.schema_point import Address, Oid, Register
 from envmon.sim.registers import SimulatedDevice
 from envmon.wire import ber
 from tests.bound import bind
+from tests.profiles.one_answer import decode_modbus, decode_snmp
 
 PROFILES: Mapping[str, Profile] = load_builtin()
 NUMBERS = [(name, spec.name) for name, p in PROFILES.items() for spec in p.points if spec.is_number]

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from envmon.profiles.decode import decode_snmp
 from envmon.profiles.loader import load_builtin
-from envmon.profiles.schema import Oid, Profile
+from envmon.profiles.schema import Profile
+from envmon.profiles.schema_point import Oid
 from envmon.sim.registers import SimulatedDevice
 from envmon.sim.snmp_agent import SnmpAgent
 from envmon.wire import ber
 from envmon.wire.snmp import ErrorStatus, Message, PduType, Tag, VarBind, Version, decode_message, encode_message
 from tests.bound import bind
+from tests.profiles.one_answer import decode_snmp
 
 PROFILES: Mapping[str, Profile] = load_builtin()
 BASE = "1.3.6.1.4.1.318.1.1.13.3"

@@ -225,7 +225,7 @@ async def test_a_busy_port_is_one_clear_error(daemon: Daemon) -> None:
     text = str(caught.value)
     assert text == (
         f"http: cannot listen on 127.0.0.1 port {port}: Address already in use; "
-        "stop the other program or change http.port"
+        "stop the other program or change publish.http.listen"
     )
 
 

@@ -35,7 +35,8 @@ from envmon.profiles.decode import Beside, Raw, decode, plain_registers
 from envmon.profiles.expand import expand
 from envmon.profiles.identify import Facts, identify
 from envmon.profiles.loader import ProfileError, load_builtin, load_text
-from envmon.profiles.schema import Address, Profile, Protocol, Register
+from envmon.profiles.schema import Profile, Protocol
+from envmon.profiles.schema_point import Address, Register
 from envmon.wire import ber
 from envmon.wire.snmp import ErrorStatus, Message, Tag, Value, VarBind, Version, decode_message, encode_message
 from envmon.wire.snmp_community import Community
