@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from envmon import __version__
 from envmon.actuators import ACTUATORS
 from envmon.cli.configured import configured, place_of
 from envmon.cli.door import OrderDoor
-from envmon.cli.fixed import FIXED, fixed
+from envmon.cli.fixed import at_restart
 from envmon.cli.health import faults
 from envmon.cli.logs import Narrator, both
 from envmon.cli.probe_targets import probe_targets
@@ -85,6 +85,7 @@ class Assembly:
         profiles: Mapping[str, Profile],
     ) -> None:
         world = remembered(journal, clock.stamp())
+        self._asked = settings
         self.settings = settings = guarded(settings, world, clock.stamp())
         self.counters = Counters()
         self.recorder = self._new_recorder(settings, clock)
@@ -127,7 +128,8 @@ class Assembly:
         mqtt = MqttPublisher(settings.mqtt, site, self._own.publish_lag("mqtt")) if settings.mqtt else None
         pagers = {pager.id: open_pager(pager) for pager in settings.pagers}
         traps = self._trap_listener(settings)
-        pages = PageQueue(settings.daemon.state_dir / PAGES, site, pagers)
+        only = {pager.id: pager.only for pager in settings.pagers}
+        pages = PageQueue(settings.daemon.state_dir / PAGES, site, pagers, only=only)
         door_in_force = self._door.prepare(settings.orders)
 
         def in_force() -> None:
@@ -201,12 +203,11 @@ class Assembly:
             new = configured(self._config)
         except ConfigError as error:
             raise ReloadError("; ".join(str(fault) for fault in error.faults)) from None
-        if fixed(new.settings) != fixed(self.settings):
-            raise ReloadError(f"{FIXED}: only a restart can change these")
+        waits = at_restart(new.settings, self.settings, self._asked)
         for note in new.notes:
             log.warning("%s", note)
         try:
-            return self.parts(new.settings, new.profiles)
+            return replace(self.parts(new.settings, new.profiles), at_restart=waits)
         except CertificateError as error:
             raise ReloadError(str(error)) from None
 

@@ -86,6 +86,8 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
             yield f"device {name}: {device['error']}"
     if told.get("daemon", {}).get("reload_error"):
         yield f"reload refused: {told['daemon']['reload_error']}"
+    if told.get("daemon", {}).get("at_restart"):
+        yield f"the configuration: {told['daemon']['at_restart']}"
 
 
 def _storm(storm: Mapping[str, Any]) -> Iterator[str]:

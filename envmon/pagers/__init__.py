@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from envmon.config.settings import PagerSettings
 from envmon.pagers.command import CommandPager
 from envmon.pagers.contract import Pager
-from envmon.pagers.only import Only
 from envmon.pagers.simulated import SimulatedPager
 from envmon.pagers.webhook import WebhookPager
 
@@ -20,6 +19,5 @@ PAGERS: Mapping[str, Callable[[PagerSettings], Pager]] = {
 
 
 def open_pager(settings: PagerSettings) -> Pager:
-    """Make the pager of these settings, told of some kinds of pages only where they say so."""
-    pager = PAGERS[settings.kind](settings)
-    return Only(pager, settings.only) if settings.only else pager
+    """Make the pager of these settings; which pages it is told of (``only``) is the queue's business."""
+    return PAGERS[settings.kind](settings)

@@ -11,11 +11,13 @@ Rules
 import asyncio
 import logging
 import random
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
 from envmon.pagers.contract import Again, Envelope, Pager, PagerError
 from envmon.pagers.lane import Lane, Waiting
+from envmon.pagers.only import concerns
 from envmon.pagers.spool import Spool
 
 log = logging.getLogger("envmon.pagers")
@@ -42,12 +44,14 @@ class Retry:
 class Delivery:
     """Counts since it was made: ``delivered``, ``retried``, ``failures`` (given up).
 
-    ``last_error`` is what the pager said last, "" since it took a page.
+    ``last_error`` is what the pager said last, "" since it took a page. Pages that are not of its ``kinds`` are no
+    pages of its (``only``).
     """
 
-    def __init__(self, name: str, pager: Pager, limit: int, retry: Retry) -> None:
+    def __init__(self, name: str, pager: Pager, kinds: Collection[str], limit: int, retry: Retry) -> None:
         self._name = name
         self._pager = pager
+        self._kinds = frozenset(kinds)
         self._retry = retry
         self._wake = asyncio.Event()
         self.lane = Lane(limit)
@@ -65,7 +69,9 @@ class Delivery:
         return f"takes no pages: {self.last_error}" if len(self.lane) and self.last_error else ""
 
     def take(self, envelope: Envelope, spool: Spool) -> None:
-        """Deliver a page once it is its turn, and keep it on disk until then."""
+        """Deliver a page of its kinds once it is its turn, and keep it on disk until then."""
+        if not concerns(envelope.page, self._kinds):
+            return
         gone = self.lane.offer(envelope)
         if envelope.number not in gone:
             spool.put(self._name, envelope)
@@ -80,7 +86,9 @@ class Delivery:
             if envelope.number not in there:
                 spool.put(self._name, envelope)
         for envelope in left:
-            if envelope.number not in here:
+            if not concerns(envelope.page, self._kinds):  # it asks for less than it did then
+                spool.remove(self._name, envelope.number)
+            elif envelope.number not in here:
                 for number in self.lane.offer(envelope):
                     spool.remove(self._name, number)
 

@@ -1,31 +1,15 @@
-"""A pager that is told of some kinds of pages only: "the last call has left, power may go", and nothing else.
+"""Which pages a pager is told of, where it asked for some kinds: "the last call has left, power may go", nothing else.
 
 Rules
   - The kind of a page is the last part of its key: the id of a rule (``T23``), or a word (``thermal``, ``not-ready``).
-  - A page of another kind counts as delivered.
+  - A page of another kind is never the pager's: it does not count as delivered, and says nothing of whether it lives.
 """
 
 from collections.abc import Collection
-from typing import Self
 
-from envmon.pagers.contract import Envelope, Pager
+from envmon.model.effect import Page
 
 
-class Only:
-    """``pager`` behind a sieve; see ``contract.Pager``."""
-
-    def __init__(self, pager: Pager, kinds: Collection[str]) -> None:
-        self._pager = pager
-        self._kinds = frozenset(kinds)
-
-    async def __aenter__(self) -> Self:
-        await self._pager.__aenter__()
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self._pager.__aexit__(*exc)
-
-    async def send(self, envelope: Envelope) -> None:
-        """Deliver once, if it is ours. Raises PagerError."""
-        if envelope.page.key.rpartition("/")[2] in self._kinds:
-            await self._pager.send(envelope)
+def concerns(page: Page, kinds: Collection[str]) -> bool:
+    """Whether a pager that asked for ``kinds`` (none: all) is told of this page."""
+    return not kinds or page.key.rpartition("/")[2] in kinds

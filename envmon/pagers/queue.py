@@ -1,4 +1,4 @@
-"""Every page reaches every pager, in order, however long it takes: the queue between the mind and the pagers.
+"""Every page reaches every pager that wants it, in order, however long it takes: between the mind and the pagers.
 
 Rules
   - ``offer`` never blocks, never raises, never waits for the disk or for a pager.
@@ -16,7 +16,7 @@ Theory of operation
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,14 +33,27 @@ OPEN_S = 1.0  # for the disk to show what is left; a slower one is not waited fo
 
 
 class PageQueue:
-    """Pages for all ``pagers`` (by id); those left over by an earlier run are at ``path``."""
+    """Pages for all ``pagers`` (by id); those left over by an earlier run are at ``path``.
+
+    ``only`` has the kinds of pages that some of them asked for; without it a pager gets every page.
+    """
 
     def __init__(
-        self, path: Path, site: str, pagers: Mapping[str, Pager], *, limit: int = LIMIT, retry: Retry | None = None
+        self,
+        path: Path,
+        site: str,
+        pagers: Mapping[str, Pager],
+        *,
+        only: Mapping[str, Collection[str]] | None = None,
+        limit: int = LIMIT,
+        retry: Retry | None = None,
     ) -> None:
         self._path = path
         self._site = site
-        self._deliveries = {name: Delivery(name, pager, limit, retry or Retry()) for name, pager in pagers.items()}
+        kinds, retry = only or {}, retry or Retry()
+        self._deliveries = {
+            name: Delivery(name, pager, kinds.get(name, ()), limit, retry) for name, pager in pagers.items()
+        }
         self._early: deque[tuple[Page, float]] = deque(maxlen=limit)
         self._spool: Spool | None = None
         self._number = 0
@@ -96,7 +109,7 @@ class PageQueue:
         return self._spool is not None and self._spool.saved
 
     def offer(self, page: Page, wall: float) -> None:
-        """Send ``page``, raised at ``wall`` (Unix seconds), to every pager. From the loop's thread."""
+        """Send ``page``, raised at ``wall`` (Unix seconds), to every pager of its kind. From the loop's thread."""
         if self._spool is None:
             self._early.append((page, wall))
             return

@@ -25,6 +25,7 @@ from envmon.config.secret import SecretError
 from envmon.config.settings import PagerSettings
 from envmon.host.http_socket import Revocable
 from envmon.host.threads import aside
+from envmon.model.texts import line
 from envmon.pagers.contract import Again, Envelope, PagerError
 
 KEY = 255  # characters
@@ -66,14 +67,16 @@ class WebhookPager:
                 async with self._session.post(
                     self._settings.url, json=body(envelope), headers=headers, allow_redirects=False
                 ) as response:
-                    if response.status >= 300:
-                        raise self._refusal(response.status, await _start_of(response), token)
+                    status = response.status
+                    text = await _start_of(response) if status >= 300 else ""
         except TimeoutError:
             raise PagerError(f"{self._host}: no answer in {self._settings.deadline_s:g} s") from None
         except aiohttp.InvalidURL:
             raise PagerError(f"{self._host}: the configured URL is not one", Again.SLOWLY) from None
         except (aiohttp.ClientError, OSError) as error:
             raise PagerError(f"{self._host}: {_reason(error)}") from None
+        if status >= 300:
+            raise self._refusal(status, text, token)
 
     async def _token(self) -> str:
         """Read anew for every page, so that a changed credential needs no restart. Raises PagerError."""
@@ -129,8 +132,7 @@ def _at_most(text: str, limit: int) -> str:
 async def _start_of(response: aiohttp.ClientResponse) -> str:
     """The beginning of a refusal's text, on one line; a large answer is not read to its end."""
     start = await response.content.read(4 * ANSWER)
-    text = start.decode("utf-8", "replace")
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:ANSWER]
+    return line(start.decode("utf-8", "replace"), ANSWER)
 
 
 def _reason(error: Exception) -> str:

@@ -3,7 +3,7 @@
 Rules
   - SIGTERM and SIGINT end it and leave traffic where it is; nothing is written to an edge on the way out.
   - SIGHUP reloads; a configuration that cannot take force changes nothing, and the status says why. One that is looser
-    is read again when two people have accepted its policy.
+    is read again when two people have accepted its policy; what of it takes a restart is said, and is no fault.
   - The watchdog is fed only when the engine has taken a tick since the last feed.
   - Publishers start first and end last, so that they can tell how it ended; the poller ends before the engine.
 """
@@ -118,6 +118,7 @@ class Daemon(Generic[W]):
                 "has_room": self._frame.journal.has_room,
             },
             "reload_error": self._reload_error,
+            "at_restart": self._parts.at_restart,
         }
         return {**self._engine.status(), "daemon": daemon}
 
@@ -206,7 +207,7 @@ class Daemon(Generic[W]):
             self._reload.clear()
             self._notifier.reloading()
             try:
-                parts = await aside(self._read_new_parts)
+                parts = await aside(self._reload_parts)
             except Exception as error:  # noqa: BLE001 - whatever it was, the old configuration stays
                 self._refuse_reload(error)
                 continue
@@ -220,13 +221,9 @@ class Daemon(Generic[W]):
             self._reload_error = ""
             self.counters.reloads += 1
             log.info("reloaded, policy %s", parts.digest)
-            self._notifier.ready("watching")
-
-    def _read_new_parts(self) -> Parts:
-        parts = self._reload_parts()
-        if parts.fixed != self._parts.fixed:
-            raise ReloadError(f"{parts.fixed_names}: only a restart can change these")
-        return parts
+            if parts.at_restart:
+                log.warning("%s", parts.at_restart)
+            self._notifier.ready(parts.at_restart or "watching")
 
     def _refuse_reload(self, error: Exception) -> None:
         self._reload_error = str(error) or type(error).__name__
@@ -287,8 +284,11 @@ class Daemon(Generic[W]):
 
     def _tell_manager(self, status: Mapping[str, Any]) -> None:
         """Keep the one line of ``systemctl status`` true."""
-        refused = f"reload refused, the old configuration stays: {self._reload_error}"
-        text = refused if self._reload_error else f"{status['mode']}: {status.get('armed', {}).get('why', 'starting')}"
+        text = f"{status['mode']}: {status.get('armed', {}).get('why', 'starting')}"
+        if self._reload_error:
+            text = f"reload refused, the old configuration stays: {self._reload_error}"
+        elif self._parts.at_restart:
+            text = f"{text}; {self._parts.at_restart}"
         if text != self._told_manager:
             self._told_manager = text
             self._notifier.status(text)

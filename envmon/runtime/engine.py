@@ -284,7 +284,7 @@ class Engine(Generic[W]):
         if not written:
             moved = "no call was moved" if traffic else "it is lost at a restart"
             return f"the journal cannot be written ({self._ledger.failure}): {moved}"
-        if self._ledger.unkept:
+        if self._ledger.unkept and carried:
             return f"in force, but lost at a restart: {self._ledger.unkept}"
         unknown = await self._heritage.known() if self._heritage is not None and carried else ""
         return f"in force here, but {UNKNOWN}: {unknown}" if unknown else ""
@@ -322,8 +322,8 @@ class Engine(Generic[W]):
         failure = self._ledger.failure
         fault = f"envmon cannot write its journal and will move no call: {failure}" if failure else ""
         self._conditions.tell("journal/failed", fault, "envmon can write its journal again")
-        lost = self._ledger.unkept and f"envmon cannot keep its state for a restart: {self._ledger.unkept}"
-        self._conditions.tell("journal/state", lost, "envmon keeps its state again")
+        unkept = self._ledger.unkept and f"envmon cannot keep its state for a restart: {self._ledger.unkept}"
+        self._conditions.tell("journal/state", unkept, "envmon keeps its state again")
         if self._heritage is not None:
-            lost = self._heritage.trouble and f"a standby could not go on from here: {self._heritage.trouble}"
-            self._conditions.tell("lease/memory", lost, "what a standby must know is kept under the lease again")
+            unknown = self._heritage.trouble and f"a standby could not go on from here: {self._heritage.trouble}"
+            self._conditions.tell("lease/memory", unknown, "what a standby must know is kept under the lease again")

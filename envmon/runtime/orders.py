@@ -4,6 +4,7 @@ Rules
   - The socket is mode 0660 from its first moment: its owner and group may order, nobody else.
   - A stale socket is removed; a living one belongs to another daemon and is an error; anything else is left alone.
   - Lines and idle times are bounded, and what one person may have (``crowd``); garbage gets one clear error line.
+  - Who does not read answers is cut off: a client's place is free again only when its connection is gone.
   - Between any two clients, and any two requests, the loop turns for everything else.
   - An order counts for as long as its client waits, a minute at most, and not at all when the client has left: a daemon
     that was frozen finds yesterday's orders in its socket.
@@ -113,11 +114,17 @@ class OrderDesk:
         try:
             reader, writer = await asyncio.open_unix_connection(sock=connection, limit=LINE)
             await self._converse(reader, writer, who)
+            writer.close()  # once the client has read what it was told
+            async with asyncio.timeout(self._idle_s):
+                await writer.wait_closed()
         except OSError:
-            return  # the client left; an order it gave is answered in the journal
+            return  # the client left, or does not read; an order it gave is answered in the journal
         finally:
+            if writer is None:
+                connection.close()
+            else:
+                writer.transport.abort()  # closing waits for ever for a client that does not read
             self._crowd.leave(who)
-            (connection if writer is None else writer).close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: Peer) -> None:
         while True:

@@ -44,9 +44,8 @@ class PageQueue(Protocol):
 class Parts:
     """What a reload replaces. ``digest`` is the SHA-256 of the configuration's text.
 
-    ``fixed`` is whatever of the configuration only a restart can change (edges, socket, state directory): a reload
-    whose ``fixed`` differs is refused. ``fixed_names`` says it in words. Building parts changes nothing outside
-    them: what must change when they take force waits for ``in_force``, called then, on the event loop.
+    ``at_restart`` says what of it was accepted, but takes force at a restart only. Building parts changes nothing
+    outside them: what must change when they take force waits for ``in_force``, called then, on the event loop.
     """
 
     policy: Policy
@@ -54,8 +53,7 @@ class Parts:
     devices: tuple[PolledDevice, ...]
     publishers: tuple[Publisher, ...]
     pages: PageQueue
-    fixed: object = None
-    fixed_names: str = "edges, daemon"
+    at_restart: str = ""
     text: str = ""  # the configuration as read
     services: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)  # tasks beside the poller
     in_force: Callable[[], None] = field(default=lambda: None)

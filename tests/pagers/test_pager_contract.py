@@ -11,7 +11,7 @@ from typing import Protocol
 import pytest
 from page_server import PageServer, envelope, page, settings
 
-from envmon.pagers import PAGERS, open_pager
+from envmon.pagers import PAGERS
 from envmon.pagers.contract import Again, Pager, PagerError
 from envmon.pagers.simulated import SimulatedPager
 
@@ -123,16 +123,6 @@ async def test_a_pager_can_be_opened_again(kind: str) -> None:
             async with it.pager as pager:
                 await pager.send(envelope(number))
         assert it.numbers() == [1, 2]
-
-
-async def test_a_pager_that_asked_for_one_kind_gets_no_other(tmp_path: Path) -> None:
-    it = CommandBench(tmp_path)
-    argv = ("/bin/sh", "-c", 'cat >> "$0"', str(it.taken))
-    async with open_pager(replace(settings(""), kind="command", argv=argv, only=("T23",))) as pager:
-        await pager.send(envelope(1, replace(page(), key="envmon/dallas/outbound/1/T10")))
-        await pager.send(envelope(2, replace(page(), key="envmon/dallas/outbound/1/T23")))
-        await pager.send(envelope(3, replace(page(raised=False), key="envmon/dallas/outbound/1/T23")))
-    assert it.numbers() == [2, 3]
 
 
 async def test_a_program_that_hangs_or_is_missing_is_tried_again(tmp_path: Path) -> None:

@@ -67,6 +67,43 @@ async def test_a_server_down_then_up_gets_every_page_once_and_in_order(tmp_path:
     assert (queue.delivered["a"], queue.failures["a"], queue.last_error) == (4, 0, {})
 
 
+async def test_a_pager_that_asked_for_one_kind_gets_no_other(tmp_path: Path) -> None:
+    all_kinds, power = SimulatedPager(settings("")), SimulatedPager(settings(""))
+    queue = quick(tmp_path, {"all": all_kinds, "power": power}, only={"power": ("T23",)})
+    async with running(queue):
+        for key, raised in (("dallas/1/T10", True), ("dallas/1/T23", True), ("dallas/1/T23", False), ("T2", True)):
+            queue.offer(page(key, raised=raised), 100.0)
+            await until(lambda: queue.depth == {"all": 0, "power": 0}, "delivered")
+    assert [item.page.key for item in power.delivered] == ["dallas/1/T23"] * 2
+    assert (len(all_kinds.delivered), queue.delivered) == (4, {"all": 4, "power": 2})
+
+
+async def test_a_page_of_another_kind_does_not_say_that_a_dead_pager_lives(tmp_path: Path) -> None:
+    dead = quick(tmp_path, {"a": WebhookPager(settings(PageServer().url))}, only={"a": ("T23",)})
+    async with running(dead):
+        dead.offer(page("dallas/1/T23"), 100.0)
+        await until(lambda: dead.retried["a"] >= 2, "two attempts")
+        before = dead.retried["a"]
+        for number in range(20):
+            dead.offer(page(f"dallas/{number}/T10", urgency=Urgency.CRITICAL), 100.0)
+        assert dead.depth == {"a": 1}
+        await until(lambda: dead.retried["a"] > before, "another attempt")
+        assert (dead.delivered["a"], rows(tmp_path)) == (0, [("dallas/1/T23", "hot")])
+        assert dead.troubles["a"].startswith("takes no pages: 127.0.0.1:")
+
+
+async def test_what_waits_for_a_pager_that_asks_for_less_now_is_dropped(tmp_path: Path) -> None:
+    async with running(quick(tmp_path, {"a": WebhookPager(settings(PageServer().url))})) as dead:
+        for key in ("dallas/1/T10", "dallas/1/T23"):
+            dead.offer(page(key), 100.0)
+        await until(lambda: dead.saved, "both on disk")
+    alive = SimulatedPager(settings(""))
+    async with running(quick(tmp_path, {"a": alive}, only={"a": ("T23",)})) as queue:
+        await until(lambda: queue.depth == {"a": 0} and queue.saved, "settled")
+    assert [item.page.key for item in alive.delivered] == ["dallas/1/T23"]
+    assert rows(tmp_path) == []
+
+
 async def test_500s_are_tried_until_they_stop(tmp_path: Path) -> None:
     answers = iter([500, 503, 429, 202])
     async with PageServer(answer=lambda _: next(answers)) as server:

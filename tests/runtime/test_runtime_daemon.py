@@ -213,11 +213,23 @@ async def test_a_bad_configuration_changes_nothing_and_says_why(tmp_path: Path) 
         await until(lambda: len(made.listener.batches) > batches, "the old devices are still polled")
         assert not task.done()
 
-        made.reload = lambda: made.parts("crac_1", fixed="other edges", in_force=lambda: made.in_force.append("bad"))
+
+async def test_what_was_accepted_but_waits_for_a_restart_is_said_and_is_no_fault(tmp_path: Path) -> None:
+    async with site(tmp_path) as (made, _):
+        waits = "accepted; the doors follow at a restart"
+        made.reload = lambda: made.parts("crac_1", digest="d2", at_restart=waits)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(lambda: made.manager.count("READY=1") == 2, "the end of the reload")
+        assert f"READY=1\nSTATUS={waits}" in made.manager.heard
+        runtime = await made.runtime()
+        assert (runtime["at_restart"], runtime["reload_error"]) == (waits, "")
+        assert (runtime["counters"]["reloads"], runtime["counters"]["failed_reloads"]) == (1, 0)
+        told = f"STATUS=observe: the mode is observe; {waits}"
+        await until(lambda: any(told in line for line in made.manager.states()), "the line of systemctl status")
+        made.reload = None
         os.kill(os.getpid(), signal.SIGHUP)
         await until(lambda: made.manager.count("READY=1") == 3, "the end of the second reload")
-        assert "only a restart" in (await made.runtime())["reload_error"]
-        assert made.in_force == []
+        assert (await made.runtime())["at_restart"] == ""
 
 
 async def test_a_good_configuration_replaces_devices_publishers_and_policy(tmp_path: Path) -> None:

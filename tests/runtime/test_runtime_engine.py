@@ -233,6 +233,8 @@ async def test_calls_move_where_the_state_cannot_be_kept_and_people_are_told() -
         assert answer.error.startswith("in force, but lost at a restart: ZeroDivisionError")
         assert [effect.id for effect in bench.traffic] == ["e1"]
         assert bench.on_disk_at_traffic == [1]
+        refused = await bench.engine.order(shift(2, reason="no"))
+        assert (refused.refused, refused.error) == (True, ""), "what is refused is not in force"
 
 
 async def test_what_others_say_comes_in_as_a_line_people_can_read() -> None:

@@ -183,7 +183,10 @@ async def test_nobody_names_themselves_or_silences_the_pagers_by_editing_the_fil
     (request,) = (await site.lab.status())["requests"]
     assert (await site.order(VIEWER, "approve", request=request))[1]["refused"], "not yet an approver"
     assert (await site.order(APPROVER, "approve", request=request))[0] == ["P34", "G30"]
-    await site.lab.until(lambda s: "only a restart" in s["daemon"]["reload_error"], 10, "word that a restart is due")
+    status = await site.lab.until(lambda s: s["daemon"]["at_restart"], 10, "word that a restart is due")
+    assert status["daemon"]["at_restart"] == "accepted; people and web.orders follow at a restart"
+    assert (status["daemon"]["reload_error"], status["looser_policy"]) == ("", [])
+    assert (await site.order(VIEWER, "hold"))[1]["refused"], "a viewer until then"
 
     await restarted(site)
     assert (await site.order(VIEWER, "hold"))[0] == ["M30"]
