@@ -123,7 +123,7 @@ class OrderDesk:
             if writer is None:
                 connection.close()
             else:
-                writer.transport.abort()  # closing waits for ever for a client that does not read
+                _cut_off(writer)
             self._crowd.leave(who)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: Peer) -> None:
@@ -180,6 +180,15 @@ def _wanted(client: asyncio.StreamWriter, deadline: float) -> Callable[[], bool]
 def _boottime() -> float:
     """Return the seconds since boot, those asleep included: the one clock that client and daemon share."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _cut_off(client: asyncio.StreamWriter) -> None:
+    """End a connection now: closing waits for ever for a client that does not read. One that has ended is left alone.
+
+    A transport that closed after its last byte left fails when it is aborted, for it has given up its loop.
+    """
+    if client.get_extra_info("socket").fileno() >= 0:
+        client.transport.abort()
 
 
 def _has_left(client: asyncio.StreamWriter) -> bool:

@@ -46,8 +46,8 @@ class Submitted:
         return Answer(True, False, (decision,))
 
 
-def desk(path: Path, submit: Submitted | None = None, **more: Any) -> OrderDesk:
-    return OrderDesk(path, submit or Submitted(), lambda: {"mode": "observe"}, Counters(), **more)
+def desk(path: Path, submit: Submitted | None = None, says: str = "observe", **more: Any) -> OrderDesk:
+    return OrderDesk(path, submit or Submitted(), lambda: {"mode": says}, Counters(), **more)
 
 
 @contextlib.asynccontextmanager
@@ -174,42 +174,31 @@ async def test_idlers_cannot_lock_others_out_for_ever(tmp_path: Path) -> None:
 
 async def test_who_never_reads_the_answers_costs_nothing_for_long(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    served = OrderDesk(path, Submitted(), lambda: {"long": "x" * 60_000}, Counters(), idle_s=0.3)
-    served.open()
-    task = asyncio.create_task(served.run())
-    before = open_files()
-    deaf: list[socket.socket] = []
-    for _ in range(3):
-        for _ in range(EACH):
-            deaf.append(socket.socket(socket.AF_UNIX))
-            deaf[-1].connect(os.fspath(path))
-            deaf[-1].sendall(b'{"command": "status"}\n' * (4 if len(deaf) % 2 else 20))  # either side of the limit
-        await until(lambda: all(cut_off(each) for each in deaf), "every one is cut off", 20.0)
-        assert open_files() == before + len(deaf), "none but the clients' own"
-    assert (await asyncio.to_thread(ask, path, {"command": "status"}))["ok"]
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    served.close()
-    for each in deaf:
-        each.close()
+    async with open_desk(path, says="x" * 60_000, idle_s=0.3):
+        with contextlib.ExitStack() as clients:
+            before = open_files()
+            deaf: list[socket.socket] = []
+            for _ in range(3):
+                for times in (4, 20) * (EACH // 2):  # little waits to be sent, or so much that the desk waits, too
+                    deaf.append(clients.enter_context(socket.socket(socket.AF_UNIX)))
+                    deaf[-1].connect(os.fspath(path))
+                    deaf[-1].sendall(b'{"command": "status"}\n' * times)
+                await until(lambda: all(cut_off(each) for each in deaf), "every one is cut off", 20.0)
+                assert open_files() == before + len(deaf), "none but the clients' own"
+            assert (await asyncio.to_thread(ask, path, {"command": "status"}))["ok"]
 
 
 async def test_an_answer_is_read_whole_by_who_takes_their_time(tmp_path: Path) -> None:
     path = tmp_path / "s"
-    served = OrderDesk(path, Submitted(), lambda: {"long": "x" * 500_000}, Counters())
-    served.open()
-    task = asyncio.create_task(served.run())
-    with socket.socket(socket.AF_UNIX) as slow:
-        slow.connect(os.fspath(path))
-        slow.sendall(b'{"command": "status"}\n')
-        slow.shutdown(socket.SHUT_WR)
-        await asyncio.sleep(0.3)
-        with slow.makefile("rb") as reader:
-            assert json.loads(await asyncio.to_thread(reader.readline))["status"]["long"] == "x" * 500_000
-            assert await asyncio.to_thread(reader.read) == b""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    served.close()
+    async with open_desk(path, says="x" * 60_000):
+        with socket.socket(socket.AF_UNIX) as slow:
+            slow.connect(os.fspath(path))
+            slow.sendall(b'{"command": "status"}\n' * 4)
+            slow.shutdown(socket.SHUT_WR)  # what is not sent by now is sent after the desk has closed its end
+            await asyncio.sleep(0.3)
+            with slow.makefile("rb") as reader:
+                lines = await asyncio.to_thread(reader.readlines)
+    assert [json.loads(line)["status"]["mode"] for line in lines] == ["x" * 60_000] * 4
 
 
 def open_files() -> int:
