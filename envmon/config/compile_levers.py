@@ -38,7 +38,7 @@ def edge(name: str, entry: EdgeEntry, state_dir: Path) -> EdgeSettings:
         sip_backup_port=_sip_port(backup, way) if backup else 0,
         dns=_dns(entry.dns) if entry.dns else None,
         dispatcher=_dispatcher(entry.dispatcher, state_dir / f"edge-{name}.epochs") if entry.dispatcher else None,
-        rest=_rest(entry.rest, state_dir / f"edge-{name}.epochs") if entry.rest else None,
+        rest=rest_of(entry.rest, state_dir / f"edge-{name}.epochs") if entry.rest else None,
         argv=tuple(entry.command or ()),
         way=way,
     )
@@ -68,7 +68,8 @@ def _dispatcher(entry: DispatcherEntry, memory: Path) -> DispatcherSettings:
     return DispatcherSettings(tuple(targets), memory)
 
 
-def _rest(entry: RestEntry, memory: Path) -> RestSettings:
+def rest_of(entry: RestEntry, memory: Path) -> RestSettings:
+    """Compile the template of a carrier's API; the epochs are kept in the file ``memory``."""
     routes = (
         RestRoute(
             route=route,

@@ -37,6 +37,7 @@ from envmon.config.settings import SnmpSettings
 from envmon.drivers import snmp_login
 from envmon.drivers.contract import DeviceError, Driver
 from envmon.model.reading import Quality, Reason
+from envmon.model.texts import line
 from envmon.profiles.schema import ModbusLimits, SnmpLimits
 from envmon.profiles.schema_point import ProfilePoint
 from envmon.profiles.units import Scaling
@@ -324,7 +325,7 @@ async def test_an_answer_larger_than_the_receive_buffer_is_split(tmp_path: Path)
 
     kind = profile([ProfilePoint(f"p{n}", None, oid(n, text=True)) for n in range(1, 5)], SnmpLimits())
     async with agent(long_texts) as peer, open_(peer.port, community(tmp_path), kind) as device:
-        assert set(told(await device.poll()).values()) == {"x" * 3000}
+        assert set(told(await device.poll()).values()) == {line("x" * 3000)}
 
 
 async def test_a_v1_agent_that_misses_one_object_still_gives_the_others(tmp_path: Path):

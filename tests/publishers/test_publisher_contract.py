@@ -81,7 +81,7 @@ def test_the_cores_status_fills_every_family_of_the_loop() -> None:
     publisher.offer_status(real_status())
     told = set(re.findall(r"^# TYPE (\w+)", publisher.scrape().decode(), re.MULTILINE))
     of_the_loop = {family.name for family in families.FAMILIES if not set(family.labels) & {"point", "device"}}
-    sometimes = (families.TO_LIMIT, families.TO_LIMIT_MEDIAN, families.CALLS_LEFT, families.HOLD_END)
+    sometimes = (families.TO_LIMIT, families.TO_LIMIT_MEDIAN, families.CALLS_LEFT, families.HOLD_END, families.STANDBY)
     only_sometimes = {family.name for family in sometimes}
     assert of_the_loop - told <= only_sometimes
     text = publisher.scrape().decode()

@@ -49,7 +49,7 @@ def lines(tmp_path_factory) -> list[str]:
 
 
 def test_a_recorded_failover_is_replayed_to_the_identical_decisions(tmp_path):
-    room = failover(tmp_path, snapshot_s=0.05, file_s=0.3)
+    room = failover(tmp_path, snapshot_s=0.02, file_s=0.1)
     found = rerun(tmp_path)
     assert "T10" in room.rules
     assert found.identical
