@@ -5,7 +5,7 @@ Rules
     between is a finding (the share that is disabled), never an order.
   - Only the state ``d`` is used: probing brings a destination back from any other.
   - ``dispatcher.set_state`` answers Ok for what does not exist: nothing is believed that is not read back.
-  - The epochs are ours (``epoch_file``), for Kamailio keeps none: this kind is for sites without a standby.
+  - The epochs are ours (``epoch_memory``), for Kamailio keeps none: this kind is for sites without a standby.
 
 Theory of operation
   State belongs to (set, URI). A reload of the dispatcher list, a restart and ``ds_mark_dst`` in a failure_route undo
@@ -17,12 +17,12 @@ import asyncio
 import calendar
 import json
 import time
-from dataclasses import replace
 from typing import Any, Self
 
 from yarl import URL
 
-from envmon.actuators.epoch_file import Epochs, load, store
+from envmon.actuators.epoch_file import Epochs
+from envmon.actuators.epoch_memory import EpochMemory
 from envmon.actuators.http_link import HttpLink
 from envmon.actuators.told import Voice
 from envmon.config.edge_settings import DispatcherTargets, EdgeSettings
@@ -44,10 +44,10 @@ class DispatcherEdge:
         if settings.dispatcher is None:
             raise ValueError(f"edge {settings.id} has no dispatcher settings")
         self._settings = settings
-        self._memory = settings.dispatcher.memory
         self._targets = {target.route: target for target in settings.dispatcher.targets}
         self._voice = Voice(settings.id, settings.url)
         self._link = HttpLink(self._voice, settings.deadline_s)
+        self._memory = EpochMemory(settings.dispatcher.memory, self._voice)
         self._writing = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -64,9 +64,10 @@ class DispatcherEdge:
 
     async def stamp(self, epoch: int) -> None:
         """Store our epoch; moves no traffic. Raises Fenced, EdgeError."""
+        self._voice.check(epoch)
         async with self._link.guarded(), self._writing:
             await self._read()
-            self._admit(epoch)
+            await self._memory.admit(epoch)
 
     async def set_percent(self, route: str, percent: int, epoch: int) -> None:
         """Send all (100) or none (0) of the new calls of ``route`` to the backup. Raises Fenced, EdgeError."""
@@ -77,27 +78,16 @@ class DispatcherEdge:
         if percent not in (0, 100):
             raise self._voice.error(f"the percent must be 0 or 100, not {percent}: a destination is enabled or not")
         async with self._link.guarded(), self._writing:
-            self._admit(epoch)
-            life = await self._life()
-            epochs = self._epochs()
-            self._store(replace(epochs, routes={**epochs.routes, route: (epoch, life)}))
+            await self._memory.admit(epoch)
+            await self._memory.admit(epoch, {route: (epoch, await self._life())})
             for uri, disabled in self._disabled(target, await self._flags()).items():
                 if disabled is not (percent == 100):
                     state = "d" if percent == 100 else "ap"
                     await self._call("dispatcher.set_state", [state, target.set, uri])
             self._voice.must_show(await self._read(), route, percent, epoch)
 
-    def _admit(self, epoch: int) -> None:
-        """Refuse an epoch older than the stored one; store a newer one. Raises Fenced, EdgeError."""
-        self._voice.check(epoch)
-        epochs = self._epochs()
-        if epoch < epochs.fence:
-            raise self._voice.fenced(epoch, epochs.fence)
-        if epoch > epochs.fence:
-            self._store(replace(epochs, fence=epoch))
-
     async def _read(self) -> tuple[EdgeStatus, ...]:
-        life, flags, epochs = await self._life(), await self._flags(), self._epochs()
+        life, flags, epochs = await self._life(), await self._flags(), await self._memory.read()
         return tuple(self._status(target, flags, epochs, life) for target in self._targets.values())
 
     def _status(
@@ -152,7 +142,7 @@ class DispatcherEdge:
 
     async def _call(self, method: str, params: list[Any]) -> Any:
         """Make one call (JSON-RPC 2.0); an error comes with status 500 and a body that says what it is."""
-        token = self._voice.secret(self._settings.token, "token")
+        token = await self._voice.secret(self._settings.token, "token")
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         body = json.dumps({"jsonrpc": "2.0", "method": method, "params": params, "id": 1}).encode()
         code, answer = await self._link.request("POST", URL(self._settings.url), headers, body)
@@ -163,16 +153,3 @@ class DispatcherEdge:
                 raise self._voice.error(f"{method}: {said[:200]!r}")
             case _:
                 raise self._link.refused(code, answer, _REFUSALS, "is this Kamailio's JSON-RPC?")
-
-    def _epochs(self) -> Epochs:
-        try:
-            return load(self._memory)
-        except (OSError, ValueError) as error:
-            text = f"{self._memory} cannot be read: {error}; write the greatest epoch the journal shows"
-            raise self._voice.error(f'{text} as {{"fence": N, "routes": {{}}}}') from None
-
-    def _store(self, epochs: Epochs) -> None:
-        try:
-            store(self._memory, epochs)
-        except OSError as error:
-            raise self._voice.error(f"{self._memory} cannot be written: {error.strerror}; check the disk") from None

@@ -222,7 +222,7 @@ class DnsEdge:
 
     async def _send(self, message: dns.message.Message) -> dns.message.Message:
         """Sign and send over TCP; the answer's signature is checked."""
-        key = self._voice.secret(self._settings.token, "TSIG key")
+        key = await self._voice.secret(self._settings.token, "TSIG key")
         try:
             secret = binascii.a2b_base64(key, strict_mode=True)
         except binascii.Error:

@@ -17,6 +17,7 @@ from yarl import URL
 
 from envmon.actuators.contract import EdgeError
 from envmon.actuators.told import Voice
+from envmon.host.http_body import whole
 from envmon.host.http_socket import Revocable
 
 _MAX_ANSWER = 65_536  # bytes; one route is 150
@@ -44,30 +45,35 @@ class HttpLink:
 
     @asynccontextmanager
     async def guarded(self) -> AsyncIterator[None]:
-        """Everything one call does ends within the edge's deadline, and its faults are EdgeErrors."""
+        """Everything one call does ends within the edge's deadline; silence is an EdgeError."""
         try:
             with self._sockets.answered_or_taken_back():
                 async with asyncio.timeout(self._deadline_s):
                     yield
         except TimeoutError:
             raise self._voice.error(f"no answer within {self._deadline_s:g} s") from None
+
+    async def request(
+        self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None = None, *, needed: bool = True
+    ) -> tuple[int, Any]:
+        """One request; the code, and the JSON of the answer (None when it is not JSON). Raises EdgeError.
+
+        An answer beyond the limit is an error where it is a success and ``needed``; else the code says enough.
+        """
+        if self._session is None:
+            raise self._voice.error("it is not open")
+        options: dict[str, Any] = {"headers": headers, "data": body, "allow_redirects": False}
+        try:
+            async with self._session.request(method, url, **options) as response:
+                text = await whole(response, _MAX_ANSWER)
         except aiohttp.ClientConnectorError as error:
             raise self._voice.error(f"cannot connect: {error.os_error.strerror or error.os_error}") from None
         except (aiohttp.ClientError, OSError) as error:
             raise self._voice.error(f"the connection broke: {str(error) or type(error).__name__}") from None
-
-    async def request(
-        self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None = None
-    ) -> tuple[int, Any]:
-        """One request; the code, and the JSON of the answer (None when it is not JSON)."""
-        if self._session is None:
-            raise self._voice.error("it is not open")
-        async with self._session.request(method, url, headers=headers, data=body, allow_redirects=False) as response:
-            text = await response.content.read(_MAX_ANSWER)
-            while text and len(text) < _MAX_ANSWER and (more := await response.content.read(_MAX_ANSWER - len(text))):
-                text += more
+        if text is None and needed and response.status < 300:
+            raise self._voice.error(f"its answer is longer than {_MAX_ANSWER} bytes: ask it for less")
         try:
-            return response.status, json.loads(text)
+            return response.status, json.loads(text or b"")
         except (ValueError, RecursionError):
             return response.status, None
 

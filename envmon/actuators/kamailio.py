@@ -75,5 +75,5 @@ class KamailioEdge:
                 raise self._link.refused(code, answer, _REFUSALS, "is envmon.cfg included, and the URL right?")
 
     async def _request(self, method: str, path: str) -> tuple[int, Any]:
-        token = self._voice.secret(self._settings.token, "token")
+        token = await self._voice.secret(self._settings.token, "token")
         return await self._link.request(method, self._root.joinpath(path), {"Authorization": f"Bearer {token}"})

@@ -87,7 +87,7 @@ class KamailioCheck:
         """One request of its own deadline, with our token, with another text in its place, or with none."""
         headers = {"Content-Type": "application/json"} if body else {}
         if token:
-            given = self._voice.secret(self._settings.token, "token") if token is True else token
+            given = await self._voice.secret(self._settings.token, "token") if token is True else token
             headers["Authorization"] = f"Bearer {given}"
         async with self._link.guarded():
             return await self._link.request(method, self._root.joinpath(path.lstrip("/")), headers, body)

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from envmon.config.edge_settings import RestRoute
+from envmon.config.values import shown
 
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 
@@ -82,11 +83,6 @@ def at(answer: Any, pointer: str) -> Any:
             case _:
                 raise ValueError(f"its answer has no {pointer}")
     return found
-
-
-def shown(value: object) -> str:
-    """A value as a form, or JSON, writes it: true is not True."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _filled(field: str | int | bool, known: Mapping[str, str | int | bool]) -> str | int | bool:

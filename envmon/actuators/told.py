@@ -12,6 +12,7 @@ from typing import Any
 
 from envmon.actuators.contract import EdgeError, Fenced
 from envmon.config.secret import Secret, SecretError
+from envmon.host.threads import aside
 from envmon.model.event import EdgeStatus
 
 EPOCH_LIMIT = 2**31
@@ -37,12 +38,12 @@ class Voice:
         """Build the refusal of an epoch older than ``fence``."""
         return Fenced(str(self.error(f"it has seen epoch {fence}, ours is {epoch}: somebody else may act")), fence)
 
-    def secret(self, secret: Secret | None, what: str) -> str:
+    async def secret(self, secret: Secret | None, what: str) -> str:
         """Read a credential that goes into a header or a signature. Raises EdgeError."""
         if secret is None:
             raise self.error(f"no {what} is configured")
         try:
-            text = secret.reveal()
+            text = await aside(secret.reveal)
         except SecretError as error:
             raise self.error(str(error)) from None
         if not text.isascii() or not text.isprintable() or not text or " " in text:

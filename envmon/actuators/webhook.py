@@ -85,7 +85,7 @@ class WebhookEdge:
                 raise self._link.refused(code, answer, _REFUSALS, _OTHERWISE)
 
     async def _request(self, method: str, epoch: int, body: bytes) -> tuple[int, Any]:
-        key = self._voice.secret(self._settings.token, "key")
+        key = await self._voice.secret(self._settings.token, "key")
         now = f"{time.time():.6f}"
         headers = {
             "Envmon-Time": now,

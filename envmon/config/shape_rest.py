@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from envmon.config.shape_parts import Entry
-from envmon.config.values import Name, Url, wrong
+from envmon.config.values import Name, Url, shown, wrong
 
 PLACEHOLDERS = ("value", "percent", "remainder", "epoch", "route")
 _MOVES = ("{value}", "{percent}", "{remainder}")
@@ -84,7 +84,7 @@ def _positions(route: RestRouteEntry) -> Iterator[tuple[str, str]]:
     if (route.primary is None) != (route.backup is None):
         missing = "primary" if route.primary is None else "backup"
         yield missing, "is missing: primary and backup go together"
-    elif route.primary is not None and str(route.primary) == str(route.backup):
+    elif route.primary is not None and shown(route.primary) == shown(route.backup):
         yield "backup", "is the same as primary; nothing would move"
 
 

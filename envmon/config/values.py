@@ -78,6 +78,11 @@ def duration_text(value: float) -> str:
     return f"{value:g}s"
 
 
+def shown(value: object) -> str:
+    """Write a value as a form, or JSON, does: true is not True. Two that are shown alike are one to a carrier's API."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Between:
     """The durations, in seconds, that make sense for a key."""

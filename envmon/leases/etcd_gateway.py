@@ -21,6 +21,7 @@ from yarl import URL
 
 from envmon.config.secret import SecretError
 from envmon.config.settings import LeaseMember, LeaseSettings
+from envmon.host.http_body import whole
 from envmon.host.threads import aside
 
 _MAX_ANSWER = 2_000_000  # bytes; ours are a few hundred, and a memory of a few thousand
@@ -89,7 +90,7 @@ class Gateway:
         """Exchange user and password for a token. etcd sends the token between members itself."""
         self._token = ""
         try:
-            password = self._settings.password.reveal() if self._settings.password else ""
+            password = await aside(self._settings.password.reveal) if self._settings.password else ""
         except SecretError as error:
             raise GatewayError(str(error)) from None
         answer = await self._post(
@@ -103,9 +104,9 @@ class Gateway:
         headers = {"Authorization": self._token} if self._token else {}
         url = URL(member.url) / "v3" / path
         async with session.post(url, json=body, headers=headers, allow_redirects=False) as response:
-            text = await response.content.read(_MAX_ANSWER)
-            while text and len(text) < _MAX_ANSWER and (more := await response.content.read(_MAX_ANSWER - len(text))):
-                text += more
+            text = await whole(response, _MAX_ANSWER)
+        if text is None:
+            raise ValueError(f"its answer is longer than {_MAX_ANSWER} bytes: is this etcd's client URL?")
         try:
             answer = json.loads(text)
         except (ValueError, RecursionError):

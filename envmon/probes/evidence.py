@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from envmon.config.settings import MqttSettings, ProofSettings, SipAsked
+from envmon.host.threads import aside
 from envmon.model.texts import line
 from envmon.probes.evidence_sources import EvidenceError, by_program, over_http, over_mqtt, read_object
 from envmon.probes.list_parity import parity
@@ -58,13 +59,13 @@ class Evidence:
                 if settings.sip is not None:
                     return await self._called(settings.sip)
                 if settings.argv:
-                    return self._read(await by_program(settings.argv, settings.deadline_s, {}))
+                    return await self._read(await by_program(settings.argv, settings.deadline_s, {}))
                 if settings.broker is not None:
                     return await self._heard(settings.broker)
                 told = await over_http(settings)
+                return await self._read(told) if self._advanced(told) else None
         except TimeoutError:
             raise EvidenceError(f"nothing new was said within {settings.deadline_s:g} s") from None
-        return self._read(told) if self._advanced(told) else None
 
     async def _asked(self, to: SipAsked) -> Finding:
         sign = await SipProbe(way=to.way).options(to.host, to.port, self._settings.deadline_s)
@@ -76,7 +77,7 @@ class Evidence:
         if not call.answered:
             return Finding(False, f"the canary call failed: {call.detail}")
         settings, more = self._settings, {CALL_ID: call.call_id}
-        return self._read(await by_program(settings.argv, settings.deadline_s, more))
+        return await self._read(await by_program(settings.argv, settings.deadline_s, more))
 
     async def _heard(self, broker: MqttSettings) -> Finding:
         """Wait for a message that its source sends now."""
@@ -88,7 +89,7 @@ class Evidence:
                     continue
                 told = read_object(body)
                 if self._advanced(told):
-                    return self._read(told)
+                    return await self._read(told)
         raise EvidenceError("the broker ended the subscription")
 
     def _advanced(self, told: Mapping[str, Any]) -> bool:
@@ -107,14 +108,14 @@ class Evidence:
             del self._lives[next(iter(self._lives))]
         return True
 
-    def _read(self, told: Mapping[str, Any]) -> Finding:
+    async def _read(self, told: Mapping[str, Any]) -> Finding:
         match told:
             case {"pass": bool(passed), "why": str(why)}:
                 return Finding(passed, line(why, WHY), _calls(told.get("value")))
             case {"site": str(site), "zones": dict(zones)}:
                 return _cooling(site, zones)
             case {"count": _, "sha256": _}:
-                return Finding(*parity(told, self._settings.ours, self._settings.oldest_s))
+                return Finding(*await aside(parity, told, self._settings.ours, self._settings.oldest_s))
         raise EvidenceError("its answer is neither pass and why, nor an envmon's status, nor a list's digest")
 
 

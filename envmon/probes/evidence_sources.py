@@ -18,6 +18,7 @@ import aiomqtt
 from envmon.config.secret import SecretError
 from envmon.config.settings import MqttSettings, ProofSettings
 from envmon.config.tls import client_context
+from envmon.host.http_body import whole
 from envmon.host.program import StartError, run
 from envmon.host.threads import aside
 
@@ -36,7 +37,7 @@ class EvidenceError(Exception):
 async def over_http(settings: ProofSettings) -> Mapping[str, Any]:
     """GET the URL."""
     try:
-        token = settings.token.reveal() if settings.token else ""
+        token = await aside(settings.token.reveal) if settings.token else ""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         async with (
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
@@ -44,11 +45,9 @@ async def over_http(settings: ProofSettings) -> Mapping[str, Any]:
         ):
             if answer.status != 200:
                 raise EvidenceError(f"it answered {answer.status}")
-            body = b""
-            async for part in answer.content.iter_any():
-                body += part
-                if len(body) > LARGEST:
-                    raise EvidenceError(f"its answer is longer than {LARGEST} bytes")
+            body = await whole(answer, LARGEST)
+            if body is None:
+                raise EvidenceError(f"its answer is longer than {LARGEST} bytes")
     except SecretError as error:
         raise EvidenceError(str(error)) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -336,6 +336,11 @@ class Carrier:
         self.silent = False
         self.settles_after = 0  # reads that still show what was before
         self.answer: tuple[int, Any] | None = None
+        self.answers: dict[str, tuple[int, Any]] = {}  # of one route
+        self.hiccups: list[tuple[int, Any]] = []  # what the reads after a write are answered with, one each
+        self.breaks = 0  # reads after a write whose connection ends without an answer
+        self.padded = False  # it answers a write at length
+        self.reads: list[str] = []  # of which route
         self.writes: list[Any] = []
         self.held: dict[str, dict[str, Any]] = {route: self._new() for route in ROUTES}
         self._before: dict[str, tuple[int, dict[str, Any]]] = {}
@@ -372,6 +377,14 @@ class Carrier:
         if self.answer is not None:
             return web.json_response(self.answer[1], status=self.answer[0])
         route = request.path.strip("/")
+        if request.method == "GET":
+            self.reads.append(route)
+            if self.writes and self.breaks:
+                self.breaks -= 1
+                assert request.transport is not None
+                request.transport.abort()
+            if (told := self.hiccups.pop(0) if self.writes and self.hiccups else self.answers.get(route)) is not None:
+                return web.json_response(told[1], status=told[0])
         if not self._logged_in(request):
             return web.json_response({"error": "who is that?"}, status=401)
         if route not in self.held:
@@ -380,9 +393,10 @@ class Carrier:
             before = self.held[route]
             self.held[route] = await self._obey(before, request)
             self._before[route] = (self.settles_after, before)
+        padding = 70_000 if self.padded and request.method != "GET" else 0
         left, before = self._before.get(route, (0, {}))
         self._before[route] = (left - 1, before)
-        return web.json_response(before if left > 0 else self.held[route])
+        return web.json_response({**(before if left > 0 else self.held[route]), "note": "x" * padding})
 
     def _logged_in(self, request: web.Request) -> bool:
         told = request.headers.get("Authorization", "")

@@ -12,9 +12,11 @@ from envmon.actuators.contract import EdgeError
 from envmon.actuators.rest import RestEdge
 from envmon.actuators.rest_template import at, body_of, percent_of
 from envmon.config.edge_settings import EdgeSettings, RestRoute
-from tests.actuators.levers import Carrier
+from tests.actuators.levers import ROUTES, Carrier
+from tests.ports import HOST, free_port
 
 SHARE = RestRoute("outbound", "https://api.example/r", (("share", "{percent}"),), "/share")
+LONG = "x" * 70_000
 FLIP = replace(SHARE, fields=(("on", "{value}"),), read="/on", primary=True, backup=False)
 
 
@@ -52,6 +54,63 @@ async def test_a_carrier_that_takes_an_order_and_does_not_follow_it_is_found_out
     assert told.endswith("it took 100 % of epoch 7 for route outbound, but reports 0 % of epoch 7")
 
 
+async def test_what_goes_wrong_in_reading_after_a_write_is_read_again_and_no_other_route_is(api: Carrier) -> None:
+    api.hiccups = [(429, {}), (503, {}), (200, {"enabled": False, "priority": 30})]
+    api.answers = {"inbound": (404, {})}
+    async with RestEdge(api.settings(deadline_s=30.0)) as edge:
+        await edge.set_percent("outbound", 100, 7)
+    assert api.writes == [{"Priority": "30"}]
+    assert api.hiccups == [] and set(api.reads) == {"outbound"}
+
+
+async def test_a_connection_that_breaks_after_a_write_is_read_over(tmp_path: Path) -> None:
+    async with Carrier(tmp_path, "twilio-origination") as api, RestEdge(api.settings(deadline_s=30.0)) as edge:
+        api.breaks = 2
+        await edge.set_percent("outbound", 100, 7)
+    assert (api.writes, api.breaks) == ([{"Priority": "30"}], 0)
+
+
+async def test_a_read_after_a_write_that_stays_wrong_is_an_error(api: Carrier) -> None:
+    api.hiccups = [(429, {})] * 1_000
+    assert "(429)" in await refusal(api.settings(deadline_s=4.0))
+    assert api.writes == [{"Priority": "30"}] and len(api.reads) > 2
+
+
+async def test_a_long_answer_to_a_write_is_none_of_our_concern(api: Carrier) -> None:
+    api.padded = True
+    async with RestEdge(api.settings(deadline_s=15.0)) as edge:
+        await edge.set_percent("outbound", 100, 7)
+    assert api.writes == [{"Priority": "30"}]
+
+
+@pytest.mark.parametrize("fault", [(404, {}), (429, {}), (200, {"enabled": False, "priority": 10}), (200, {})])
+async def test_one_routes_fault_leaves_the_other_to_be_seen(
+    api: Carrier, fault: tuple[int, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with RestEdge(api.settings(deadline_s=15.0)) as edge:
+        await edge.set_percent("inbound", 100, 7)
+        for route, other in (("outbound", "inbound"), ("inbound", "outbound")):
+            api.answers = {route: fault}
+            caplog.clear()
+            for _ in range(3):
+                (status,) = await edge.status()
+                assert (status.route, status.percent, status.fence) == (other, 100 * (other == "inbound"), 7)
+            (line,) = caplog.messages
+            assert line.startswith(f"route {route} cannot be read: edge edge0 at ")
+        api.answers = dict.fromkeys(ROUTES, fault)
+        with pytest.raises(EdgeError, match="edge edge0 at "):
+            await edge.status()
+
+
+async def test_a_route_elsewhere_that_refuses_the_connection_leaves_the_other_to_be_seen(api: Carrier) -> None:
+    settings = api.settings(deadline_s=15.0)
+    assert settings.rest is not None
+    away, near = settings.rest.routes
+    away = replace(away, url=f"http://{HOST}:{free_port()}/")
+    async with RestEdge(replace(settings, rest=replace(settings.rest, routes=(away, near)))) as edge:
+        assert [status.route for status in await edge.status()] == [near.route]
+
+
 @pytest.mark.parametrize(
     ("code", "answer", "words"),
     [
@@ -64,6 +123,8 @@ async def test_a_carrier_that_takes_an_order_and_does_not_follow_it_is_found_out
         (200, {"enabled": True}, "route outbound: its answer has no /priority"),
         (200, [], "route outbound: its answer has no /enabled"),
         (200, {"enabled": True, "priority": 17}, "it shows 17 at /priority, neither 10 (primary) nor 30 (backup)"),
+        (200, {"enabled": True, "priority": 10, "x": LONG}, "its answer is longer than 65536 bytes: ask it for less"),
+        (403, {"error": LONG}, "our credentials may not do this (403)"),
         (200, {"enabled": False, "priority": 10}, "it shows False at /enabled, not true: the position means nothing"),
     ],
 )

@@ -123,6 +123,10 @@ def test_a_template_reaches_the_settings(tmp_path):
             ("read: /distribution/backup", "read: /a\n          primary: 1\n          backup: 1"),
             "is the same as primary; nothing would move",
         ),
+        (
+            ("read: /distribution/backup", "read: /a\n          primary: true\n          backup: 'true'"),
+            "is the same as primary; nothing would move",
+        ),
         (("body: json", "body: form"), "a form has plain names; JSON pointers belong to body: json"),
         (("/distribution/primary:", "/distribution:"), "one of them lies within another; give each its own place"),
         (("# header: X-Api-Key ", "header: X-Api-Key\n      username: ann #"), "and username are two ways to log in"),

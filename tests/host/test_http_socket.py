@@ -19,7 +19,7 @@ from envmon.pagers.contract import PagerError
 from envmon.pagers.webhook import WebhookPager
 from tests.pagers.page_server import PageServer, envelope, settings
 
-LARGE = 400_000  # bytes: more than the peer's kernel takes while the peer does not read
+LARGE = 100_000  # bytes: more than the peer takes while it does not read, and less than our own kernel takes at once
 WHOLE = b"the end of it"
 
 

@@ -359,6 +359,13 @@ async def gateway(answer: Callable[[str, dict[str, Any]], Any]) -> AsyncIterator
         await runner.cleanup()
 
 
+async def test_an_answer_beyond_the_limit_is_named_and_never_cut() -> None:
+    long = {"ID": "77", "TTL": "4", "more": "x" * 2_100_000}
+    async with gateway(lambda _path, _body: long) as settings, EtcdLease(settings, "long") as lease:
+        with pytest.raises(LeaseError, match="m: its answer is longer than 2000000 bytes"):
+            await lease.acquire(0)
+
+
 class Etcd:
     """Just enough of etcd for one holder; ``reads`` False: renewals are answered, the majority is not to be had."""
 

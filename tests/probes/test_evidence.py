@@ -1,6 +1,7 @@
 """Readiness items from a real HTTP server and real programs: what counts, what is old, what is nothing."""
 
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -83,6 +84,26 @@ async def test_what_cannot_be_read_is_an_error_and_no_evidence(told: Any) -> Non
         with pytest.raises(EvidenceError) as error:
             await Evidence(ProofSettings("outbound", "trunk", there.url)).look()
     assert len(str(error.value)) < 200 and str(error.value).isprintable()
+
+
+async def test_no_file_is_read_on_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token, ours, readers = tmp_path / "token", tmp_path / "ours.json", []
+    digest = {"boot": "a", "seq": 1, "count": 1, "sha256": "0" * 64, "version": "1", "age_s": 1}
+    token.write_text("peer-token")
+    ours.write_text(json.dumps(digest))
+    read = Path.read_text
+
+    def noted(path: Path, *args: Any, **more: Any) -> str:
+        readers.append((path, threading.current_thread() is threading.main_thread()))
+        return read(path, *args, **more)
+
+    monkeypatch.setattr(Path, "read_text", noted)
+    async with peer() as there:
+        there.told = digest
+        settings = ProofSettings("outbound", "list_parity", there.url, Secret(f"file:{token}"), ours=ours)
+        found = await Evidence(settings).look()
+    assert found is not None and found.passed
+    assert readers == [(token, False), (ours, False)]
 
 
 async def test_what_a_peer_says_is_a_line_that_can_be_shown_and_written() -> None:
