@@ -1,5 +1,6 @@
 """Whatever devices, edges, peers, services and people say: it is judged, kept, recorded, journalled and shown."""
 
+import asyncio
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -140,7 +141,7 @@ def evidence(at: Stamp, data: st.DataObject) -> ReadinessReport:
     item, asked = data.draw(st.sampled_from(["call_capacity", "trunk"])), Evidence(ProofSettings("outbound", "x"))
     try:
         told = read_object(json.dumps(document).encode())
-        found = asked._read(told) if asked._advanced(told) else None
+        found = asyncio.run(asked._read(told)) if asked._advanced(told) else None
     except EvidenceError as error:
         return ReadinessReport(at, "outbound", item, passed=False, why="", error=str(error))
     why = data.draw(WORDS) if found is None else found.why
