@@ -4,9 +4,11 @@ Every program is started on free ports and ended by its own process id.
 """
 
 import asyncio
+import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -113,7 +115,8 @@ class Peers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self._running:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # Kamailio has children
             process.wait()
 
     async def site(self, *options: str) -> None:
@@ -167,7 +170,9 @@ class Peers:
     def _start(self, command: list[str], log: Path) -> None:
         with log.open("ab") as out:
             self._running.append(
-                subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+                subprocess.Popen(
+                    command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+                )
             )
 
     async def _answers(self, way: SipSettings, port: int, log: Path) -> None:
